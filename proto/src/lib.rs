@@ -1,0 +1,39 @@
+//! The gRPC services that grpc-hub itself offers, generated from the `.proto` files beside this.
+//!
+//! Calls that the hub proxies are never decoded and have nothing to do with this crate.
+
+/// `hub.v1`: what the hub tells about itself.
+pub mod hub {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, reason = "generated")]
+    #[allow(
+        unreachable_pub,
+        unused_qualifications,
+        elided_lifetimes_in_paths,
+        reason = "generated"
+    )]
+    #[allow(clippy::use_self, reason = "generated")]
+    pub mod v1 {
+        include!("gen/hub.v1.rs");
+    }
+}
+
+/// `fluentd.v1`: the service that an agent without an upstream offers.
+pub mod fluentd {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, reason = "generated")]
+    #[allow(
+        unreachable_pub,
+        unused_qualifications,
+        elided_lifetimes_in_paths,
+        reason = "generated"
+    )]
+    #[allow(clippy::use_self, reason = "generated")]
+    pub mod v1 {
+        include!("gen/fluentd.v1.rs");
+    }
+}
+
+/// Every file of this crate and what it imports, as an encoded `FileDescriptorSet`: what server
+/// reflection serves, and what `client` knows without asking.
+pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");

@@ -1,0 +1,2 @@
+//! What hub and agent agree on.
+pub mod tls;

@@ -1,0 +1,224 @@
+//! Whom a TLS client of ours trusts: the agent towards the hub and its upstream, `client` towards the hub.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+
+/// Why a TLS configuration cannot be used. Every variant names the file at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file cannot be read, or is no PEM.
+    #[error("cannot read {what} {}: {source}", path.display())]
+    Read {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The file is PEM and has no certificate.
+    #[error("no certificate in {what} {}", path.display())]
+    NoCertificate {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate that rustls refuses.
+    #[error("cannot use {what} {}: {source}", path.display())]
+    Rejected {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// This machine has no trusted certificates of its own.
+    #[error("this machine has no trusted certificates; name a CA with --tls-ca-file")]
+    NoNativeRoots,
+    /// The provider does not do what is asked of it.
+    #[error("TLS set-up: {0}")]
+    Provider(#[from] rustls::Error),
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Whom this machine trusts.
+    #[default]
+    System,
+    /// Whoever this CA file (PEM) vouches for, and nobody else.
+    CaFile(PathBuf),
+    /// Anybody. The bytes are encrypted, but who gets them is unknown.
+    Anybody,
+}
+
+impl Trust {
+    /// From `--tls-ca-file` and `--tls-insecure-skip-verify`; the latter wins.
+    #[must_use]
+    pub fn from_flags(ca_file: Option<PathBuf>, skip_verify: bool) -> Self {
+        match (skip_verify, ca_file) {
+            (true, _) => Self::Anybody,
+            (false, Some(path)) => Self::CaFile(path),
+            (false, None) => Self::System,
+        }
+    }
+}
+
+/// A client's configuration that offers `alpn`, e.g. `[b"h2"]`.
+///
+/// # Errors
+/// The CA file is unreadable or holds no usable certificate.
+pub fn client_config(trust: &Trust, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let mut config = match trust {
+        Trust::System => builder
+            .with_root_certificates(system_roots()?)
+            .with_no_client_auth(),
+        Trust::CaFile(path) => builder
+            .with_root_certificates(ca_roots(path)?)
+            .with_no_client_auth(),
+        Trust::Anybody => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unverified(provider())))
+            .with_no_client_auth(),
+    };
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// A server's configuration with one certificate chain and its key, both PEM files.
+///
+/// # Errors
+/// Names the file that cannot be read or does not fit.
+pub fn server_config(
+    cert: &Path,
+    key: &Path,
+    alpn: &[&[u8]],
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates("the TLS certificate", cert)?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read {
+        what: "the TLS key",
+        path: key.into(),
+        source,
+    })?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|source| TlsError::Rejected {
+            what: "the TLS key",
+            path: key.into(),
+            source,
+        })?;
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// The one crypto provider of every program. Passed explicitly, so that a second one that some
+/// dependency links can never make the choice ambiguous, which would panic at start.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |source| TlsError::Read {
+        what,
+        path: path.into(),
+        source,
+    };
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(unreadable)?
+        .collect();
+    let found = found.map_err(unreadable)?;
+    if found.is_empty() {
+        return Err(TlsError::NoCertificate {
+            what,
+            path: path.into(),
+        });
+    }
+    Ok(found)
+}
+
+fn ca_roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    const WHAT: &str = "the CA file";
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(WHAT, path)? {
+        let rejected = |source| TlsError::Rejected {
+            what: WHAT,
+            path: path.into(),
+            source,
+        };
+        roots.add(certificate).map_err(rejected)?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    // A machine's store often holds a certificate or two that rustls does not take; the rest serve.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        Err(TlsError::NoNativeRoots)
+    } else {
+        Ok(roots)
+    }
+}
+
+/// Believes every certificate, but still checks that the peer holds its key.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,2 +1,16 @@
 //! What hub and agent agree on.
+//!
+//! An agent opens a WebSocket to the hub ([`wire`] has its path and headers, [`registration`] what they
+//! say). From then on its **binary** messages are one byte stream ([`ws_io`]) on which the hub is the
+//! HTTP/2 *client*; pings and pongs are keepalive ([`keepalive`]); **text** messages are control
+//! ([`wire::Control`]). [`bridge`] serves tower services on raw `h2` streams, for whatever either end
+//! answers itself. [`limits`] is the one table of limits.
+
+pub mod bridge;
+pub mod keepalive;
+pub mod limits;
+pub mod name;
+pub mod registration;
 pub mod tls;
+pub mod wire;
+pub mod ws_io;

@@ -1,0 +1,202 @@
+//! Serves a tower service, such as tonic's `Routes`, on a raw `h2` stream.
+//!
+//! Raw `h2` because its flood guards can be set (hyper's and tonic's cannot); the service sees an
+//! ordinary [`http_body::Body`].
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use tower_service::Service;
+
+/// The body of a request, read from its stream as the service asks for it.
+#[derive(Debug)]
+pub struct RequestBody {
+    stream: RecvStream,
+    data_ended: bool,
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.data_ended {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Fails only if a reset has given the capacity back already.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                // "Stop sending, all is well" (RFC 9113 8.1): the end of what there is to read.
+                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => {
+                    return Poll::Ready(None);
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => self.data_ended = true,
+            }
+        }
+        let trailers = ready!(self.stream.poll_trailers(cx)).transpose();
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
+
+/// An answer that was handed to the connection in full.
+#[derive(Debug)]
+pub struct Answered {
+    /// Its HTTP status.
+    pub status: StatusCode,
+    /// Its `grpc-status`, from the trailers, or from the head of a trailers-only answer.
+    pub grpc_status: Option<HeaderValue>,
+    /// Bytes of its body.
+    pub bytes: u64,
+}
+
+/// Passes one request to `service` and sends its answer. The service's work is dropped as soon as the
+/// client resets the stream.
+///
+/// # Errors
+/// The client reset the stream or went away, or the body of the answer failed; the stream is then reset.
+pub async fn serve<S, B>(
+    mut service: S,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) -> Result<Answered, h2::Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+{
+    let request = request.map(|stream| RequestBody {
+        stream,
+        data_ended: false,
+    });
+    let response = answer(&mut service, request, &mut respond).await?;
+    let (head, body) = response.into_parts();
+    let mut body = pin!(body);
+    let status = head.status;
+    let mut grpc_status = head.headers.get("grpc-status").cloned();
+    let bodyless = body.is_end_stream();
+    let mut send = respond.send_response(Response::from_parts(head, ()), bodyless)?;
+    if bodyless {
+        return Ok(Answered {
+            status,
+            grpc_status,
+            bytes: 0,
+        });
+    }
+    let (bytes, trailers) = send_body(body.as_mut(), &mut send).await?;
+    if let Some(value) = trailers
+        .as_ref()
+        .and_then(|trailers| trailers.get("grpc-status"))
+    {
+        grpc_status = Some(value.clone());
+    }
+    send_end(&mut send, trailers)?;
+    Ok(Answered {
+        status,
+        grpc_status,
+        bytes,
+    })
+}
+
+/// The service's answer, unless the client resets the stream first.
+async fn answer<S, B>(
+    service: &mut S,
+    request: Request<RequestBody>,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<Response<B>, h2::Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+{
+    let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
+    let mut call = pin!(service.call(request));
+    poll_fn(|cx| {
+        if let Poll::Ready(reset) = respond.poll_reset(cx) {
+            return Poll::Ready(Err(reset_error(reset)));
+        }
+        call.as_mut().poll(cx).map(|Ok(response)| Ok(response))
+    })
+    .await
+}
+
+/// Sends the data of `body`; returns how much it was, and the trailers that ended it.
+async fn send_body<B: Body<Data = Bytes>>(
+    mut body: Pin<&mut B>,
+    send: &mut SendStream<Bytes>,
+) -> Result<(u64, Option<HeaderMap>), h2::Error> {
+    let mut bytes = 0;
+    while let Some(frame) = next_frame(body.as_mut(), send).await? {
+        match frame.into_data() {
+            Ok(data) if data.is_empty() => {}
+            Ok(data) => {
+                wait_for_capacity(send).await?;
+                bytes += data.len() as u64;
+                send.send_data(data, false)?;
+            }
+            Err(frame) => return Ok((bytes, frame.into_trailers().ok())),
+        }
+    }
+    Ok((bytes, None))
+}
+
+async fn next_frame<B: Body<Data = Bytes>>(
+    mut body: Pin<&mut B>,
+    send: &mut SendStream<Bytes>,
+) -> Result<Option<Frame<Bytes>>, h2::Error> {
+    poll_fn(|cx| {
+        if let Poll::Ready(reset) = send.poll_reset(cx) {
+            return Poll::Ready(Err(reset_error(reset)));
+        }
+        Poll::Ready(match ready!(body.as_mut().poll_frame(cx)) {
+            Some(Ok(frame)) => Ok(Some(frame)),
+            None => Ok(None),
+            Some(Err(_)) => {
+                send.send_reset(Reason::INTERNAL_ERROR);
+                Err(Reason::INTERNAL_ERROR.into())
+            }
+        })
+    })
+    .await
+}
+
+/// Waits until the window has room for a byte. The whole chunk then goes to `h2`, which holds what does
+/// not fit: at most one chunk. Asking for the whole chunk instead costs throughput (hyper #4149).
+async fn wait_for_capacity(send: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+    send.reserve_capacity(1);
+    poll_fn(|cx| {
+        // `poll_capacity` tells of increases only, so what is already there comes first.
+        while send.capacity() == 0 {
+            match ready!(send.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                None => return send.poll_reset(cx).map(|reset| Err(reset_error(reset))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
+fn send_end(send: &mut SendStream<Bytes>, trailers: Option<HeaderMap>) -> Result<(), h2::Error> {
+    match trailers {
+        Some(trailers) => send.send_trailers(trailers),
+        None => send.send_data(Bytes::new(), true),
+    }
+}
+
+fn reset_error(reset: Result<Reason, h2::Error>) -> h2::Error {
+    reset.map_or_else(|error| error, h2::Error::from)
+}

@@ -1,0 +1,148 @@
+//! The wire contract in names: path, protocol, headers, control messages, close codes.
+
+use serde::{Deserialize, Serialize};
+
+/// The path of the WebSocket upgrade on the hub's port.
+pub const PATH: &str = "/ws";
+/// The WebSocket subprotocol. Its number changes when old agents can no longer be served.
+pub const SUBPROTOCOL: &str = "hub-tunnel.v1";
+/// What every subprotocol of this family starts with: told apart from a stranger's in a refusal.
+pub const SUBPROTOCOL_FAMILY: &str = "hub-tunnel.";
+
+/// The metadata by which a client says whom it calls.
+pub const NAME: &str = "name";
+/// Why the hub answered in the agent's stead.
+pub const HUB_REASON: &str = "hub-reason";
+/// Headers that start so are the hub's own. It takes them off every call, so nobody can make them up.
+pub const HUB_PREFIX: &str = "hub-";
+
+/// The name to register.
+pub const HUB_NAME: &str = "hub-name";
+/// The credential: of an agent on the upgrade, of a caller on a call.
+pub const HUB_TOKEN: &str = "hub-token";
+/// Random id of the agent process.
+pub const HUB_INSTANCE: &str = "hub-instance";
+/// Which of the agent's sessions this is, from 0.
+pub const HUB_SLOT: &str = "hub-slot";
+/// `key=value,…`, what the agent says about itself.
+pub const HUB_LABELS: &str = "hub-labels";
+/// `http` or `https`: what the upstream's own transport is.
+pub const HUB_UPSTREAM_SCHEME: &str = "hub-upstream-scheme";
+/// Replaces `:authority` on this session.
+pub const HUB_AUTHORITY: &str = "hub-authority";
+/// The version of the agent program.
+pub const HUB_AGENT_VERSION: &str = "hub-agent-version";
+
+/// Answer: the id of the new session.
+pub const HUB_SESSION_ID: &str = "hub-session-id";
+/// Answer: the id of the hub process.
+pub const HUB_NODE_ID: &str = "hub-node-id";
+/// Answer: how many sessions the hub advises.
+pub const HUB_SESSIONS: &str = "hub-sessions";
+
+/// What the two ends tell each other in text messages, as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Control {
+    /// The hub has seen the upstream's SETTINGS and shows the session to callers from now on.
+    Registered,
+    /// No new calls on this session: the agent dials a replacement at once, running calls finish.
+    Drain,
+    /// A type that this version does not know. Ignored, so that newer peers may say more.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Control {
+    /// Reads a text message. What is no JSON object with a `type` is unknown, too.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or(Self::Unknown)
+    }
+
+    /// The text message.
+    #[must_use]
+    pub fn as_text(self) -> &'static str {
+        match self {
+            Self::Registered => r#"{"type":"registered"}"#,
+            Self::Drain => r#"{"type":"drain"}"#,
+            Self::Unknown => r#"{"type":"unknown"}"#,
+        }
+    }
+}
+
+/// Why a WebSocket was closed: its close code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCode {
+    /// 1000: nothing is left to do.
+    Normal,
+    /// 1001: the sender is going away. An agent dials again now.
+    GoingAway,
+    /// 1008: the credential is no longer good.
+    Policy,
+    /// 4000: a newer session of the same instance and slot has taken its place.
+    Replaced,
+    /// 4001: the upstream does not speak HTTP/2.
+    NotHttp2,
+    /// Any other.
+    Other(u16),
+}
+
+impl From<u16> for CloseCode {
+    fn from(code: u16) -> Self {
+        match code {
+            1000 => Self::Normal,
+            1001 => Self::GoingAway,
+            1008 => Self::Policy,
+            4000 => Self::Replaced,
+            4001 => Self::NotHttp2,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        match code {
+            CloseCode::Normal => 1000,
+            CloseCode::GoingAway => 1001,
+            CloseCode::Policy => 1008,
+            CloseCode::Replaced => 4000,
+            CloseCode::NotHttp2 => 4001,
+            CloseCode::Other(other) => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_messages_survive_the_wire_and_strangers_are_ignored() {
+        for control in [Control::Drain, Control::Registered] {
+            assert_eq!(Control::from_text(control.as_text()), control);
+        }
+        assert_eq!(
+            Control::from_text(r#"{"type":"drain","more":[1]}"#),
+            Control::Drain
+        );
+        for stranger in [
+            "",
+            "drain",
+            "{}",
+            r#"{"type":7}"#,
+            r#"{"type":"kick"}"#,
+            "[]",
+        ] {
+            assert_eq!(Control::from_text(stranger), Control::Unknown, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn close_codes_survive_the_wire() {
+        for code in [1000, 1001, 1002, 1008, 4000, 4001, 4999] {
+            assert_eq!(u16::from(CloseCode::from(code)), code);
+        }
+    }
+}

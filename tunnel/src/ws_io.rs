@@ -1,0 +1,348 @@
+//! A WebSocket as a byte stream: the only file that sees WebSocket messages.
+//!
+//! Binary messages are the bytes. Pings, pongs and control messages are dealt with on the way, by
+//! whoever reads or writes; there is no task of its own. A [`Handle`] speaks to the peer from elsewhere.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_core::Stream;
+use futures_sink::Sink;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+
+use crate::keepalive::{Keepalive, KeepaliveConfig};
+use crate::limits::{
+    CLOSE_TIMEOUT, CONTROL_QUEUE, WS_MAX_MESSAGE, WS_MAX_WRITE_BUFFER, WS_MESSAGE_BYTES,
+    WS_READ_BUFFER, WS_WRITE_BUFFER,
+};
+use crate::wire::{CloseCode, Control};
+
+mod handle;
+
+use handle::{Command, Shared};
+pub use handle::{Ended, Handle};
+
+/// How every WebSocket of ours is set up.
+#[must_use]
+pub fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(WS_READ_BUFFER)
+        .write_buffer_size(WS_WRITE_BUFFER)
+        .max_write_buffer_size(WS_MAX_WRITE_BUFFER)
+        .max_message_size(Some(WS_MAX_MESSAGE))
+        .max_frame_size(Some(WS_MAX_MESSAGE))
+}
+
+/// The byte stream. Whoever holds it must keep reading, for that is what answers pings.
+#[derive(Debug)]
+pub struct WsIo<S> {
+    ws: WebSocketStream<S>,
+    /// What is left of the binary message that was read last.
+    unread: Bytes,
+    keepalive: Keepalive,
+    commands: mpsc::Receiver<Command>,
+    control: mpsc::Sender<Control>,
+    shared: Arc<Shared>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Open,
+    /// Our Close frame waits for the socket to take it.
+    Closing(CloseFrame, Pin<Box<Sleep>>),
+    /// It is sent, as an answer or first; the peer's part of the handshake is awaited.
+    Closed(Pin<Box<Sleep>>),
+    Over,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
+    /// Takes over a WebSocket whose handshake is done. The receiver yields the peer's control messages.
+    pub fn new(
+        ws: WebSocketStream<S>,
+        keepalive: KeepaliveConfig,
+    ) -> (Self, Handle, mpsc::Receiver<Control>) {
+        let (command_sender, commands) = mpsc::channel(CONTROL_QUEUE);
+        let (control, control_receiver) = mpsc::channel(CONTROL_QUEUE);
+        let shared = Arc::new(Shared::default());
+        let handle = Handle {
+            commands: command_sender,
+            shared: shared.clone(),
+        };
+        let keepalive = Keepalive::new(keepalive);
+        let phase = Phase::Open;
+        let io = Self {
+            ws,
+            unread: Bytes::new(),
+            keepalive,
+            commands,
+            control,
+            shared,
+            phase,
+        };
+        (io, handle, control_receiver)
+    }
+
+    /// Sends what is due besides data: pings, control messages, and the start of a close.
+    fn poll_upkeep(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
+        let mut sent = false;
+        while let Poll::Ready(payload) = self.keepalive.poll_ping(cx) {
+            // A ping that cannot be written now is left out: the socket is full, so there is a peer.
+            if self.poll_sendable(cx)?.is_ready() {
+                Pin::new(&mut self.ws).start_send(Message::Ping(payload))?;
+                sent = true;
+            }
+        }
+        while self.poll_sendable(cx)?.is_ready() {
+            let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) else {
+                break;
+            };
+            match command {
+                Command::Send(control) => {
+                    Pin::new(&mut self.ws).start_send(Message::text(control.as_text()))?;
+                    sent = true;
+                }
+                Command::Close(code, reason) => {
+                    self.begin_close(code, reason);
+                    return Ok(());
+                }
+            }
+        }
+        if sent && let Poll::Ready(result) = Pin::new(&mut self.ws).poll_flush(cx) {
+            result?;
+        }
+        Ok(())
+    }
+
+    fn poll_sendable(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, WsError> {
+        match Pin::new(&mut self.ws).poll_ready(cx) {
+            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    fn begin_close(&mut self, code: CloseCode, reason: &'static str) {
+        let _ = self.shared.ended.set(Ended::ByUs { code, reason });
+        let frame = CloseFrame {
+            code: u16::from(code).into(),
+            reason: reason.into(),
+        };
+        self.phase = Phase::Closing(frame, Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+    }
+
+    /// Drives the closing handshake to its end, or to its deadline.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.phase {
+                Phase::Open => return Poll::Ready(()),
+                Phase::Closing(frame, deadline) => {
+                    let deadline_passed = deadline.as_mut().poll(cx).is_ready();
+                    let frame = frame.clone();
+                    let sent = self.poll_send_close(cx, frame);
+                    if deadline_passed || matches!(sent, Poll::Ready(Err(_))) {
+                        self.phase = Phase::Over;
+                        continue;
+                    }
+                    let _ = ready!(sent);
+                    self.phase = Phase::Closed(Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+                }
+                Phase::Closed(deadline) => {
+                    let deadline_passed = deadline.as_mut().poll(cx).is_ready();
+                    let _ = Pin::new(&mut self.ws).poll_flush(cx);
+                    match Pin::new(&mut self.ws).poll_next(cx) {
+                        Poll::Pending if !deadline_passed => return Poll::Pending,
+                        // What still comes is for nobody.
+                        Poll::Ready(Some(Ok(_))) if !deadline_passed => {}
+                        _ => self.phase = Phase::Over,
+                    }
+                }
+                Phase::Over => return Poll::Ready(()),
+            }
+        }
+    }
+
+    fn poll_send_close(
+        &mut self,
+        cx: &mut Context<'_>,
+        frame: CloseFrame,
+    ) -> Poll<Result<(), WsError>> {
+        ready!(Pin::new(&mut self.ws).poll_ready(cx))?;
+        Poll::Ready(Pin::new(&mut self.ws).start_send(Message::Close(Some(frame))))
+    }
+
+    /// The next piece of the byte stream; empty at its end.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut Bytes>> {
+        while self.unread.is_empty() {
+            if let Err(error) = self.poll_upkeep(cx) {
+                return Poll::Ready(self.fail(&error));
+            }
+            if !matches!(self.phase, Phase::Open) {
+                ready!(self.poll_closing(cx));
+                break;
+            }
+            let Poll::Ready(message) = Pin::new(&mut self.ws).poll_next(cx) else {
+                ready!(self.keepalive.poll_silence(cx));
+                let silence = self.keepalive.timeout();
+                let _ = self.shared.ended.set(Ended::Silent(silence));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            };
+            self.keepalive.heard();
+            match message {
+                Some(Ok(message)) => self.take(message),
+                Some(Err(error)) => return Poll::Ready(self.fail(&error)),
+                None => {
+                    let _ = self.shared.ended.set(Ended::Lost);
+                    self.phase = Phase::Over;
+                }
+            }
+        }
+        Poll::Ready(Ok(&mut self.unread))
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Binary(bytes) => self.unread = bytes,
+            Message::Pong(payload) => {
+                if let Some(rtt) = self.keepalive.pong(&payload) {
+                    self.shared.set_rtt(rtt);
+                }
+            }
+            // Full means that the same has been said often enough already.
+            Message::Text(text) => drop(self.control.try_send(Control::from_text(&text))),
+            Message::Close(frame) => {
+                let (code, reason) = match frame {
+                    Some(frame) => (u16::from(frame.code).into(), frame.reason.to_string()),
+                    None => (CloseCode::Normal, String::new()),
+                };
+                let _ = self.shared.ended.set(Ended::ByPeer { code, reason });
+                // tungstenite has queued the answer; the server then hangs up first (RFC 6455 7.1.1).
+                self.phase = Phase::Closed(Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+            }
+            // tungstenite queues the pong, and the next read or write sends it.
+            Message::Ping(_) | Message::Frame(_) => {}
+        }
+    }
+
+    /// Notes why it ended, and what to tell the reader: a connection that just went away is an end of
+    /// stream like any other.
+    fn fail<T>(&mut self, error: &WsError) -> io::Result<T> {
+        self.phase = Phase::Over;
+        let (ended, kind) = match error {
+            WsError::ConnectionClosed | WsError::AlreadyClosed => {
+                (Ended::Lost, io::ErrorKind::BrokenPipe)
+            }
+            WsError::Io(error) => (Ended::Lost, error.kind()),
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                (Ended::Lost, io::ErrorKind::UnexpectedEof)
+            }
+            other => (
+                Ended::Violation(other.to_string()),
+                io::ErrorKind::InvalidData,
+            ),
+        };
+        let _ = self.shared.ended.set(ended);
+        Err(io::Error::new(kind, error.to_string()))
+    }
+
+    /// Sends `message` once the socket has taken the one before it.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: impl FnOnce() -> Bytes,
+    ) -> Poll<io::Result<()>> {
+        if let Err(error) = self.poll_upkeep(cx) {
+            return Poll::Ready(self.fail(&error));
+        }
+        if !matches!(self.phase, Phase::Open) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let result = match ready!(Pin::new(&mut self.ws).poll_ready(cx)) {
+            Ok(()) => Pin::new(&mut self.ws).start_send(Message::Binary(message())),
+            Err(error) => Err(error),
+        };
+        Poll::Ready(result.or_else(|error| self.fail(&error)))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WsIo<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let chunk = ready!(self.poll_chunk(cx))?;
+        let n = chunk.len().min(buf.remaining());
+        buf.put_slice(&chunk[..n]);
+        chunk.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WsIo<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let n = buf.len().min(WS_MESSAGE_BYTES);
+        self.poll_send(cx, || Bytes::copy_from_slice(&buf[..n]))
+            .map_ok(|()| n)
+    }
+
+    /// One message for all slices: HTTP/2 writes a frame as its head and its payload.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let n = slices
+            .iter()
+            .map(|slice| slice.len())
+            .sum::<usize>()
+            .min(WS_MESSAGE_BYTES);
+        self.poll_send(cx, || join(slices, n)).map_ok(|()| n)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !matches!(self.phase, Phase::Open) {
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(Pin::new(&mut self.ws).poll_flush(cx));
+        Poll::Ready(result.or_else(|error| self.fail(&error)))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.phase, Phase::Open) {
+            self.begin_close(CloseCode::Normal, "");
+        }
+        self.poll_closing(cx).map(Ok)
+    }
+}
+
+fn join(slices: &[IoSlice<'_>], mut n: usize) -> Bytes {
+    let mut joined = BytesMut::with_capacity(n);
+    for slice in slices {
+        let part = &slice[..slice.len().min(n)];
+        joined.extend_from_slice(part);
+        n -= part.len();
+    }
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::*;
+
+type Peer = (WsIo<DuplexStream>, Handle, mpsc::Receiver<Control>);
+
+const KEEPALIVE: KeepaliveConfig = KeepaliveConfig {
+    interval: Duration::from_secs(15),
+    timeout: Duration::from_secs(30),
+};
+
+async fn raw(io: DuplexStream, role: Role) -> WebSocketStream<DuplexStream> {
+    WebSocketStream::from_raw_socket(io, role, Some(config())).await
+}
+
+/// A hub's end and an agent's end, over a pipe that holds `bytes`.
+async fn pair(bytes: usize) -> (Peer, Peer) {
+    let (hub, agent) = duplex(bytes);
+    let hub = WsIo::new(raw(hub, Role::Server).await, KEEPALIVE);
+    let agent = WsIo::new(raw(agent, Role::Client).await, KEEPALIVE);
+    (hub, agent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_cross_both_ways_whatever_the_message_boundaries() {
+    let ((hub, ..), (agent, ..)) = pair(8).await;
+    let sent: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+    let cross = async |mut from: tokio::io::WriteHalf<_>, mut to: tokio::io::ReadHalf<_>| {
+        let mut got = vec![0; sent.len()];
+        let write = async {
+            from.write_all(&sent).await?;
+            from.flush().await
+        };
+        let (written, read) = tokio::join!(write, to.read_exact(&mut got));
+        written.expect("written");
+        read.expect("read");
+        assert!(got == sent);
+        (from, to)
+    };
+    let (hub_read, hub_write) = tokio::io::split(hub);
+    let (agent_read, agent_write) = tokio::io::split(agent);
+    let down = cross(hub_write, agent_read);
+    let up = cross(agent_write, hub_read);
+    // The halves live until both directions are through: a dropped half is a closed pipe.
+    let _halves = tokio::join!(down, up);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_become_one_message() {
+    let (hub, agent) = duplex(64);
+    let (mut hub, ..) = WsIo::new(raw(hub, Role::Server).await, KEEPALIVE);
+    let mut agent = raw(agent, Role::Client).await;
+    let n = hub
+        .write_vectored(&[IoSlice::new(b"head"), IoSlice::new(b"payload")])
+        .await;
+    hub.flush().await.expect("flushed");
+    assert_eq!(n.expect("written"), 11);
+    let message = std::future::poll_fn(|cx| Pin::new(&mut agent).poll_next(cx)).await;
+    assert_eq!(
+        message.expect("open").expect("valid"),
+        Message::binary(&b"headpayload"[..])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_dead_after_the_timeout() {
+    let ((mut hub, handle, _), (agent, ..)) = pair(1024).await;
+    let error = hub.read_u8().await.expect_err("nobody answers");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(handle.ended(), Some(&Ended::Silent(KEEPALIVE.timeout)));
+    drop(agent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_measure_the_round_trip_and_keep_an_idle_session_alive() {
+    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024).await;
+    assert_eq!(handle.rtt(), None);
+    let idle = tokio::time::timeout(Duration::from_secs(300), async {
+        tokio::join!(hub.read_u8(), agent.read_u8())
+    });
+    idle.await.expect_err("both still wait");
+    assert!(handle.rtt().is_some() && agent_handle.rtt().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn control_messages_arrive_and_strangers_do_no_harm() {
+    let (hub, agent) = duplex(1024);
+    let (mut hub, _handle, mut control) = WsIo::new(raw(hub, Role::Server).await, KEEPALIVE);
+    let mut agent = raw(agent, Role::Client).await;
+    for message in [
+        Message::text("{}"),
+        Message::text(Control::Drain.as_text()),
+        Message::binary("x"),
+    ] {
+        Pin::new(&mut agent).start_send(message).expect("sent");
+    }
+    std::future::poll_fn(|cx| Pin::new(&mut agent).poll_flush(cx))
+        .await
+        .expect("flushed");
+    assert_eq!(hub.read_u8().await.expect("the binary message"), b'x');
+    assert_eq!(control.try_recv(), Ok(Control::Unknown));
+    assert_eq!(control.try_recv(), Ok(Control::Drain));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_says_why_and_ends_both_streams() {
+    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024).await;
+    handle.close(CloseCode::Replaced, "replaced by a newer session");
+    let (mut hub_got, mut agent_got) = (Vec::new(), Vec::new());
+    let ends = tokio::join!(
+        hub.read_to_end(&mut hub_got),
+        agent.read_to_end(&mut agent_got)
+    );
+    assert_eq!((ends.0.expect("end"), ends.1.expect("end")), (0, 0));
+    let reason = "replaced by a newer session";
+    let by_us = Ended::ByUs {
+        code: CloseCode::Replaced,
+        reason,
+    };
+    assert_eq!(handle.ended(), Some(&by_us));
+    let by_peer = Ended::ByPeer {
+        code: CloseCode::Replaced,
+        reason: reason.into(),
+    };
+    assert_eq!(agent_handle.ended(), Some(&by_peer));
+    hub.write_all(b"late").await.expect_err("closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_nobody_answers_ends_at_its_deadline() {
+    let ((mut hub, handle, _), (agent, ..)) = pair(1024).await;
+    handle.close(CloseCode::GoingAway, "");
+    let start = tokio::time::Instant::now();
+    assert_eq!(hub.read(&mut [0; 8]).await.expect("end of stream"), 0);
+    assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
+    drop(agent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_and_a_protocol_violation_are_told_apart() {
+    let ((mut hub, handle, _), agent) = pair(1024).await;
+    drop(agent);
+    hub.read_u8().await.expect_err("gone");
+    assert_eq!(handle.ended(), Some(&Ended::Lost));
+
+    let (hub, mut agent) = duplex(1024);
+    let (mut hub, handle, _control) = WsIo::new(raw(hub, Role::Server).await, KEEPALIVE);
+    agent
+        .write_all(&[0x82, 0x01, b'x'])
+        .await
+        .expect("an unmasked frame");
+    hub.read_u8().await.expect_err("clients must mask");
+    assert!(
+        matches!(handle.ended(), Some(Ended::Violation(_))),
+        "{:?}",
+        handle.ended()
+    );
+}

@@ -1,1 +1,120 @@
-//! x
+//! The hub: any gRPC client reaches any gRPC server behind NAT, by name.
+//!
+//! ```text
+//!  gRPC client -> listener -> worker -> connection -> client_connection -> call: route -> splice -+
+//!                                           |                                                    | pick
+//!                                           |                                                    v
+//!                                           |                                                registry
+//!                                           |                                                    ^
+//!  agent -------> listener -> worker ->     +-----> upgrade -> session --------------------------+ register
+//! ```
+//!
+//! A call is a stream of a client's HTTP/2 connection; a session is an HTTP/2 connection to an agent's
+//! server, through the agent's WebSocket. [`run`] starts it all, on listeners that the caller has bound.
+
+mod activity;
+mod admin;
+mod args;
+mod auth;
+mod call;
+mod client_connection;
+mod config;
+mod connection;
+mod drain;
+mod first_bytes;
+mod hub;
+mod listener;
+mod metrics;
+mod outcome;
+mod record;
+mod refusal;
+mod registry;
+mod room;
+mod route;
+mod services;
+mod session;
+mod settings_gate;
+mod splice;
+mod upgrade;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+use tunnel::limits;
+
+pub use self::args::{Args, OptionalListen};
+pub use self::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
+pub use self::config::{Config, ConfigError};
+use self::hub::Hub;
+pub use self::listener::{BindError, ListenAddr, ListenAddrError};
+use self::worker::Workers;
+
+/// Where a hub is to be reached.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For gRPC clients and agents.
+    pub public: TcpListener,
+    /// For `/metrics`, `/healthz`, `/readyz`.
+    pub admin: Option<TcpListener>,
+}
+
+/// Runs a hub until `shutdown` resolves, then drains it: running calls may end within
+/// [`Config::drain_timeout`].
+///
+/// # Errors
+/// The system has no thread or no file descriptor left for the workers.
+pub async fn run(
+    listeners: Listeners,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let hub = Hub::new(config);
+    let workers = Workers::start(&hub)?;
+    announce(&listeners, &hub)?;
+    let upkeep = tokio::spawn(upkeep(hub.clone()));
+    let admin = listeners
+        .admin
+        .map(|admin| tokio::spawn(admin::serve(admin, hub.clone())));
+    tokio::select! {
+        () = listener::accept(listeners.public, &workers) => {}
+        () = shutdown => {}
+    }
+    drain::drain(&hub, workers).await;
+    upkeep.abort();
+    if let Some(admin) = admin {
+        admin.abort();
+    }
+    Ok(())
+}
+
+fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
+    // What the two pumps of one stalled call hold: a window, and what h2 has taken of a chunk beyond it.
+    let call = 2 * (u64::from(limits::STREAM_WINDOW) + u64::from(limits::MAX_FRAME_SIZE));
+    info!(
+        address = %listeners.public.local_addr()?,
+        tls = hub.config.tls.is_some(),
+        workers = hub.config.workers,
+        node = hub.node_id,
+        stalled_call_kib = call >> 10,
+        client_connection_mib = (call * u64::from(limits::MAX_CLIENT_STREAMS)) >> 20,
+        "listening",
+    );
+    if let Some(admin) = &listeners.admin {
+        info!(address = %admin.local_addr()?, "admin listening");
+    }
+    if matches!(hub.config.auth, Auth::Open) {
+        warn!("no --auth-file: whoever reaches this port may register any name and call any name");
+    }
+    Ok(())
+}
+
+async fn upkeep(hub: Arc<Hub>) {
+    let mut due = tokio::time::interval(limits::METRICS_UPKEEP);
+    loop {
+        due.tick().await;
+        hub.metrics.upkeep();
+    }
+}

@@ -45,6 +45,8 @@ fn generate(root: &Path, out: &Path) {
         .expect("protos");
     tonic_prost_build::configure()
         .out_dir(out)
+        // The helper it leaves out is called `connect`, like the method Activity/Connect.
+        .build_transport(false)
         .compile_fds(compiler.file_descriptor_set())
         .expect("generated code");
     // Reflection serves the descriptors; the comments in them are what `client describe` prints.

@@ -30,6 +30,12 @@ pub const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 /// An agent's dial: TCP, TLS and upgrade together, and the same for its upstream.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A TCP connection on which nothing is said is asked for life after this long. Clients may be silent
+/// for hours; without it the ones that vanished would stay for ever.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+/// Sent bytes that stay unacknowledged this long mean a dead peer; Linux alone would try for 15 minutes.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
+
 // --- HTTP/2, on every end that is ours ---
 
 /// Flow control window of one stream, each way. 512 KiB carry 10 MB/s at 50 ms round trip time, and
@@ -70,6 +76,9 @@ pub const COALESCE_BYTES: usize = 16 * KIB as usize;
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many calls may wait so at one session.
 pub const STREAM_QUEUE_MAX: usize = 1024;
+/// A server that has answered in full may go on reading the request. If nothing of it moves for this
+/// long, the call is over.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 
 // --- WebSocket ---
 

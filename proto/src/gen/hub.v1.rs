@@ -64,17 +64,6 @@ pub mod hub_client {
     pub struct HubClient<T> {
         inner: tonic::client::Grpc<T>,
     }
-    impl HubClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
-    }
     impl<T> HubClient<T>
     where
         T: tonic::client::GrpcService<tonic::body::Body>,
@@ -452,17 +441,6 @@ pub mod activity_client {
     #[derive(Debug, Clone)]
     pub struct ActivityClient<T> {
         inner: tonic::client::Grpc<T>,
-    }
-    impl ActivityClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
     }
     impl<T> ActivityClient<T>
     where

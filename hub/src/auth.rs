@@ -1,0 +1,385 @@
+//! Who may register which names, and who may call them.
+//!
+//! Tokens are high-entropy secrets, so the file holds their plain SHA-256, and finding a token is a
+//! look-up by hash: how long it takes tells nothing about the tokens that exist.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tunnel::name::Name;
+
+/// The hub's doors.
+#[derive(Clone, Debug, Default)]
+pub enum Auth {
+    /// Whoever reaches the port may register any name and call any name.
+    #[default]
+    Open,
+    /// Only who holds a token.
+    Tokens(Arc<Tokens>),
+}
+
+/// The tokens that are good for something, by their hash.
+#[derive(Debug)]
+pub struct Tokens {
+    agents: HashMap<Hash, Holder>,
+    callers: HashMap<Hash, Holder>,
+}
+
+type Hash = [u8; 32];
+
+/// Who holds a token, and what it is good for.
+#[derive(Clone, Debug)]
+pub struct Holder(Arc<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    id: String,
+    names: Vec<Pattern>,
+    exclusive: bool,
+}
+
+/// Why a token does not open the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// There is no token, or nobody holds this one.
+    Unknown,
+    /// The token is not good for this name.
+    Name,
+}
+
+impl Auth {
+    /// Reads an auth file.
+    ///
+    /// # Errors
+    /// Says which file, and for bad content which line.
+    pub fn from_file(path: &Path) -> Result<Self, AuthFileError> {
+        let content = std::fs::read_to_string(path).map_err(|source| AuthFileError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let invalid = |reason| AuthFileError::Invalid {
+            path: path.into(),
+            reason,
+        };
+        let file: File = toml::from_str(&content).map_err(|error| invalid(error.to_string()))?;
+        let agents = index(file.agents).map_err(invalid)?;
+        let callers = index(file.callers).map_err(invalid)?;
+        Ok(Self::Tokens(Arc::new(Tokens { agents, callers })))
+    }
+
+    /// Whether an agent with `token` may register `name`. An open hub does not know who it is.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn agent(&self, token: Option<&[u8]>, name: &Name) -> Result<Option<Holder>, Denied> {
+        let Self::Tokens(tokens) = self else {
+            return Ok(None);
+        };
+        let holder = find(&tokens.agents, token)?;
+        if holder.may_use(name) {
+            Ok(Some(holder))
+        } else {
+            Err(Denied::Name)
+        }
+    }
+
+    /// Who a caller with `token` is. An open hub does not know, and lets everybody call everything.
+    ///
+    /// # Errors
+    /// [`Denied::Unknown`].
+    pub fn caller(&self, token: Option<&[u8]>) -> Result<Caller, Denied> {
+        match self {
+            Self::Open => Ok(Caller(None)),
+            Self::Tokens(tokens) => find(&tokens.callers, token).map(|holder| Caller(Some(holder))),
+        }
+    }
+}
+
+impl Holder {
+    /// What the auth file calls it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Whether a name it has registered is refused to all others.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.0.exclusive
+    }
+
+    fn may_use(&self, name: &Name) -> bool {
+        self.0
+            .names
+            .iter()
+            .any(|pattern| pattern.matches(name.as_str()))
+    }
+}
+
+/// Somebody who calls. Nobody in particular when the hub is open.
+#[derive(Clone, Debug)]
+pub struct Caller(Option<Holder>);
+
+impl Caller {
+    /// Whether it may call `name`, and see that it exists.
+    #[must_use]
+    pub fn may_call(&self, name: &Name) -> bool {
+        self.0.as_ref().is_none_or(|holder| holder.may_use(name))
+    }
+
+    /// What the auth file calls it.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.0.as_ref().map(Holder::id)
+    }
+}
+
+fn find(holders: &HashMap<Hash, Holder>, token: Option<&[u8]>) -> Result<Holder, Denied> {
+    let token = token.ok_or(Denied::Unknown)?;
+    let hash: Hash = Sha256::digest(token).into();
+    holders.get(&hash).cloned().ok_or(Denied::Unknown)
+}
+
+// === the file ===
+
+/// Why an auth file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthFileError {
+    /// It cannot be read.
+    #[error("cannot read the auth file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It does not say what an auth file says.
+    #[error("cannot use the auth file {}: {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    agents: Vec<FileEntry>,
+    #[serde(default)]
+    callers: Vec<FileEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileEntry {
+    id: String,
+    token_sha256: HexHash,
+    names: Vec<Pattern>,
+    #[serde(default)]
+    exclusive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+struct HexHash(Hash);
+
+impl TryFrom<String> for HexHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const WRONG: &str = "token_sha256 is the SHA-256 of a token: 64 hexadecimal digits";
+        let digit = |c: u8| {
+            char::from(c)
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
+        };
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+            return Err(WRONG);
+        };
+        let bytes: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?))
+            .collect();
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or(WRONG)
+    }
+}
+
+/// A name in which `*` stands for any run of characters.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Pattern(String);
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-*".contains(c);
+        match text.chars().find(|&c| !known(c)) {
+            None if text.is_empty() => Err("a name pattern must not be empty".into()),
+            None => Ok(Self(text)),
+            Some(stranger) => Err(format!(
+                "no name matches {text:?}: names have no {stranger:?}"
+            )),
+        }
+    }
+}
+
+impl Pattern {
+    fn matches(&self, name: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = name.strip_prefix(first) else {
+            return false;
+        };
+        let Some(last) = parts.next_back() else {
+            return rest.is_empty();
+        };
+        for part in parts {
+            // The earliest match leaves most for the parts to come.
+            let Some(at) = rest.find(part) else {
+                return false;
+            };
+            rest = &rest[at + part.len()..];
+        }
+        rest.ends_with(last)
+    }
+}
+
+fn index(entries: Vec<FileEntry>) -> Result<HashMap<Hash, Holder>, String> {
+    let mut holders = HashMap::new();
+    for FileEntry {
+        id,
+        token_sha256,
+        names,
+        exclusive,
+    } in entries
+    {
+        let holder = Holder(Arc::new(Entry {
+            id,
+            names,
+            exclusive,
+        }));
+        if let Some(other) = holders.insert(token_sha256.0, holder.clone()) {
+            return Err(format!(
+                "{:?} and {:?} have the same token",
+                other.id(),
+                holder.id()
+            ));
+        }
+    }
+    Ok(holders)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// SHA-256 of `secret`, by `printf %s secret | sha256sum`.
+    const SECRET: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
+    fn auth(content: &str) -> Result<Auth, AuthFileError> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(content.as_bytes()).expect("written");
+        Auth::from_file(file.path())
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().expect("a name")
+    }
+
+    #[test]
+    fn a_token_is_good_for_the_names_of_its_entry() {
+        let file = format!(
+            "[[agents]]\nid = 'berlin'\ntoken_sha256 = '{SECRET}'\nnames = ['berlin-*', 'b']\n\
+             [[callers]]\nid = 'ops'\ntoken_sha256 = '{SECRET}'\nnames = ['*']\n"
+        );
+        let auth = auth(&file).expect("an auth file");
+        let agent = |token, to: &str| auth.agent(token, &name(to)).map(|_| ());
+        assert_eq!(agent(Some(b"secret"), "berlin-1"), Ok(()));
+        assert_eq!(agent(Some(b"secret"), "b"), Ok(()));
+        assert_eq!(agent(Some(b"secret"), "paris-1"), Err(Denied::Name));
+        assert_eq!(agent(Some(b"Secret"), "berlin-1"), Err(Denied::Unknown));
+        assert_eq!(agent(None, "berlin-1"), Err(Denied::Unknown));
+        let caller = auth.caller(Some(b"secret")).expect("a caller");
+        assert!(caller.may_call(&name("paris-1")));
+        assert_eq!(caller.id(), Some("ops"));
+        assert_eq!(auth.caller(None).map(|_| ()), Err(Denied::Unknown));
+    }
+
+    #[test]
+    fn an_open_hub_lets_everybody_in() {
+        assert!(
+            Auth::Open
+                .agent(None, &name("a"))
+                .is_ok_and(|holder| holder.is_none())
+        );
+        assert!(
+            Auth::Open
+                .caller(None)
+                .is_ok_and(|caller| caller.may_call(&name("a")))
+        );
+    }
+
+    #[test]
+    fn bad_files_say_where_and_why() {
+        for (content, why) in [
+            ("[[agents]]\nid = 'a'\n", "token_sha256"),
+            (
+                "[[agents]]\nid = 'a'\ntoken_sha256 = 'secret'\nnames = ['a']\n",
+                "64 hexadecimal",
+            ),
+            (
+                &format!("[[agents]]\nid='a'\ntoken_sha256='{SECRET}'\nnames=['A*']\n"),
+                "'A'",
+            ),
+            (
+                &format!("[[agents]]\nid='a'\ntoken_sha256='{SECRET}'\nname=['a']\n"),
+                "unknown field",
+            ),
+            (
+                &format!(
+                    "{0}{0}",
+                    format_args!("[[callers]]\nid='a'\ntoken_sha256='{SECRET}'\nnames=[]\n")
+                ),
+                "same token",
+            ),
+        ] {
+            let error = auth(content).expect_err(content).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let missing = Auth::from_file(Path::new("/nowhere/auth.toml")).expect_err("missing");
+        assert!(
+            missing.to_string().contains("/nowhere/auth.toml"),
+            "{missing}"
+        );
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, yes, no) in [
+            ("a", "a", "ab"),
+            ("*", "anything", ""),
+            ("a*", "abc", "bac"),
+            ("*c", "abc", "abcd"),
+            ("a*c", "ac", "a"),
+            ("a*b*c", "a-b-b-c", "a-c-b"),
+            ("a*a", "aa", "a"),
+            ("ab*ba", "abba", "aba"),
+        ] {
+            let pattern = Pattern::try_from(pattern.to_owned()).expect("a pattern");
+            assert!(pattern.matches(yes), "{pattern:?} {yes}");
+            assert!(!pattern.matches(no) || no.is_empty(), "{pattern:?} {no}");
+        }
+    }
+}

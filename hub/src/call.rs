@@ -1,0 +1,224 @@
+//! One call, from its head to its record.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use tunnel::bridge;
+use tunnel::name::Name;
+use tunnel::wire::{HUB_PREFIX, HUB_TOKEN};
+
+use crate::auth::{Caller, Denied};
+use crate::hub::Hub;
+use crate::metrics::Target;
+use crate::outcome::Outcome;
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::route::{Route, is_grpc, route};
+use crate::services;
+use crate::session::{Permit, Session};
+use crate::splice::{End, Splice, refuse};
+
+/// Where calls of one client connection come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) worker: usize,
+}
+
+/// Serves one call to its end.
+pub(crate) async fn serve(
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    origin: Origin,
+) {
+    let token = request.headers().get(HUB_TOKEN).cloned();
+    let caller = origin
+        .hub
+        .config
+        .auth
+        .caller(token.as_ref().map(HeaderValue::as_bytes));
+    match route(request.method(), request.uri(), request.headers()) {
+        Ok(Route::Agent(name)) => to_agent(name, caller, request, respond, &origin).await,
+        Ok(Route::Own) => to_hub(caller, request, respond, &origin).await,
+        Err(refusal) => {
+            let target = if refusal == Refusal::NoName {
+                Target::Hub
+            } else {
+                Target::Agent
+            };
+            let record = Record::start(&origin, target, request.uri().path(), None);
+            refused(request, respond, &refusal, record);
+        }
+    }
+}
+
+async fn to_agent(
+    name: Name,
+    caller: Result<Caller, Denied>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    origin: &Origin,
+) {
+    let mut record = Record::start(
+        origin,
+        Target::Agent,
+        request.uri().path(),
+        Some(name.clone()),
+    );
+    let (head, body) = request.into_parts();
+    let grpc = is_grpc(&head.headers);
+    let bodyless = head.method == Method::HEAD;
+    let opened = match admit(&name, caller, &mut record) {
+        Ok(()) => open(&name, head, body.is_end_stream(), &mut respond, origin).await,
+        Err(refusal) => Err(Closed::Refused(refusal)),
+    };
+    let (permit, response, send) = match opened {
+        Ok(opened) => opened,
+        Err(Closed::Refused(refusal)) => {
+            let outcome = refuse(&mut respond, &refusal, grpc, bodyless);
+            return record.refused(outcome, &refusal);
+        }
+        Err(Closed::ByClient(reason)) => {
+            return record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
+        }
+    };
+    record.reached(&permit.session);
+    let mut splice = Splice::new(body, respond, response, send, grpc);
+    let lost = Refusal::SessionLost(name);
+    let (end, outcome) = splice.run(&lost).await;
+    record.passed(splice.bytes());
+    record.ended(end, outcome, Some(&lost));
+    if end == End::Complete {
+        splice.linger().await;
+    }
+    // Held to the end: the stream counts against the upstream's limit for as long as it is open.
+    drop(permit);
+}
+
+fn admit(name: &Name, caller: Result<Caller, Denied>, record: &mut Record) -> Result<(), Refusal> {
+    let caller = caller.map_err(|_| Refusal::Unauthenticated)?;
+    record.called_by(&caller);
+    if caller.may_call(name) {
+        Ok(())
+    } else {
+        Err(Refusal::Denied(name.clone()))
+    }
+}
+
+type Opened = (Permit, h2::client::ResponseFuture, h2::SendStream<Bytes>);
+
+/// Why no stream was opened.
+enum Closed {
+    Refused(Refusal),
+    /// The client gave up before.
+    ByClient(Reason),
+}
+
+/// Opens a stream on one of the name's sessions. One that takes no new streams after all is left out from
+/// then on, and the next one tried: nothing of the call has been sent.
+async fn open(
+    name: &Name,
+    head: http::request::Parts,
+    end_stream: bool,
+    respond: &mut SendResponse<Bytes>,
+    origin: &Origin,
+) -> Result<Opened, Closed> {
+    loop {
+        let permit = tokio::select! {
+            biased;
+            picked = origin.hub.registry.pick(name, origin.worker) => picked.map_err(Closed::Refused)?,
+            reset = poll_fn(|cx| respond.poll_reset(cx)) => {
+                return Err(Closed::ByClient(reset.unwrap_or(Reason::CANCEL)));
+            }
+        };
+        let forwarded = forwarded_head(&head, &permit.session);
+        match permit.open(forwarded, end_stream) {
+            Ok((response, send)) => return Ok((permit, response, send)),
+            Err(_) => permit.session.drain(),
+        }
+    }
+}
+
+/// The head as the agent's server gets it: as it came, but for `:scheme` and `:authority` as the session
+/// asked, and without what is between the client and the hub.
+fn forwarded_head(head: &http::request::Parts, session: &Session) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = head.method.clone();
+    *request.headers_mut() = head.headers.clone();
+    strip_hub_headers(request.headers_mut());
+    *request.uri_mut() = forwarded_uri(head, session);
+    request
+}
+
+fn forwarded_uri(head: &http::request::Parts, session: &Session) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(session.scheme.clone());
+    let authority = session
+        .authority
+        .clone()
+        .or_else(|| head.uri.authority().cloned());
+    parts.authority = Some(authority.unwrap_or_else(|| host_or_name(&head.headers, session)));
+    parts.path_and_query = head
+        .uri
+        .path_and_query()
+        .cloned()
+        .or(Some(PathAndQuery::from_static("/")));
+    // Cannot fail: it has all three parts.
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// A request may lack `:authority` (RFC 9113 8.3.1); h2 does not send one without.
+fn host_or_name(headers: &HeaderMap, session: &Session) -> Authority {
+    let host = headers
+        .get(http::header::HOST)
+        .and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    // Every name is a valid host.
+    host.or_else(|| Authority::try_from(session.name.as_str()).ok())
+        .unwrap_or_else(|| Authority::from_static("localhost"))
+}
+
+fn strip_hub_headers(headers: &mut HeaderMap) {
+    let own: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(HUB_PREFIX))
+        .cloned()
+        .collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+async fn to_hub(
+    caller: Result<Caller, Denied>,
+    mut request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    origin: &Origin,
+) {
+    let record = Record::start(origin, Target::Hub, request.uri().path(), None);
+    match caller {
+        Ok(caller) => drop(request.extensions_mut().insert(caller)),
+        // Health tells for itself what it tells to whom.
+        Err(_) if services::is_health(request.uri().path()) => {}
+        Err(_) => return refused(request, respond, &Refusal::Unauthenticated, record),
+    }
+    let answered = bridge::serve(origin.hub.services.clone(), request, respond).await;
+    record.answered(&answered);
+}
+
+fn refused(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    refusal: &Refusal,
+    record: Record,
+) {
+    let bodyless = request.method() == Method::HEAD;
+    let outcome = refuse(&mut respond, refusal, is_grpc(request.headers()), bodyless);
+    record.refused(outcome, refusal);
+}

@@ -1,0 +1,81 @@
+//! One client's HTTP/2 connection: takes its calls, and takes leave when the hub drains.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::{Builder, Connection};
+use tokio::time::timeout;
+use tracing::debug;
+use tunnel::limits;
+
+use crate::call::{self, Origin};
+use crate::connection::BoxIo;
+
+/// What is left to be written after the end may take this long.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves the connection until the client closes it, or the hub must end.
+///
+/// On draining, the client is told to go elsewhere (GOAWAY) and running calls go on; the connection ends
+/// by itself after the last of them. On closing, what still runs is cut off.
+pub(crate) async fn serve(io: BoxIo, origin: Origin) {
+    let peer = origin.peer;
+    let _counted = origin.hub.metrics.client_connection();
+    let mut connection = match timeout(limits::HANDSHAKE_TIMEOUT, builder().handshake(io)).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return debug!(%peer, %error, "client connection failed"),
+        Err(_) => return debug!(%peer, error = "handshake too slow", "client connection failed"),
+    };
+    debug!(%peer, "client connected");
+    match accept_calls(&mut connection, &origin).await {
+        Ok(()) => debug!(%peer, "client disconnected"),
+        Err(error) => debug!(%peer, %error, "client disconnected"),
+    }
+}
+
+/// Only accepts: to be polled is what drives the whole connection, so nothing else may wait in here.
+async fn accept_calls(
+    connection: &mut Connection<BoxIo, Bytes>,
+    origin: &Origin,
+) -> Result<(), h2::Error> {
+    let stop = &origin.hub.stop;
+    let mut drains = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.closing() => break,
+            () = stop.draining(), if !drains => {
+                connection.graceful_shutdown();
+                drains = true;
+            }
+            accepted = connection.accept() => match accepted {
+                Some(call) => {
+                    let (request, respond) = call?;
+                    tokio::spawn(call::serve(request, respond, origin.clone()));
+                }
+                None => return Ok(()),
+            },
+        }
+    }
+    connection.abrupt_shutdown(Reason::NO_ERROR);
+    let farewell = async { while connection.accept().await.is_some() {} };
+    // A client that does not read does not get to hear it.
+    let _ = timeout(FAREWELL, farewell).await;
+    Ok(())
+}
+
+/// The HTTP/2 server that clients meet. Guards stand here, on the offender's own connection.
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_frame_size(limits::MAX_FRAME_SIZE)
+        .max_header_list_size(limits::MAX_HEADER_LIST)
+        .max_concurrent_streams(limits::MAX_CLIENT_STREAMS)
+        .max_send_buffer_size(limits::MAX_SEND_BUFFER)
+        .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
+        .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
+    builder
+}

@@ -1,0 +1,80 @@
+//! What the hub is told, checked: nothing below here validates again.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tunnel::keepalive::KeepaliveConfig;
+use tunnel::limits;
+use tunnel::tls::{TlsError, server_config};
+
+use crate::args::Args;
+use crate::auth::{Auth, AuthFileError};
+
+/// How a hub runs. [`Config::default`] is an open hub without TLS.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Pings to agents.
+    pub keepalive: KeepaliveConfig,
+    /// How long running calls may take to end once the hub is asked to stop.
+    pub drain_timeout: Duration,
+    /// Worker threads.
+    pub workers: NonZeroUsize,
+    /// Serve TLS, which must offer ALPN `h2` and `http/1.1`; plain TCP without.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Who may register and who may call.
+    pub auth: Auth,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The auth file.
+    #[error(transparent)]
+    Auth(#[from] AuthFileError),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            keepalive: KeepaliveConfig {
+                interval: limits::KEEPALIVE_INTERVAL,
+                timeout: limits::KEEPALIVE_TIMEOUT,
+            },
+            drain_timeout: limits::DRAIN_TIMEOUT,
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            tls: None,
+            auth: Auth::Open,
+        }
+    }
+}
+
+impl TryFrom<&Args> for Config {
+    type Error = ConfigError;
+
+    /// Reads the files that the command line names.
+    fn try_from(args: &Args) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let files = args.tls_cert_file.as_ref().zip(args.tls_key_file.as_ref());
+        let tls = files
+            .filter(|_| args.tls)
+            .map(|(cert, key)| server_config(cert, key, &[b"h2", b"http/1.1"]))
+            .transpose()?;
+        Ok(Self {
+            keepalive: KeepaliveConfig {
+                interval: args.keepalive_interval,
+                timeout: args.keepalive_timeout,
+            },
+            drain_timeout: args.drain_timeout,
+            workers: args.workers.unwrap_or(default.workers),
+            tls,
+            auth: args
+                .auth_file
+                .as_deref()
+                .map_or(Ok(Auth::Open), Auth::from_file)?,
+        })
+    }
+}

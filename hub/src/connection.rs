@@ -1,0 +1,158 @@
+//! One accepted TCP connection: finds out what it speaks, and hands it on.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info};
+use tunnel::limits::HANDSHAKE_TIMEOUT;
+use tunnel::sockets;
+
+use crate::call::Origin;
+use crate::client_connection;
+use crate::first_bytes::{Prefixed, Protocol, sniff};
+use crate::upgrade;
+
+/// A byte stream, plain or TLS: boxed once, so that all that follows is one path.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+pub(crate) type BoxIo = Box<dyn Io>;
+
+/// A connection that came as far as a protocol.
+enum Opened {
+    Http2(BoxIo),
+    Http1(BoxIo),
+}
+
+/// Why one did not.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("a TLS client on a port without TLS")]
+    UnexpectedTls,
+    #[error("a client without TLS on a port with TLS")]
+    MissingTls,
+    #[error("neither HTTP/2 nor HTTP/1.1")]
+    UnknownProtocol,
+}
+
+impl OpenError {
+    /// The metrics' label.
+    fn stage(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "connection",
+            Self::Tls(_) => "tls",
+            Self::UnexpectedTls => "unexpected-tls",
+            Self::MissingTls => "missing-tls",
+            Self::UnknownProtocol => "protocol",
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
+    let peer = origin.peer;
+    let opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, &origin)).await;
+    match opened {
+        Ok(Ok(Opened::Http2(io))) => {
+            let clients = origin.hub.clients.clone();
+            clients
+                .track_future(client_connection::serve(io, origin))
+                .await;
+        }
+        Ok(Ok(Opened::Http1(io))) => upgrade::serve(io, origin).await,
+        Ok(Err(error)) => {
+            origin.hub.metrics.handshake_failed(error.stage());
+            match error {
+                // Port scanners and health checks do this all day.
+                OpenError::Io(_) => debug!(%peer, %error, "connection not opened"),
+                _ => info!(%peer, %error, "connection not opened"),
+            }
+        }
+        Err(_) => {
+            origin.hub.metrics.handshake_failed("timeout");
+            info!(%peer, error = "too slow", "connection not opened");
+        }
+    }
+}
+
+async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
+    sockets::tune(&tcp)?;
+    let (protocol, stream) = sniff(tcp).await?;
+    match (&origin.hub.config.tls, protocol) {
+        (Some(config), Protocol::Tls) => open_tls(TlsAcceptor::from(config.clone()), stream).await,
+        (Some(_), _) => Err(answer_missing_tls(stream, protocol).await),
+        (None, Protocol::Tls) => Err(answer_unexpected_tls(stream).await),
+        (None, protocol) => by_protocol(protocol, Box::new(stream)),
+    }
+}
+
+async fn open_tls(acceptor: TlsAcceptor, stream: Prefixed<TcpStream>) -> Result<Opened, OpenError> {
+    let tls = acceptor.accept(stream).await.map_err(OpenError::Tls)?;
+    match tls.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Ok(Opened::Http2(Box::new(tls))),
+        Some(_) => Ok(Opened::Http1(Box::new(tls))),
+        None => {
+            let (protocol, stream) = sniff(tls).await?;
+            by_protocol(protocol, Box::new(stream))
+        }
+    }
+}
+
+fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {
+    match protocol {
+        Protocol::Http2 => Ok(Opened::Http2(io)),
+        Protocol::Http1 => Ok(Opened::Http1(io)),
+        Protocol::Tls => Err(OpenError::UnexpectedTls),
+        Protocol::Unknown => Err(OpenError::UnknownProtocol),
+    }
+}
+
+/// TLS clients show plain HTTP that answers them ("server gave HTTP response to HTTPS client").
+async fn answer_unexpected_tls(mut stream: Prefixed<TcpStream>) -> OpenError {
+    let answer =
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n\
+        This port does not speak TLS: use http:// or ws://, or start the hub with --tls.\n";
+    // Best effort: whoever cannot read it is told by the log.
+    let _ = stream.write_all(answer).await;
+    let _ = stream.shutdown().await;
+    OpenError::UnexpectedTls
+}
+
+/// HTTP/2 clients show the debug data of a GOAWAY, HTTP/1.1 clients the body.
+async fn answer_missing_tls(mut stream: Prefixed<TcpStream>, protocol: Protocol) -> OpenError {
+    const SENTENCE: &str = "This port speaks TLS: use https:// or wss://.";
+    let answer = match protocol {
+        Protocol::Http2 => goaway(SENTENCE),
+        Protocol::Http1 => format!(
+            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n{SENTENCE}\n"
+        )
+        .into_bytes(),
+        Protocol::Tls | Protocol::Unknown => return OpenError::UnknownProtocol,
+    };
+    let _ = stream.write_all(&answer).await;
+    let _ = stream.shutdown().await;
+    OpenError::MissingTls
+}
+
+/// Empty SETTINGS, then GOAWAY with INADEQUATE_SECURITY (RFC 9113 6.5, 6.8).
+fn goaway(debug_data: &str) -> Vec<u8> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const LAST_STREAM_AND_CODE: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 0x0c];
+    let length = (LAST_STREAM_AND_CODE.len() + debug_data.len()) as u8;
+    let head = [0, 0, length, 7, 0, 0, 0, 0, 0];
+    [
+        &SETTINGS[..],
+        &head,
+        &LAST_STREAM_AND_CODE,
+        debug_data.as_bytes(),
+    ]
+    .concat()
+}

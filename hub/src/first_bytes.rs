@@ -1,0 +1,149 @@
+//! Tells by a connection's first bytes what its peer speaks, and puts them back.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+/// With this an HTTP/2 client begins (RFC 9113 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// With this a TLS client begins: the record type of a handshake (RFC 8446 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// What a peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http2,
+    Http1,
+    Tls,
+    /// Nothing that the hub knows.
+    Unknown,
+}
+
+/// What `bytes` begin; `None` if they could still become HTTP/2.
+fn judge(bytes: &[u8]) -> Option<Protocol> {
+    if bytes.starts_with(PREFACE) {
+        return Some(Protocol::Http2);
+    }
+    match bytes.first()? {
+        _ if PREFACE.starts_with(bytes) => None,
+        &TLS_HANDSHAKE => Some(Protocol::Tls),
+        b'A'..=b'Z' => Some(Protocol::Http1),
+        _ => Some(Protocol::Unknown),
+    }
+}
+
+/// Reads until it is clear what the peer speaks: one byte for most, 24 for HTTP/2.
+///
+/// # Errors
+/// The connection failed, or ended before that.
+pub(crate) async fn sniff<S: AsyncRead + Unpin>(mut io: S) -> io::Result<(Protocol, Prefixed<S>)> {
+    let mut read = BytesMut::with_capacity(PREFACE.len());
+    loop {
+        if let Some(protocol) = judge(&read) {
+            return Ok((
+                protocol,
+                Prefixed {
+                    prefix: read.freeze(),
+                    io,
+                },
+            ));
+        }
+        if (&mut io)
+            .take((PREFACE.len() - read.len()) as u64)
+            .read_buf(&mut read)
+            .await?
+            == 0
+        {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// A stream whose first bytes have been read already, and are read again.
+#[derive(Debug)]
+pub(crate) struct Prefixed<S> {
+    prefix: Bytes,
+    io: S,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let n = self.prefix.len().min(buf.remaining());
+        buf.put_slice(&self.prefix[..n]);
+        self.prefix.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tells_protocols_apart_and_loses_no_byte() {
+        for (bytes, protocol) in [
+            (
+                &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore"[..],
+                Protocol::Http2,
+            ),
+            (b"PRI * HTTP/2.0\r\n\r\nSMOKE", Protocol::Http1),
+            (b"PUT / HTTP/1.1\r\n", Protocol::Http1),
+            (b"GET /ws HTTP/1.1\r\n", Protocol::Http1),
+            (b"\x16\x03\x01", Protocol::Tls),
+            (b"\0\0\0", Protocol::Unknown),
+            (b"ssh", Protocol::Unknown),
+        ] {
+            let (told, mut stream) = sniff(bytes).await.expect("enough bytes");
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.expect("read");
+            assert_eq!((told, &*all), (protocol, bytes));
+        }
+    }
+
+    #[tokio::test]
+    async fn half_a_preface_is_no_protocol() {
+        let error = sniff(&b"PRI * HT"[..]).await.expect_err("it ended");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(sniff(&b""[..]).await.is_err());
+    }
+}

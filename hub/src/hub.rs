@@ -1,0 +1,90 @@
+//! What all parts of one hub share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+
+use crate::activity::Activity;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::services;
+
+/// One hub. Everything in it is shared by all workers.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) config: Config,
+    /// Random id of this process.
+    pub(crate) node_id: String,
+    /// How many sessions an agent should open.
+    pub(crate) advised_sessions: usize,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) services: Routes,
+    pub(crate) stop: Stop,
+    /// Every accepted connection.
+    pub(crate) connections: TaskTracker,
+    /// Those that speak HTTP/2, for as long as they have calls.
+    pub(crate) clients: TaskTracker,
+}
+
+impl Hub {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        let activity = Arc::new(Activity::new());
+        let registry = Arc::new(Registry::new(activity.clone()));
+        let stop = Stop::default();
+        Arc::new(Self {
+            node_id: random_id(),
+            // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
+            // connection leaves one; four at most, for more only cost memory.
+            advised_sessions: config.workers.get().clamp(2, 4),
+            services: services::routes(&registry, &activity, &stop),
+            registry,
+            activity,
+            metrics: Metrics::new(),
+            stop,
+            connections: TaskTracker::new(),
+            clients: TaskTracker::new(),
+            config,
+        })
+    }
+}
+
+/// How far the hub is on its way down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop {
+    draining: CancellationToken,
+    closing: CancellationToken,
+}
+
+impl Stop {
+    /// Resolves when nothing new should begin; what runs may end.
+    pub(crate) fn draining(&self) -> WaitForCancellationFuture<'_> {
+        self.draining.cancelled()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Resolves when what still runs must end.
+    pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {
+        self.closing.cancelled()
+    }
+
+    pub(crate) fn begin_draining(&self) {
+        self.draining.cancel();
+    }
+
+    pub(crate) fn begin_closing(&self) {
+        self.closing.cancel();
+    }
+}
+
+/// 64 random bits: unique among the processes and sessions that ever meet, and no secret.
+pub(crate) fn random_id() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}

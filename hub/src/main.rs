@@ -1,0 +1,32 @@
+//! The program `hub`: parse, bind, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hub::{Args, Config, Listeners};
+use tunnel::program;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse_from(program::args_without_serve()) {
+        Ok(args) => args,
+        Err(error) => return program::usage(&error),
+    };
+    program::init_logging(args.log_format);
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => program::fail("hub", &error),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let config = Config::try_from(args)?;
+    let stop = program::stop_signal()?;
+    let public = args.listen.bind().await?;
+    let admin = match &args.admin_listen {
+        Some(addr) => Some(addr.bind().await?),
+        None => None,
+    };
+    hub::run(Listeners { public, admin }, config, stop).await?;
+    Ok(())
+}

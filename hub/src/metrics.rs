@@ -1,0 +1,282 @@
+//! Every metric of the hub: its name, unit, help, and the bounded sets its labels come from.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram, with_local_recorder,
+};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use crate::outcome::Outcome;
+use crate::refusal::Refusal;
+
+const AGENTS: &str = "hub_agents";
+const SESSIONS: &str = "hub_sessions";
+const REGISTRATIONS: &str = "hub_registrations_total";
+const REGISTRATION_REFUSALS: &str = "hub_registration_refusals_total";
+const CLIENT_CONNECTIONS: &str = "hub_client_connections";
+const HANDSHAKE_FAILURES: &str = "hub_handshake_failures_total";
+const CALLS: &str = "hub_calls_total";
+const CALL_DURATION: &str = "hub_call_duration_seconds";
+const CALL_BYTES: &str = "hub_call_bytes_total";
+const STREAMS: &str = "hub_streams_in_flight";
+const SESSION_RTT: &str = "hub_session_rtt_seconds";
+const BUILD_INFO: &str = "hub_build_info";
+
+/// From a call on the same machine to a stream of an hour; a factor of about 4 between buckets.
+const CALL_SECONDS: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3600.0,
+];
+/// From a local network to a satellite.
+const RTT_SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// Whom a call was for: a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// An agent's server.
+    Agent,
+    /// The hub's own services.
+    Hub,
+}
+
+/// The metrics of one hub. Handles are made once; counting then takes no lock and no allocation.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    agents: Gauge,
+    sessions: Gauge,
+    registrations: Counter,
+    client_connections: Gauge,
+    streams: Gauge,
+    call_duration: Histogram,
+    session_rtt: Histogram,
+    request_bytes: Counter,
+    response_bytes: Counter,
+    calls: [[[OnceLock<Counter>; Refusal::REASONS.len() + 1]; Outcome::LABELS]; 2],
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Arc<Self> {
+        let mut builder = PrometheusBuilder::new();
+        for (name, buckets) in [
+            (CALL_DURATION, &CALL_SECONDS[..]),
+            (SESSION_RTT, &RTT_SECONDS),
+        ] {
+            // Fails for an empty list of buckets only; without buckets it would be a summary.
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
+                .unwrap_or_else(|_| PrometheusBuilder::new());
+        }
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        let metrics = with_local_recorder(&recorder, || {
+            describe();
+            gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            (
+                gauge!(AGENTS),
+                gauge!(SESSIONS),
+                counter!(REGISTRATIONS),
+                gauge!(CLIENT_CONNECTIONS),
+                gauge!(STREAMS),
+            )
+        });
+        let (agents, sessions, registrations, client_connections, streams) = metrics;
+        let (call_duration, session_rtt, request_bytes, response_bytes) =
+            with_local_recorder(&recorder, || {
+                (
+                    histogram!(CALL_DURATION),
+                    histogram!(SESSION_RTT),
+                    counter!(CALL_BYTES, "direction" => "request"),
+                    counter!(CALL_BYTES, "direction" => "response"),
+                )
+            });
+        Arc::new(Self {
+            recorder,
+            handle,
+            agents,
+            sessions,
+            registrations,
+            client_connections,
+            streams,
+            call_duration,
+            session_rtt,
+            request_bytes,
+            response_bytes,
+            calls: Default::default(),
+        })
+    }
+
+    /// The Prometheus text format. The registry knows how many agents and sessions there are now.
+    pub(crate) fn render(&self, agents: usize, sessions: usize) -> String {
+        self.agents.set(agents as f64);
+        self.sessions.set(sessions as f64);
+        self.handle.render()
+    }
+
+    /// Folds what the histograms have gathered; without it every call would add to memory.
+    pub(crate) fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    pub(crate) fn registered(&self) {
+        self.registrations.increment(1);
+    }
+
+    /// An upgrade was refused with this HTTP status.
+    pub(crate) fn registration_refused(&self, status: http::StatusCode) {
+        self.rare(REGISTRATION_REFUSALS, "status", status.as_str().to_owned());
+    }
+
+    /// A connection did not come as far as a protocol.
+    pub(crate) fn handshake_failed(&self, stage: &'static str) {
+        self.rare(HANDSHAKE_FAILURES, "stage", stage.to_owned());
+    }
+
+    fn rare(&self, name: &'static str, label: &'static str, value: String) {
+        with_local_recorder(&self.recorder, || {
+            counter!(name, label => value).increment(1)
+        });
+    }
+
+    pub(crate) fn session_rtt(&self, rtt: Duration) {
+        self.session_rtt.record(rtt);
+    }
+
+    /// Counts a client connection until the guard is dropped.
+    pub(crate) fn client_connection(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.client_connections)
+    }
+
+    /// Counts a stream until the guard is dropped.
+    pub(crate) fn stream(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.streams)
+    }
+
+    /// A call has ended.
+    pub(crate) fn call(
+        &self,
+        target: Target,
+        outcome: Outcome,
+        refusal: Option<&Refusal>,
+        duration: Duration,
+    ) {
+        let reason = refusal.map_or(0, |refusal| refusal.index() + 1);
+        let counter = self.calls[target as usize][outcome.index()][reason].get_or_init(|| {
+            with_local_recorder(&self.recorder, || {
+                counter!(
+                    CALLS,
+                    "target" => if target == Target::Agent { "agent" } else { "hub" },
+                    "outcome" => outcome.label(),
+                    "hub_reason" => refusal.map_or("none", Refusal::reason),
+                )
+            })
+        });
+        counter.increment(1);
+        self.call_duration.record(duration);
+    }
+
+    /// Bytes of DATA that were passed on.
+    pub(crate) fn bytes(&self, request: u64, response: u64) {
+        self.request_bytes.increment(request);
+        self.response_bytes.increment(response);
+    }
+}
+
+fn describe() {
+    describe_gauge!(AGENTS, "Agent processes that are registered now");
+    describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
+    describe_counter!(REGISTRATIONS, "Sessions that were registered");
+    describe_counter!(
+        REGISTRATION_REFUSALS,
+        "Registrations that were refused, by HTTP status"
+    );
+    describe_gauge!(
+        CLIENT_CONNECTIONS,
+        "HTTP/2 connections of clients that are open now"
+    );
+    describe_counter!(
+        HANDSHAKE_FAILURES,
+        "Connections that ended before they spoke a protocol, by stage"
+    );
+    describe_counter!(
+        CALLS,
+        "Calls that have ended, by what the client was told and why the hub answered itself"
+    );
+    describe_histogram!(
+        CALL_DURATION,
+        Unit::Seconds,
+        "From the request head to the end of the response"
+    );
+    describe_counter!(
+        CALL_BYTES,
+        Unit::Bytes,
+        "Bytes of DATA passed on, by direction"
+    );
+    describe_gauge!(STREAMS, "Calls that are running now");
+    describe_histogram!(
+        SESSION_RTT,
+        Unit::Seconds,
+        "Round trip time of sessions, by WebSocket ping"
+    );
+    describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
+}
+
+/// One more, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_what_was_counted() {
+        let metrics = Metrics::new();
+        let second = Duration::from_secs(1);
+        metrics.call(Target::Agent, Outcome::Grpc(0), None, second);
+        metrics.call(
+            Target::Agent,
+            Outcome::Grpc(14),
+            Some(&Refusal::NoName),
+            second,
+        );
+        metrics.bytes(3, 4);
+        let stream = metrics.stream();
+        let text = metrics.render(2, 5);
+        for line in [
+            "hub_agents 2",
+            "hub_sessions 5",
+            "hub_streams_in_flight 1",
+            "hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\"} 1",
+            "hub_calls_total{target=\"agent\",outcome=\"UNAVAILABLE\",hub_reason=\"no-name\"} 1",
+            "hub_call_bytes_total{direction=\"response\"} 4",
+            "hub_call_duration_seconds_bucket{le=\"1\"} 2",
+            "# TYPE hub_call_duration_seconds histogram",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
+        }
+        drop(stream);
+        assert!(metrics.render(0, 0).contains("hub_streams_in_flight 0"));
+    }
+}

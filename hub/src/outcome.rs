@@ -1,0 +1,129 @@
+//! How a call ended, as metrics, logs and activity say it.
+
+use std::fmt;
+
+use h2::Reason;
+use http::{HeaderMap, StatusCode};
+
+/// gRPC's status names, by their code.
+const GRPC_STATUSES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// What the client was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A gRPC status, by its code; codes that gRPC does not define count as UNKNOWN.
+    Grpc(u16),
+    /// The status of a response that was not gRPC's.
+    Http(StatusCode),
+    /// No status, but a reset of the stream, by either side.
+    Reset(Reason),
+}
+
+impl Outcome {
+    /// How many different labels there are: a bound for tables indexed by [`Self::index`].
+    pub(crate) const LABELS: usize = GRPC_STATUSES.len() + 6;
+
+    /// What a complete response says: `grpc-status` where there is one, else the HTTP status.
+    pub(crate) fn of(status: StatusCode, grpc_status: Option<u16>) -> Self {
+        grpc_status.map_or(Self::Http(status), Self::Grpc)
+    }
+
+    /// Which of the labels it has.
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Grpc(code) => grpc_index(code),
+            Self::Http(status) => {
+                GRPC_STATUSES.len() + usize::from(status.as_u16() / 100).clamp(1, 5) - 1
+            }
+            Self::Reset(_) => Self::LABELS - 1,
+        }
+    }
+
+    /// A label from a bounded set.
+    pub(crate) fn label(self) -> &'static str {
+        const OTHERS: [&str; 6] = [
+            "HTTP_1XX", "HTTP_2XX", "HTTP_3XX", "HTTP_4XX", "HTTP_5XX", "RESET",
+        ];
+        let index = self.index();
+        GRPC_STATUSES
+            .get(index)
+            .copied()
+            .unwrap_or_else(|| OTHERS[index - GRPC_STATUSES.len()])
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grpc(code) => f.write_str(GRPC_STATUSES[grpc_index(*code)]),
+            Self::Http(status) => write!(f, "HTTP {}", status.as_u16()),
+            Self::Reset(reason) => write!(f, "RESET {}", reset_name(*reason)),
+        }
+    }
+}
+
+fn grpc_index(code: u16) -> usize {
+    const UNKNOWN: usize = 2;
+    let code = usize::from(code);
+    if code < GRPC_STATUSES.len() {
+        code
+    } else {
+        UNKNOWN
+    }
+}
+
+/// The code's name in RFC 9113 7. `h2` has them in its `Debug` only.
+fn reset_name(reason: Reason) -> String {
+    format!("{reason:?}")
+}
+
+/// `grpc-status` of a response head or of trailers.
+pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_bounded_and_texts_exact() {
+        for (outcome, label, text) in [
+            (Outcome::Grpc(0), "OK", "OK"),
+            (Outcome::Grpc(14), "UNAVAILABLE", "UNAVAILABLE"),
+            (Outcome::Grpc(999), "UNKNOWN", "UNKNOWN"),
+            (
+                Outcome::Http(StatusCode::NO_CONTENT),
+                "HTTP_2XX",
+                "HTTP 204",
+            ),
+            (
+                Outcome::Http(StatusCode::from_u16(999).expect("valid")),
+                "HTTP_5XX",
+                "HTTP 999",
+            ),
+            (Outcome::Reset(Reason::CANCEL), "RESET", "RESET CANCEL"),
+        ] {
+            assert_eq!((outcome.label(), &*outcome.to_string()), (label, text));
+            assert!(outcome.index() < Outcome::LABELS);
+        }
+    }
+}

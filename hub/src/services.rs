@@ -1,0 +1,103 @@
+//! The hub's own gRPC services: what answers a call without a `name`.
+
+mod clients;
+mod events;
+mod health;
+
+use std::sync::Arc;
+
+use hub_proto::hub::v1::activity_server::ActivityServer;
+use hub_proto::hub::v1::hub_server::HubServer;
+use tokio::sync::mpsc;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::{Request, Status};
+use tonic_health::pb::health_server::HealthServer;
+use tonic_reflection::pb::{v1, v1alpha};
+use tunnel::limits::CLOSE_TIMEOUT;
+
+use self::clients::Clients;
+use self::events::Events;
+use self::health::Health;
+use crate::activity::Activity;
+use crate::auth::Caller;
+use crate::hub::Stop;
+use crate::refusal::Refusal;
+use crate::registry::Registry;
+
+const HUB: &str = HubServer::<Clients>::NAME;
+const ACTIVITY: &str = ActivityServer::<Events>::NAME;
+const HEALTH: &str = HealthServer::<Health>::NAME;
+const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
+
+/// The services, ready to be called.
+pub(crate) fn routes(registry: &Arc<Registry>, activity: &Arc<Activity>, stop: &Stop) -> Routes {
+    let mut routes = Routes::default();
+    routes = routes
+        .add_service(HubServer::new(Clients::new(registry.clone())))
+        .add_service(ActivityServer::new(Events::new(
+            activity.clone(),
+            stop.clone(),
+        )))
+        .add_service(HealthServer::new(Health::new(
+            registry.clone(),
+            stop.clone(),
+        )));
+    // Fails only if the descriptors are none; then the services are there without it.
+    if let Ok(reflection) = reflection().build_v1() {
+        routes = routes.add_service(reflection);
+    }
+    if let Ok(reflection) = reflection().build_v1alpha() {
+        routes = routes.add_service(reflection);
+    }
+    routes.prepare()
+}
+
+/// Whether the path is one of theirs: `/service/Method`.
+pub(crate) fn is_own(path: &str) -> bool {
+    service(path).is_some_and(|service| {
+        [HUB, ACTIVITY, HEALTH, REFLECTION, REFLECTION_ALPHA].contains(&service)
+    })
+}
+
+/// Whether the path is a method of health, which is open to everybody for the hub itself.
+pub(crate) fn is_health(path: &str) -> bool {
+    service(path) == Some(HEALTH)
+}
+
+fn service(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?
+        .split_once('/')
+        .map(|(service, _)| service)
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(hub_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
+        .with_service_name(HUB)
+        .with_service_name(ACTIVITY)
+        .with_service_name(HEALTH)
+        .with_service_name(REFLECTION)
+        .with_service_name(REFLECTION_ALPHA)
+}
+
+/// Who calls, as `call` found out.
+fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
+    request.extensions().get().ok_or_else(|| {
+        let refusal = Refusal::Unauthenticated;
+        Status::new(refusal.code(), refusal.to_string())
+    })
+}
+
+/// Ends a watcher's stream because the hub ends. One that does not read is not waited for.
+async fn going_away<T>(sender: &mpsc::Sender<Result<T, Status>>) {
+    let _ = tokio::time::timeout(
+        CLOSE_TIMEOUT,
+        sender.send(Err(Status::unavailable("the hub is going away"))),
+    )
+    .await;
+}

@@ -1,0 +1,261 @@
+//! One call over a session: joins a client's stream to a stream of the session, both ways.
+//!
+//! One task polls everything, because each `h2` stream has one waker for sending and one for receiving:
+//! with two tasks, one would miss what the other was woken for.
+
+mod backlog;
+mod end;
+mod pump;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Response, StatusCode};
+use tunnel::limits::LINGER_TIMEOUT;
+use tunnel::wire::HUB_REASON;
+
+pub(crate) use self::end::End;
+use self::pump::{Broken, Pump};
+use crate::outcome::{Outcome, grpc_status};
+use crate::refusal::Refusal;
+
+/// A call whose stream on the session is open.
+#[derive(Debug)]
+pub(crate) struct Splice {
+    upload: Upload,
+    answer: Answer,
+    grpc: bool,
+    status: StatusCode,
+    grpc_status: Option<u16>,
+}
+
+#[derive(Debug)]
+struct Upload {
+    pump: Pump,
+    /// The agent's side takes no more of the request, which is no failure: its answer says the rest.
+    stopped: bool,
+}
+
+/// The way back.
+#[derive(Debug)]
+enum Answer {
+    /// The response head is awaited.
+    Awaited(ResponseFuture, SendResponse<Bytes>),
+    /// The head is passed on, the body follows.
+    Body(Pump),
+    /// The head was all of it.
+    HeadOnly(SendStream<Bytes>),
+}
+
+impl Splice {
+    /// Joins `request` and `respond`, the client's side, to `response` and `send`, the agent's side.
+    /// `grpc`: the client speaks gRPC.
+    pub(crate) fn new(
+        request: RecvStream,
+        respond: SendResponse<Bytes>,
+        response: ResponseFuture,
+        send: SendStream<Bytes>,
+        grpc: bool,
+    ) -> Self {
+        let pump = Pump::new(request, send, |_| {});
+        Self {
+            upload: Upload {
+                pump,
+                stopped: false,
+            },
+            answer: Answer::Awaited(response, respond),
+            grpc,
+            status: StatusCode::OK,
+            grpc_status: None,
+        }
+    }
+
+    /// Passes the call on until its response is complete, or something ends it before, and tells both
+    /// sides so.
+    pub(crate) async fn run(&mut self, lost: &Refusal) -> (End, Outcome) {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        let outcome = self.settle(end, lost).await;
+        (end, outcome)
+    }
+
+    /// Bytes of the request and of the response that were passed on.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        let response = if let Answer::Body(pump) = &self.answer {
+            pump.bytes()
+        } else {
+            0
+        };
+        (self.upload.pump.bytes(), response)
+    }
+
+    /// A server may answer in full and go on reading the request. So the rest of it is passed on, for as
+    /// long as both sides want that and it moves.
+    pub(crate) async fn linger(mut self) {
+        loop {
+            let before = self.upload.pump.bytes();
+            let over = tokio::time::timeout(LINGER_TIMEOUT, poll_fn(|cx| self.poll_rest(cx))).await;
+            if over.is_ok() || self.upload.pump.bytes() == before {
+                return;
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Poll::Ready(reset) = self.poll_client_reset(cx) {
+            return Poll::Ready(End::from_client(reset));
+        }
+        if let Poll::Ready(Err(end)) = self.upload.poll(cx) {
+            return Poll::Ready(end);
+        }
+        if matches!(self.answer, Answer::Awaited(..)) {
+            match ready!(self.poll_head(cx)) {
+                Ok(true) => return Poll::Ready(End::Complete),
+                Ok(false) => {}
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+        let Answer::Body(pump) = &mut self.answer else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match ready!(pump.poll(cx)) {
+            Ok(()) => {
+                self.grpc_status = pump.grpc_status().or(self.grpc_status);
+                End::Complete
+            }
+            Err(Broken::Source(error)) => End::from_agent(&error),
+            // Only the client's reset closes its sink, and it has not been told yet.
+            Err(Broken::Sink) => End::ClientReset(Reason::CANCEL),
+        })
+    }
+
+    /// Ready once the client wants no more. Asked on every turn: a client that gives up while the agent's
+    /// window is closed must not keep its stream.
+    fn poll_client_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
+        match &mut self.answer {
+            Answer::Awaited(_, respond) => respond.poll_reset(cx),
+            Answer::Body(pump) => pump.sink().poll_reset(cx),
+            Answer::HeadOnly(send) => send.poll_reset(cx),
+        }
+    }
+
+    /// Passes the response head on, and 1xx before it. Ready with whether it was the whole response.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, End>> {
+        let Answer::Awaited(response, respond) = &mut self.answer else {
+            return Poll::Pending;
+        };
+        while let Poll::Ready(Some(Ok(informational))) = response.poll_informational(cx) {
+            // An informational response that cannot be sent is no loss: the real one follows.
+            let _ = respond.send_informational(informational);
+        }
+        let (mut head, body) = match ready!(std::pin::Pin::new(response).poll(cx)) {
+            Ok(response) => response.into_parts(),
+            Err(error) => return Poll::Ready(Err(End::from_agent(&error))),
+        };
+        remove_reason(&mut head.headers);
+        self.status = head.status;
+        self.grpc_status = grpc_status(&head.headers);
+        // A trailers-only answer stays one: gRPC clients take a head without END_STREAM for a beginning.
+        let whole = body.is_end_stream();
+        let Ok(send) = respond.send_response(Response::from_parts(head, ()), whole) else {
+            return Poll::Ready(Err(End::ClientReset(Reason::CANCEL)));
+        };
+        self.answer = if whole {
+            Answer::HeadOnly(send)
+        } else {
+            Answer::Body(Pump::new(body, send, remove_reason))
+        };
+        Poll::Ready(Ok(whole))
+    }
+
+    /// The rest of the request, after the response.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let reset = self.poll_client_reset(cx);
+        if reset.is_ready() || self.upload.pump.sink().poll_reset(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.upload.poll(cx).map(|_| ())
+    }
+
+    /// Tells both sides how it ended: the only place that resets streams.
+    async fn settle(&mut self, end: End, lost: &Refusal) -> Outcome {
+        if let Some(reason) = end.reset_to_agent() {
+            self.upload.pump.sink().send_reset(reason);
+        }
+        let Some(reason) = end.reset_to_client() else {
+            return match end {
+                End::ClientReset(reason) => Outcome::Reset(reason),
+                _ => Outcome::of(self.status, self.grpc_status),
+            };
+        };
+        // A reset discards what h2 has not written yet, so the connection gets its turn to write first.
+        tokio::task::yield_now().await;
+        let grpc = self.grpc;
+        match &mut self.answer {
+            Answer::Awaited(_, respond) if end == End::SessionLost => {
+                refuse(respond, lost, grpc, false)
+            }
+            Answer::Body(pump) if end == End::SessionLost && grpc => {
+                // A client that has reset the stream meanwhile needs no status.
+                let _ = pump.sink().send_trailers(lost.trailers());
+                Outcome::Grpc(lost.code() as u16)
+            }
+            Answer::Awaited(_, respond) => reset(reason, |reason| respond.send_reset(reason)),
+            Answer::Body(pump) => reset(reason, |reason| pump.sink().send_reset(reason)),
+            Answer::HeadOnly(send) => reset(reason, |reason| send.send_reset(reason)),
+        }
+    }
+}
+
+impl Upload {
+    /// Ready once there is nothing left to pass on.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if self.stopped {
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.pump.poll(cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Broken::Sink) => {
+                self.stopped = true;
+                Poll::Ready(Ok(()))
+            }
+            Err(Broken::Source(error)) => {
+                Poll::Ready(Err(End::from_client(error.reason().ok_or(error))))
+            }
+        }
+    }
+}
+
+fn reset(reason: Reason, send_reset: impl FnOnce(Reason)) -> Outcome {
+    send_reset(reason);
+    Outcome::Reset(reason)
+}
+
+/// Answers in the agent's stead: trailers-only for gRPC, a status and a sentence for the rest.
+pub(crate) fn refuse(
+    respond: &mut SendResponse<Bytes>,
+    refusal: &Refusal,
+    grpc: bool,
+    bodyless: bool,
+) -> Outcome {
+    let bodyless = grpc || bodyless;
+    // A client that is gone already gets no answer, which is no failure of ours.
+    if let Ok(mut send) = respond.send_response(refusal.response(grpc), bodyless)
+        && !bodyless
+    {
+        let _ = send.send_data(format!("{refusal}\n").into(), true);
+    }
+    if grpc {
+        Outcome::Grpc(refusal.code() as u16)
+    } else {
+        Outcome::Http(refusal.http_status())
+    }
+}
+
+/// `hub-reason` means that the hub answered, so nobody else's stands.
+fn remove_reason(headers: &mut HeaderMap) {
+    headers.remove(HUB_REASON);
+}

@@ -1,0 +1,122 @@
+//! How a call over a session can end, and what each ending means for both sides.
+
+use h2::Reason;
+use tracing::Level;
+
+/// Every ending there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The response was passed on whole.
+    Complete,
+    /// The client reset the stream, or its connection went away.
+    ClientReset(Reason),
+    /// The upstream reset the stream.
+    AgentReset(Reason),
+    /// The upstream said GOAWAY before it looked at the call: it may be tried again.
+    Unprocessed,
+    /// The session went away under the call.
+    SessionLost,
+}
+
+impl End {
+    /// What a failure on the agent's side means.
+    pub(super) fn from_agent(error: &h2::Error) -> Self {
+        let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
+        if error.is_go_away() && error.is_remote() && reason == Reason::NO_ERROR {
+            Self::Unprocessed
+        } else if error.is_reset() {
+            Self::AgentReset(reason)
+        } else {
+            Self::SessionLost
+        }
+    }
+
+    /// What a failure on the client's side means.
+    pub(super) fn from_client(reset: Result<Reason, h2::Error>) -> Self {
+        let reason = reset.or_else(|error| error.reason().ok_or(error));
+        Self::ClientReset(reason.unwrap_or(Reason::CANCEL))
+    }
+
+    /// The reset that the agent's side gets. Codes that speak of the client's connection stay there.
+    pub(super) fn reset_to_agent(self) -> Option<Reason> {
+        matches!(self, Self::ClientReset(_)).then_some(Reason::CANCEL)
+    }
+
+    /// The reset that the client's side gets. Those codes cross on which gRPC clients act; a NO_ERROR
+    /// that cuts a response short is none.
+    pub(super) fn reset_to_client(self) -> Option<Reason> {
+        match self {
+            Self::Complete | Self::ClientReset(_) => None,
+            Self::Unprocessed => Some(Reason::REFUSED_STREAM),
+            Self::SessionLost => Some(Reason::INTERNAL_ERROR),
+            Self::AgentReset(reason) => Some(match reason {
+                Reason::REFUSED_STREAM
+                | Reason::CANCEL
+                | Reason::ENHANCE_YOUR_CALM
+                | Reason::INADEQUATE_SECURITY
+                | Reason::HTTP_1_1_REQUIRED => reason,
+                _ => Reason::INTERNAL_ERROR,
+            }),
+        }
+    }
+
+    /// How loud the log is about it: what only the client brought about is its own affair.
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Self::Complete | Self::ClientReset(_) => Level::DEBUG,
+            Self::AgentReset(_) | Self::Unprocessed => Level::INFO,
+            Self::SessionLost => Level::WARN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resets_cross_by_the_table() {
+        for (end, to_agent, to_client) in [
+            (End::Complete, None, None),
+            (
+                End::ClientReset(Reason::PROTOCOL_ERROR),
+                Some(Reason::CANCEL),
+                None,
+            ),
+            (
+                End::ClientReset(Reason::NO_ERROR),
+                Some(Reason::CANCEL),
+                None,
+            ),
+            (End::AgentReset(Reason::CANCEL), None, Some(Reason::CANCEL)),
+            (
+                End::AgentReset(Reason::REFUSED_STREAM),
+                None,
+                Some(Reason::REFUSED_STREAM),
+            ),
+            (
+                End::AgentReset(Reason::ENHANCE_YOUR_CALM),
+                None,
+                Some(Reason::ENHANCE_YOUR_CALM),
+            ),
+            (
+                End::AgentReset(Reason::FLOW_CONTROL_ERROR),
+                None,
+                Some(Reason::INTERNAL_ERROR),
+            ),
+            (
+                End::AgentReset(Reason::NO_ERROR),
+                None,
+                Some(Reason::INTERNAL_ERROR),
+            ),
+            (End::Unprocessed, None, Some(Reason::REFUSED_STREAM)),
+            (End::SessionLost, None, Some(Reason::INTERNAL_ERROR)),
+        ] {
+            assert_eq!(
+                (end.reset_to_agent(), end.reset_to_client()),
+                (to_agent, to_client),
+                "{end:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the programs do alike around their work: logging, stop signals, exit codes.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+/// Exit code where the command line is wrong (`EX_USAGE` of sysexits.h).
+pub const EXIT_USAGE: u8 = 64;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("the log format is text or json"),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// Sends log lines to standard error. `RUST_LOG` chooses which, `info` by default.
+pub fn init_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter);
+    // A second call, as in tests that start several programs in one process, changes nothing.
+    let _ = match format {
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            lines.with_ansi(colours).with_target(false).try_init()
+        }
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init(),
+    };
+}
+
+/// Prints what clap has to say. Bad usage is exit code 64; help and version are no failure.
+#[must_use]
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell if standard error is closed.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// The command line without the word `serve` after the program's name: it may be said or left out.
+pub fn args_without_serve() -> impl Iterator<Item = std::ffi::OsString> {
+    let said = |(i, arg): &(usize, std::ffi::OsString)| *i == 1 && arg == "serve";
+    std::env::args_os()
+        .enumerate()
+        .filter(move |arg| !said(arg))
+        .map(|(_, arg)| arg)
+}
+
+/// Resolves on the first SIGTERM or SIGINT (Ctrl-C). A second one ends the process at once.
+///
+/// # Errors
+/// The system refuses to deliver signals.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(async move {
+        let mut next = async move || {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        };
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            tracing::warn!("second signal: stopping at once");
+            std::process::exit(130);
+        });
+    })
+}
+
+/// Prints why a program failed, in one line with its causes.
+#[must_use]
+pub fn fail(program: &str, error: &anyhow::Error) -> ExitCode {
+    use std::io::Write;
+    // Nobody is left to tell if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
+    ExitCode::FAILURE
+}

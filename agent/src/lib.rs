@@ -1,1 +1,111 @@
-//! x
+//! The agent: exposes a gRPC server behind NAT or a firewall at a hub, by name.
+//!
+//! ```text
+//!  hub <--ws(s)-- dial -- slot --+-- relay ---> upstream (TCP, TLS, unix socket)
+//!       register    backoff      +-- builtin -> services in this process
+//! ```
+//!
+//! The agent moves bytes and parses no HTTP/2, unless it is itself the server: [`Upstream::Services`]
+//! exposes any tonic services without a port. [`run`] keeps the sessions up until it is asked to stop:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let (_reporter, health) = tonic_health::server::health_reporter();
+//! let upstream = agent::Upstream::Services(tonic::service::Routes::new(health));
+//! let config = agent::Config::new("testserver".parse()?, "ws://localhost:8080/ws".parse()?, upstream);
+//! agent::run(config, std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod args;
+mod authority;
+mod backoff;
+mod builtin;
+mod config;
+mod dial;
+pub mod fluentd;
+mod hub_uri;
+mod relay;
+mod services;
+mod slot;
+mod upstream;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use tunnel::limits::CLOSE_TIMEOUT;
+use tunnel::tls::TlsError;
+
+pub use self::args::Args;
+use self::config::Tls;
+pub use self::config::{Config, Upstream};
+pub use self::hub_uri::{HubUri, HubUriError};
+pub use self::services::builtin_services;
+use self::slot::Shared;
+pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
+
+/// Keeps the agent registered until `shutdown` resolves, then takes leave: the hub sends no new calls,
+/// and running ones may end within [`Config::drain_timeout`].
+///
+/// A hub or an upstream that cannot be reached is waited for, however long.
+///
+/// # Errors
+/// The CA file cannot be used.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), TlsError> {
+    let agent = Arc::new(Shared {
+        tls: Tls::new(&config.trust)?,
+        advised: watch::Sender::new(1),
+        stop: CancellationToken::new(),
+        cut: CancellationToken::new(),
+        sessions: TaskTracker::new(),
+        config,
+    });
+    let slots = TaskTracker::new();
+    tokio::select! {
+        () = keep_up(&agent, &slots) => {}
+        () = shutdown => {}
+    }
+    drain(&agent, &slots).await;
+    Ok(())
+}
+
+/// Starts one slot, and as many more as the hub advises once it has.
+async fn keep_up(agent: &Arc<Shared>, slots: &TaskTracker) {
+    let mut advised = agent.advised.subscribe();
+    let mut running = 0;
+    loop {
+        let wanted = agent.config.sessions.unwrap_or_else(|| *advised.borrow_and_update());
+        for slot in running..wanted {
+            slots.spawn(slot::run(slot, agent.clone()));
+        }
+        running = running.max(wanted);
+        if advised.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the hub, waits for running calls, cuts off the rest. The hub closes each session after its last
+/// call, for the agent does not see calls.
+async fn drain(agent: &Shared, slots: &TaskTracker) {
+    info!(timeout = ?agent.config.drain_timeout, "draining");
+    agent.stop.cancel();
+    slots.close();
+    agent.sessions.close();
+    let ended = async {
+        slots.wait().await;
+        agent.sessions.wait().await;
+    };
+    if timeout(agent.config.drain_timeout, ended).await.is_err() {
+        warn!(sessions = agent.sessions.len(), "drain timeout: cutting off what still runs");
+    }
+    agent.cut.cancel();
+    // Tasks that are not through by then hold nothing that the end of the process does not free.
+    let _ = timeout(CLOSE_TIMEOUT, agent.sessions.wait()).await;
+    info!("stopped");
+}

@@ -60,11 +60,7 @@ pub(crate) struct Activity {
 impl Activity {
     pub(crate) fn new() -> Self {
         let sequence = AtomicU64::new(0);
-        Self {
-            sender: broadcast::Sender::new(ACTIVITY_BUFFER),
-            sequence,
-            in_order: Mutex::new(()),
-        }
+        Self { sender: broadcast::Sender::new(ACTIVITY_BUFFER), sequence, in_order: Mutex::new(()) }
     }
 
     /// Tells the watchers. `about` is asked only if there are any.
@@ -76,13 +72,7 @@ impl Activity {
         let (name, instance, what) = about();
         let _in_order = self.in_order.lock();
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        let event = Event {
-            sequence,
-            time: SystemTime::now(),
-            name,
-            instance,
-            what,
-        };
+        let event = Event { sequence, time: SystemTime::now(), name, instance, what };
         // The last watcher may have left meanwhile.
         let _ = self.sender.send(Arc::new(event));
     }

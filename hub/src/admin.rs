@@ -47,46 +47,30 @@ fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
             (StatusCode::OK, "text/plain", "ok\n".to_owned())
         }
         (&Method::GET | &Method::HEAD, "/readyz") => readiness(hub),
-        (_, "/metrics" | "/healthz" | "/readyz") => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            "text/plain",
-            "GET only\n".to_owned(),
-        ),
-        _ => (
-            StatusCode::NOT_FOUND,
-            "text/plain",
-            "/metrics, /healthz, /readyz\n".to_owned(),
-        ),
+        (_, "/metrics" | "/healthz" | "/readyz") => {
+            (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n".to_owned())
+        }
+        _ => (StatusCode::NOT_FOUND, "text/plain", "/metrics, /healthz, /readyz\n".to_owned()),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
     response
 }
 
 fn metrics(hub: &Hub) -> String {
     let sessions = hub.registry.sessions();
-    let agents: std::collections::HashSet<_> = sessions
-        .iter()
-        .map(|session| (&session.name, &session.instance))
-        .collect();
+    let agents: std::collections::HashSet<_> =
+        sessions.iter().map(|session| (&session.name, &session.instance)).collect();
     hub.metrics.render(agents.len(), sessions.len())
 }
 
 fn readiness(hub: &Hub) -> (StatusCode, &'static str, String) {
     if hub.stop.is_draining() {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "text/plain",
-            "draining\n".to_owned(),
-        )
+        (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
     } else {
         (StatusCode::OK, "text/plain", "ready\n".to_owned())
     }

@@ -67,20 +67,12 @@ pub struct Args {
 pub type OptionalListen = Option<ListenAddr>;
 
 fn optional_listen(text: &str) -> Result<OptionalListen, crate::listener::ListenAddrError> {
-    if text == "none" {
-        Ok(None)
-    } else {
-        text.parse().map(Some)
-    }
+    if text == "none" { Ok(None) } else { text.parse().map(Some) }
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if duration.is_zero() {
-        Err("it must be longer than 0".into())
-    } else {
-        Ok(duration)
-    }
+    if duration.is_zero() { Err("it must be longer than 0".into()) } else { Ok(duration) }
 }
 
 #[cfg(test)]
@@ -107,18 +99,13 @@ mod tests {
             (&["hub", "--workers", "0"], "--workers"),
             (&["hub", "--log-format", "xml"], "text or json"),
         ] {
-            let error = Args::try_parse_from(line)
-                .expect_err("bad usage")
-                .to_string();
+            let error = Args::try_parse_from(line).expect_err("bad usage").to_string();
             assert!(error.contains(word), "{line:?}: {error}");
         }
     }
 
     #[test]
     fn the_admin_listener_can_be_left_out() {
-        assert_eq!(
-            Args::parse_from(["hub", "--admin-listen", "none"]).admin_listen,
-            None
-        );
+        assert_eq!(Args::parse_from(["hub", "--admin-listen", "none"]).admin_listen, None);
     }
 }

@@ -56,14 +56,9 @@ impl Auth {
     /// # Errors
     /// Says which file, and for bad content which line.
     pub fn from_file(path: &Path) -> Result<Self, AuthFileError> {
-        let content = std::fs::read_to_string(path).map_err(|source| AuthFileError::Read {
-            path: path.into(),
-            source,
-        })?;
-        let invalid = |reason| AuthFileError::Invalid {
-            path: path.into(),
-            reason,
-        };
+        let content = std::fs::read_to_string(path)
+            .map_err(|source| AuthFileError::Read { path: path.into(), source })?;
+        let invalid = |reason| AuthFileError::Invalid { path: path.into(), reason };
         let file: File = toml::from_str(&content).map_err(|error| invalid(error.to_string()))?;
         let agents = index(file.agents).map_err(invalid)?;
         let callers = index(file.callers).map_err(invalid)?;
@@ -79,11 +74,7 @@ impl Auth {
             return Ok(None);
         };
         let holder = find(&tokens.agents, token)?;
-        if holder.may_use(name) {
-            Ok(Some(holder))
-        } else {
-            Err(Denied::Name)
-        }
+        if holder.may_use(name) { Ok(Some(holder)) } else { Err(Denied::Name) }
     }
 
     /// Who a caller with `token` is. An open hub does not know, and lets everybody call everything.
@@ -112,10 +103,7 @@ impl Holder {
     }
 
     fn may_use(&self, name: &Name) -> bool {
-        self.0
-            .names
-            .iter()
-            .any(|pattern| pattern.matches(name.as_str()))
+        self.0.names.iter().any(|pattern| pattern.matches(name.as_str()))
     }
 }
 
@@ -194,22 +182,13 @@ impl TryFrom<String> for HexHash {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         const WRONG: &str = "token_sha256 is the SHA-256 of a token: 64 hexadecimal digits";
-        let digit = |c: u8| {
-            char::from(c)
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        };
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
             return Err(WRONG);
         };
-        let bytes: Option<Vec<u8>> = pairs
-            .iter()
-            .map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?))
-            .collect();
-        bytes
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(Self)
-            .ok_or(WRONG)
+        let bytes: Option<Vec<u8>> =
+            pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(WRONG)
     }
 }
 
@@ -226,9 +205,7 @@ impl TryFrom<String> for Pattern {
         match text.chars().find(|&c| !known(c)) {
             None if text.is_empty() => Err("a name pattern must not be empty".into()),
             None => Ok(Self(text)),
-            Some(stranger) => Err(format!(
-                "no name matches {text:?}: names have no {stranger:?}"
-            )),
+            Some(stranger) => Err(format!("no name matches {text:?}: names have no {stranger:?}")),
         }
     }
 }
@@ -256,24 +233,10 @@ impl Pattern {
 
 fn index(entries: Vec<FileEntry>) -> Result<HashMap<Hash, Holder>, String> {
     let mut holders = HashMap::new();
-    for FileEntry {
-        id,
-        token_sha256,
-        names,
-        exclusive,
-    } in entries
-    {
-        let holder = Holder(Arc::new(Entry {
-            id,
-            names,
-            exclusive,
-        }));
+    for FileEntry { id, token_sha256, names, exclusive } in entries {
+        let holder = Holder(Arc::new(Entry { id, names, exclusive }));
         if let Some(other) = holders.insert(token_sha256.0, holder.clone()) {
-            return Err(format!(
-                "{:?} and {:?} have the same token",
-                other.id(),
-                holder.id()
-            ));
+            return Err(format!("{:?} and {:?} have the same token", other.id(), holder.id()));
         }
     }
     Ok(holders)
@@ -319,30 +282,16 @@ mod tests {
 
     #[test]
     fn an_open_hub_lets_everybody_in() {
-        assert!(
-            Auth::Open
-                .agent(None, &name("a"))
-                .is_ok_and(|holder| holder.is_none())
-        );
-        assert!(
-            Auth::Open
-                .caller(None)
-                .is_ok_and(|caller| caller.may_call(&name("a")))
-        );
+        assert!(Auth::Open.agent(None, &name("a")).is_ok_and(|holder| holder.is_none()));
+        assert!(Auth::Open.caller(None).is_ok_and(|caller| caller.may_call(&name("a"))));
     }
 
     #[test]
     fn bad_files_say_where_and_why() {
         for (content, why) in [
             ("[[agents]]\nid = 'a'\n", "token_sha256"),
-            (
-                "[[agents]]\nid = 'a'\ntoken_sha256 = 'secret'\nnames = ['a']\n",
-                "64 hexadecimal",
-            ),
-            (
-                &format!("[[agents]]\nid='a'\ntoken_sha256='{SECRET}'\nnames=['A*']\n"),
-                "'A'",
-            ),
+            ("[[agents]]\nid = 'a'\ntoken_sha256 = 'secret'\nnames = ['a']\n", "64 hexadecimal"),
+            (&format!("[[agents]]\nid='a'\ntoken_sha256='{SECRET}'\nnames=['A*']\n"), "'A'"),
             (
                 &format!("[[agents]]\nid='a'\ntoken_sha256='{SECRET}'\nname=['a']\n"),
                 "unknown field",
@@ -359,10 +308,7 @@ mod tests {
             assert!(error.contains(why), "{error}");
         }
         let missing = Auth::from_file(Path::new("/nowhere/auth.toml")).expect_err("missing");
-        assert!(
-            missing.to_string().contains("/nowhere/auth.toml"),
-            "{missing}"
-        );
+        assert!(missing.to_string().contains("/nowhere/auth.toml"), "{missing}");
     }
 
     #[test]

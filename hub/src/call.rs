@@ -39,20 +39,12 @@ pub(crate) async fn serve(
     origin: Origin,
 ) {
     let token = request.headers().get(HUB_TOKEN).cloned();
-    let caller = origin
-        .hub
-        .config
-        .auth
-        .caller(token.as_ref().map(HeaderValue::as_bytes));
+    let caller = origin.hub.config.auth.caller(token.as_ref().map(HeaderValue::as_bytes));
     match route(request.method(), request.uri(), request.headers()) {
         Ok(Route::Agent(name)) => to_agent(name, caller, request, respond, &origin).await,
         Ok(Route::Own) => to_hub(caller, request, respond, &origin).await,
         Err(refusal) => {
-            let target = if refusal == Refusal::NoName {
-                Target::Hub
-            } else {
-                Target::Agent
-            };
+            let target = if refusal == Refusal::NoName { Target::Hub } else { Target::Agent };
             let record = Record::start(&origin, target, request.uri().path(), None);
             refused(request, respond, &refusal, record);
         }
@@ -66,12 +58,7 @@ async fn to_agent(
     mut respond: SendResponse<Bytes>,
     origin: &Origin,
 ) {
-    let mut record = Record::start(
-        origin,
-        Target::Agent,
-        request.uri().path(),
-        Some(name.clone()),
-    );
+    let mut record = Record::start(origin, Target::Agent, request.uri().path(), Some(name.clone()));
     let (head, body) = request.into_parts();
     let grpc = is_grpc(&head.headers);
     let bodyless = head.method == Method::HEAD;
@@ -105,11 +92,7 @@ async fn to_agent(
 fn admit(name: &Name, caller: Result<Caller, Denied>, record: &mut Record) -> Result<(), Refusal> {
     let caller = caller.map_err(|_| Refusal::Unauthenticated)?;
     record.called_by(&caller);
-    if caller.may_call(name) {
-        Ok(())
-    } else {
-        Err(Refusal::Denied(name.clone()))
-    }
+    if caller.may_call(name) { Ok(()) } else { Err(Refusal::Denied(name.clone())) }
 }
 
 type Opened = (Permit, h2::client::ResponseFuture, h2::SendStream<Bytes>);
@@ -160,36 +143,26 @@ fn forwarded_head(head: &http::request::Parts, session: &Session) -> Request<()>
 fn forwarded_uri(head: &http::request::Parts, session: &Session) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(session.scheme.clone());
-    let authority = session
-        .authority
-        .clone()
-        .or_else(|| head.uri.authority().cloned());
+    let authority = session.authority.clone().or_else(|| head.uri.authority().cloned());
     parts.authority = Some(authority.unwrap_or_else(|| host_or_name(&head.headers, session)));
-    parts.path_and_query = head
-        .uri
-        .path_and_query()
-        .cloned()
-        .or(Some(PathAndQuery::from_static("/")));
+    parts.path_and_query =
+        head.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
     // Cannot fail: it has all three parts.
     Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// A request may lack `:authority` (RFC 9113 8.3.1); h2 does not send one without.
 fn host_or_name(headers: &HeaderMap, session: &Session) -> Authority {
-    let host = headers
-        .get(http::header::HOST)
-        .and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let host =
+        headers.get(http::header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     // Every name is a valid host.
     host.or_else(|| Authority::try_from(session.name.as_str()).ok())
         .unwrap_or_else(|| Authority::from_static("localhost"))
 }
 
 fn strip_hub_headers(headers: &mut HeaderMap) {
-    let own: Vec<_> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with(HUB_PREFIX))
-        .cloned()
-        .collect();
+    let own: Vec<_> =
+        headers.keys().filter(|name| name.as_str().starts_with(HUB_PREFIX)).cloned().collect();
     for name in own {
         headers.remove(name);
     }

@@ -71,10 +71,7 @@ impl TryFrom<&Args> for Config {
             drain_timeout: args.drain_timeout,
             workers: args.workers.unwrap_or(default.workers),
             tls,
-            auth: args
-                .auth_file
-                .as_deref()
-                .map_or(Ok(Auth::Open), Auth::from_file)?,
+            auth: args.auth_file.as_deref().map_or(Ok(Auth::Open), Auth::from_file)?,
         })
     }
 }

@@ -63,9 +63,7 @@ pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
     match opened {
         Ok(Ok(Opened::Http2(io))) => {
             let clients = origin.hub.clients.clone();
-            clients
-                .track_future(client_connection::serve(io, origin))
-                .await;
+            clients.track_future(client_connection::serve(io, origin)).await;
         }
         Ok(Ok(Opened::Http1(io))) => upgrade::serve(io, origin).await,
         Ok(Err(error)) => {
@@ -148,11 +146,5 @@ fn goaway(debug_data: &str) -> Vec<u8> {
     const LAST_STREAM_AND_CODE: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 0x0c];
     let length = (LAST_STREAM_AND_CODE.len() + debug_data.len()) as u8;
     let head = [0, 0, length, 7, 0, 0, 0, 0, 0];
-    [
-        &SETTINGS[..],
-        &head,
-        &LAST_STREAM_AND_CODE,
-        debug_data.as_bytes(),
-    ]
-    .concat()
+    [&SETTINGS[..], &head, &LAST_STREAM_AND_CODE, debug_data.as_bytes()].concat()
 }

@@ -22,14 +22,8 @@ pub(crate) async fn drain(hub: &Hub, workers: Workers) {
     hub.stop.begin_draining();
     hub.clients.close();
     hub.connections.close();
-    if timeout(hub.config.drain_timeout, hub.clients.wait())
-        .await
-        .is_err()
-    {
-        warn!(
-            clients = hub.clients.len(),
-            "drain timeout: cutting off what still runs"
-        );
+    if timeout(hub.config.drain_timeout, hub.clients.wait()).await.is_err() {
+        warn!(clients = hub.clients.len(), "drain timeout: cutting off what still runs");
     }
     hub.stop.begin_closing();
     if timeout(CLOSING, hub.connections.wait()).await.is_err() {

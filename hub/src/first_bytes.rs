@@ -43,20 +43,9 @@ pub(crate) async fn sniff<S: AsyncRead + Unpin>(mut io: S) -> io::Result<(Protoc
     let mut read = BytesMut::with_capacity(PREFACE.len());
     loop {
         if let Some(protocol) = judge(&read) {
-            return Ok((
-                protocol,
-                Prefixed {
-                    prefix: read.freeze(),
-                    io,
-                },
-            ));
+            return Ok((protocol, Prefixed { prefix: read.freeze(), io }));
         }
-        if (&mut io)
-            .take((PREFACE.len() - read.len()) as u64)
-            .read_buf(&mut read)
-            .await?
-            == 0
-        {
+        if (&mut io).take((PREFACE.len() - read.len()) as u64).read_buf(&mut read).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
@@ -122,10 +111,7 @@ mod tests {
     #[tokio::test]
     async fn tells_protocols_apart_and_loses_no_byte() {
         for (bytes, protocol) in [
-            (
-                &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore"[..],
-                Protocol::Http2,
-            ),
+            (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore"[..], Protocol::Http2),
             (b"PRI * HTTP/2.0\r\n\r\nSMOKE", Protocol::Http1),
             (b"PUT / HTTP/1.1\r\n", Protocol::Http1),
             (b"GET /ws HTTP/1.1\r\n", Protocol::Http1),

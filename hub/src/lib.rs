@@ -75,9 +75,7 @@ pub async fn run(
     let workers = Workers::start(&hub)?;
     announce(&listeners, &hub)?;
     let upkeep = tokio::spawn(upkeep(hub.clone()));
-    let admin = listeners
-        .admin
-        .map(|admin| tokio::spawn(admin::serve(admin, hub.clone())));
+    let admin = listeners.admin.map(|admin| tokio::spawn(admin::serve(admin, hub.clone())));
     tokio::select! {
         () = listener::accept(listeners.public, &workers) => {}
         () = shutdown => {}

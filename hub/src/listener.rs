@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use tokio::net::TcpListener;
@@ -29,21 +29,13 @@ impl FromStr for ListenAddr {
     fn from_str(text: &str) -> Result<Self, ListenAddrError> {
         let (host, port) = text.rsplit_once(':').ok_or(ListenAddrError)?;
         let port = port.parse().map_err(|_| ListenAddrError)?;
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = match bare {
-            Some(ipv6) => ipv6
-                .parse::<Ipv6Addr>()
-                .map_err(|_| ListenAddrError)?
-                .to_string(),
+            Some(ipv6) => ipv6.parse::<Ipv6Addr>().map_err(|_| ListenAddrError)?.to_string(),
             None if host.contains([':', '[', ']', '/', ' ']) => return Err(ListenAddrError),
             None => host.to_owned(),
         };
-        Ok(Self {
-            host: Some(host).filter(|host| !host.is_empty()),
-            port,
-        })
+        Ok(Self { host: Some(host).filter(|host| !host.is_empty()), port })
     }
 }
 
@@ -80,10 +72,7 @@ impl ListenAddr {
                 bound => bound,
             },
         };
-        bound.map_err(|source| BindError {
-            addr: self.clone(),
-            source,
-        })
+        bound.map_err(|source| BindError { addr: self.clone(), source })
     }
 }
 
@@ -92,7 +81,7 @@ impl ListenAddr {
 pub(crate) async fn accept(listener: TcpListener, workers: &Workers) {
     loop {
         let accepted = listener.accept().await;
-        match accepted.and_then(|(socket, peer)| Ok((socket.into_std()?, peer))) {
+        match accepted.and_then(|(socket, peer)| Ok((socket.into_std()?, canonical(peer)))) {
             Ok((socket, peer)) => workers.assign(socket, peer).await,
             Err(error) => {
                 warn!(%error, "cannot accept");
@@ -100,6 +89,11 @@ pub(crate) async fn accept(listener: TcpListener, workers: &Workers) {
             }
         }
     }
+}
+
+/// A dual-stack socket shows IPv4 peers as `::ffff:1.2.3.4`.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 #[cfg(test)]
@@ -110,35 +104,21 @@ mod tests {
     fn addresses() {
         for text in [":8080", "127.0.0.1:0", "localhost:65535", "[::1]:80"] {
             assert_eq!(
-                text.parse::<ListenAddr>()
-                    .map(|addr| addr.to_string())
-                    .as_deref(),
+                text.parse::<ListenAddr>().map(|addr| addr.to_string()).as_deref(),
                 Ok(text)
             );
         }
-        for text in [
-            "",
-            "8080",
-            "host",
-            "host:",
-            "host:http",
-            "host:65536",
-            "::1:80",
-            "[x]:80",
-            "a b:1",
-        ] {
+        for text in
+            ["", "8080", "host", "host:", "host:http", "host:65536", "::1:80", "[x]:80", "a b:1"]
+        {
             assert_eq!(text.parse::<ListenAddr>(), Err(ListenAddrError), "{text}");
         }
     }
 
     #[tokio::test]
     async fn a_taken_port_is_named() {
-        let taken = ":0"
-            .parse::<ListenAddr>()
-            .expect("an address")
-            .bind()
-            .await
-            .expect("a free port");
+        let taken =
+            ":0".parse::<ListenAddr>().expect("an address").bind().await.expect("a free port");
         let port = taken.local_addr().expect("bound").port();
         let again: ListenAddr = format!(":{port}").parse().expect("an address");
         let error = again.bind().await.expect_err("taken").to_string();

@@ -28,9 +28,8 @@ const SESSION_RTT: &str = "hub_session_rtt_seconds";
 const BUILD_INFO: &str = "hub_build_info";
 
 /// From a call on the same machine to a stream of an hour; a factor of about 4 between buckets.
-const CALL_SECONDS: [f64; 13] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3600.0,
-];
+const CALL_SECONDS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3600.0];
 /// From a local network to a satellite.
 const RTT_SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
@@ -63,10 +62,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
         let mut builder = PrometheusBuilder::new();
-        for (name, buckets) in [
-            (CALL_DURATION, &CALL_SECONDS[..]),
-            (SESSION_RTT, &RTT_SECONDS),
-        ] {
+        for (name, buckets) in [(CALL_DURATION, &CALL_SECONDS[..]), (SESSION_RTT, &RTT_SECONDS)] {
             // Fails for an empty list of buckets only; without buckets it would be a summary.
             builder = builder
                 .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
@@ -138,9 +134,7 @@ impl Metrics {
     }
 
     fn rare(&self, name: &'static str, label: &'static str, value: String) {
-        with_local_recorder(&self.recorder, || {
-            counter!(name, label => value).increment(1)
-        });
+        with_local_recorder(&self.recorder, || counter!(name, label => value).increment(1));
     }
 
     pub(crate) fn session_rtt(&self, rtt: Duration) {
@@ -191,14 +185,8 @@ fn describe() {
     describe_gauge!(AGENTS, "Agent processes that are registered now");
     describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
     describe_counter!(REGISTRATIONS, "Sessions that were registered");
-    describe_counter!(
-        REGISTRATION_REFUSALS,
-        "Registrations that were refused, by HTTP status"
-    );
-    describe_gauge!(
-        CLIENT_CONNECTIONS,
-        "HTTP/2 connections of clients that are open now"
-    );
+    describe_counter!(REGISTRATION_REFUSALS, "Registrations that were refused, by HTTP status");
+    describe_gauge!(CLIENT_CONNECTIONS, "HTTP/2 connections of clients that are open now");
     describe_counter!(
         HANDSHAKE_FAILURES,
         "Connections that ended before they spoke a protocol, by stage"
@@ -212,11 +200,7 @@ fn describe() {
         Unit::Seconds,
         "From the request head to the end of the response"
     );
-    describe_counter!(
-        CALL_BYTES,
-        Unit::Bytes,
-        "Bytes of DATA passed on, by direction"
-    );
+    describe_counter!(CALL_BYTES, Unit::Bytes, "Bytes of DATA passed on, by direction");
     describe_gauge!(STREAMS, "Calls that are running now");
     describe_histogram!(
         SESSION_RTT,
@@ -252,12 +236,7 @@ mod tests {
         let metrics = Metrics::new();
         let second = Duration::from_secs(1);
         metrics.call(Target::Agent, Outcome::Grpc(0), None, second);
-        metrics.call(
-            Target::Agent,
-            Outcome::Grpc(14),
-            Some(&Refusal::NoName),
-            second,
-        );
+        metrics.call(Target::Agent, Outcome::Grpc(14), Some(&Refusal::NoName), second);
         metrics.bytes(3, 4);
         let stream = metrics.stream();
         let text = metrics.render(2, 5);
@@ -271,10 +250,7 @@ mod tests {
             "hub_call_duration_seconds_bucket{le=\"1\"} 2",
             "# TYPE hub_call_duration_seconds histogram",
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is not in\n{text}"
-            );
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         drop(stream);
         assert!(metrics.render(0, 0).contains("hub_streams_in_flight 0"));

@@ -59,14 +59,10 @@ impl Outcome {
 
     /// A label from a bounded set.
     pub(crate) fn label(self) -> &'static str {
-        const OTHERS: [&str; 6] = [
-            "HTTP_1XX", "HTTP_2XX", "HTTP_3XX", "HTTP_4XX", "HTTP_5XX", "RESET",
-        ];
+        const OTHERS: [&str; 6] =
+            ["HTTP_1XX", "HTTP_2XX", "HTTP_3XX", "HTTP_4XX", "HTTP_5XX", "RESET"];
         let index = self.index();
-        GRPC_STATUSES
-            .get(index)
-            .copied()
-            .unwrap_or_else(|| OTHERS[index - GRPC_STATUSES.len()])
+        GRPC_STATUSES.get(index).copied().unwrap_or_else(|| OTHERS[index - GRPC_STATUSES.len()])
     }
 }
 
@@ -83,11 +79,7 @@ impl fmt::Display for Outcome {
 fn grpc_index(code: u16) -> usize {
     const UNKNOWN: usize = 2;
     let code = usize::from(code);
-    if code < GRPC_STATUSES.len() {
-        code
-    } else {
-        UNKNOWN
-    }
+    if code < GRPC_STATUSES.len() { code } else { UNKNOWN }
 }
 
 /// The code's name in RFC 9113 7. `h2` has them in its `Debug` only.
@@ -110,16 +102,8 @@ mod tests {
             (Outcome::Grpc(0), "OK", "OK"),
             (Outcome::Grpc(14), "UNAVAILABLE", "UNAVAILABLE"),
             (Outcome::Grpc(999), "UNKNOWN", "UNKNOWN"),
-            (
-                Outcome::Http(StatusCode::NO_CONTENT),
-                "HTTP_2XX",
-                "HTTP 204",
-            ),
-            (
-                Outcome::Http(StatusCode::from_u16(999).expect("valid")),
-                "HTTP_5XX",
-                "HTTP 999",
-            ),
+            (Outcome::Http(StatusCode::NO_CONTENT), "HTTP_2XX", "HTTP 204"),
+            (Outcome::Http(StatusCode::from_u16(999).expect("valid")), "HTTP_5XX", "HTTP 999"),
             (Outcome::Reset(Reason::CANCEL), "RESET", "RESET CANCEL"),
         ] {
             assert_eq!((outcome.label(), &*outcome.to_string()), (label, text));

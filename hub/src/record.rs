@@ -67,11 +67,7 @@ impl Record {
 
     /// It was passed on; `lost` is what the hub said if the session went away under it.
     pub(crate) fn ended(mut self, end: End, outcome: Outcome, lost: Option<&Refusal>) {
-        self.write(
-            outcome,
-            lost.filter(|_| end == End::SessionLost),
-            end.level(),
-        );
+        self.write(outcome, lost.filter(|_| end == End::SessionLost), end.level());
     }
 
     /// The hub's own services answered it.
@@ -107,11 +103,7 @@ impl Record {
                 request_bytes: self.bytes.0,
                 response_bytes: self.bytes.1,
             };
-            (
-                name,
-                std::mem::take(&mut self.instance),
-                What::Proxied(call),
-            )
+            (name, std::mem::take(&mut self.instance), What::Proxied(call))
         });
     }
 

@@ -142,13 +142,10 @@ impl Refusal {
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         } else {
             *response.status_mut() = self.http_status();
+            response.headers_mut().insert(HUB_REASON, HeaderValue::from_static(self.reason()));
             response
                 .headers_mut()
-                .insert(HUB_REASON, HeaderValue::from_static(self.reason()));
-            response.headers_mut().insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
+                .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         }
         response
     }
@@ -168,16 +165,15 @@ impl Refusal {
 
 /// `grpc-message` is printable ASCII, everything else and `%` as `%XX` (gRPC over HTTP/2, "Responses").
 fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .fold(String::with_capacity(text.len()), |mut encoded, byte| {
-            if (b' '..=b'~').contains(&byte) && byte != b'%' {
-                encoded.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-            encoded
-        })
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if (b' '..=b'~').contains(&byte) && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
 }
 
 #[cfg(test)]
@@ -191,10 +187,7 @@ mod tests {
         let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(header("grpc-status"), "14");
-        assert_eq!(
-            header("grpc-message"),
-            "nobody has registered the name \"testserver\""
-        );
+        assert_eq!(header("grpc-message"), "nobody has registered the name \"testserver\"");
         assert_eq!(header("hub-reason"), "unknown-name");
         assert_eq!(header("content-type"), "application/grpc");
     }

@@ -58,20 +58,12 @@ pub(crate) struct Owned;
 
 impl Registry {
     pub(crate) fn new(activity: Arc<Activity>) -> Self {
-        Self {
-            names: RwLock::default(),
-            changed: watch::Sender::new(()),
-            activity,
-        }
+        Self { names: RwLock::default(), changed: watch::Sender::new(()), activity }
     }
 
     /// Whether `holder` could register `name` now.
     pub(crate) fn check_owner(&self, name: &Name, holder: Option<&Holder>) -> Result<(), Owned> {
-        self.names
-            .read()
-            .entries
-            .get(name)
-            .map_or(Ok(()), |entry| entry.check_owner(holder))
+        self.names.read().entries.get(name).map_or(Ok(()), |entry| entry.check_owner(holder))
     }
 
     /// Shows a session to callers. An older one of the same instance and slot is closed, unless it is
@@ -80,15 +72,11 @@ impl Registry {
         let mut names = self.names.write();
         let entry = names.entries.entry(session.name.clone()).or_default();
         entry.check_owner(session.holder.as_ref())?;
-        let first = !entry
-            .sessions
-            .iter()
-            .any(|other| other.instance == session.instance);
+        let first = !entry.sessions.iter().any(|other| other.instance == session.instance);
         entry.sessions.retain(|old| {
             let replaced = old.is_same_slot(&session) && !old.is_draining();
             if replaced {
-                old.ws
-                    .close(CloseCode::Replaced, "replaced by a newer session");
+                old.ws.close(CloseCode::Replaced, "replaced by a newer session");
             }
             !replaced
         });
@@ -101,10 +89,7 @@ impl Registry {
             self.tell(&session, What::Registered);
         }
         self.changed();
-        Ok(Registration {
-            registry: self.clone(),
-            session,
-        })
+        Ok(Registration { registry: self.clone(), session })
     }
 
     fn unregister(&self, session: &Arc<Session>) {
@@ -114,10 +99,7 @@ impl Registry {
         };
         entry.sessions.retain(|other| !Arc::ptr_eq(other, session));
         entry.room.wake_all();
-        let last = !entry
-            .sessions
-            .iter()
-            .any(|other| other.instance == session.instance);
+        let last = !entry.sessions.iter().any(|other| other.instance == session.instance);
         if entry.sessions.is_empty() && entry.gone_since.is_none() {
             let now = Instant::now();
             entry.gone_since = Some(now);
@@ -132,8 +114,7 @@ impl Registry {
     }
 
     fn tell(&self, session: &Session, what: What) {
-        self.activity
-            .publish(|| (session.name.clone(), session.instance.clone(), what));
+        self.activity.publish(|| (session.name.clone(), session.instance.clone(), what));
     }
 
     /// To be called when a session begins to drain.
@@ -156,13 +137,7 @@ impl Registry {
 
     /// Every session, in no order.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
-        self.names
-            .read()
-            .entries
-            .values()
-            .flat_map(|entry| &entry.sessions)
-            .cloned()
-            .collect()
+        self.names.read().entries.values().flat_map(|entry| &entry.sessions).cloned().collect()
     }
 
     /// A session for one call, and the right to open a stream on it. Waits a moment where all streams
@@ -188,24 +163,16 @@ impl Registry {
                 left.await;
             }
         };
-        tokio::time::timeout(STREAM_QUEUE_TIMEOUT, wait)
-            .await
-            .unwrap_or_else(|_| Err(full()))
+        tokio::time::timeout(STREAM_QUEUE_TIMEOUT, wait).await.unwrap_or_else(|_| Err(full()))
     }
 
     /// The inner error is where to wait for a stream.
     fn try_pick(&self, name: &Name, worker: usize) -> Result<Result<Permit, Arc<Room>>, Refusal> {
         let names = self.names.read();
-        let entry = names
-            .entries
-            .get(name)
-            .ok_or_else(|| Refusal::UnknownName(name.clone()))?;
+        let entry = names.entries.get(name).ok_or_else(|| Refusal::UnknownName(name.clone()))?;
         if entry.usable().next().is_none() {
             let since = entry.gone_since.map(|since| since.elapsed());
-            return Err(Refusal::Offline {
-                name: name.clone(),
-                since,
-            });
+            return Err(Refusal::Offline { name: name.clone(), since });
         }
         Ok(entry.take_best(worker).ok_or_else(|| entry.room.clone()))
     }
@@ -223,9 +190,7 @@ impl Entry {
     }
 
     fn usable(&self) -> impl Iterator<Item = &Arc<Session>> + Clone {
-        self.sessions
-            .iter()
-            .filter(|session| !session.is_draining())
+        self.sessions.iter().filter(|session| !session.is_draining())
     }
 
     /// The better of two random sessions by calls in flight, from those on the caller's own worker first:
@@ -251,9 +216,7 @@ fn better_of_two<'s>(
     }
     let first = fastrand::usize(..count);
     let second = (first + fastrand::usize(1..count)) % count;
-    let chosen = sessions
-        .enumerate()
-        .filter(|(i, _)| *i == first || *i == second);
+    let chosen = sessions.enumerate().filter(|(i, _)| *i == first || *i == second);
     chosen.map(|(_, session)| session).min_by_key(load)
 }
 
@@ -268,11 +231,7 @@ impl Names {
                 return;
             };
             // It may have come back, and gone again, since.
-            if self
-                .entries
-                .get(&name)
-                .is_some_and(|entry| entry.gone_since == Some(since))
-            {
+            if self.entries.get(&name).is_some_and(|entry| entry.gone_since == Some(since)) {
                 self.entries.remove(&name);
             }
         }

@@ -17,11 +17,7 @@ impl Room {
     pub(crate) fn enter(&self, max: usize) -> Option<Waiting<'_>> {
         let waiting = Waiting(self);
         // Counted first and looked at after, so that two at once cannot both take the last place.
-        if self.waiting.fetch_add(1, Ordering::AcqRel) < max {
-            Some(waiting)
-        } else {
-            None
-        }
+        if self.waiting.fetch_add(1, Ordering::AcqRel) < max { Some(waiting) } else { None }
     }
 
     /// Resolves when a stream has become free.

@@ -28,9 +28,7 @@ pub(crate) fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<R
         (None, _) => Err(Refusal::NoName),
         (Some(_), Some(_)) => Err(Refusal::BadName(BadName::Repeated)),
         (Some(name), None) => {
-            let name = name
-                .to_str()
-                .map_err(|_| Refusal::BadName(BadName::Bytes))?;
+            let name = name.to_str().map_err(|_| Refusal::BadName(BadName::Bytes))?;
             name.parse()
                 .map(Route::Agent)
                 .map_err(|error| Refusal::BadName(BadName::Invalid(error)))
@@ -58,10 +56,7 @@ mod tests {
     fn to(path: &'static str, names: &[&'static [u8]]) -> Result<Route, Refusal> {
         let mut headers = HeaderMap::new();
         for name in names {
-            headers.append(
-                "name",
-                HeaderValue::from_bytes(name).expect("a header value"),
-            );
+            headers.append("name", HeaderValue::from_bytes(name).expect("a header value"));
         }
         route(&Method::POST, &Uri::from_static(path), &headers)
     }
@@ -78,11 +73,7 @@ mod tests {
         assert_eq!(to("/x", &[b"a", b"a"]), bad(BadName::Repeated));
         assert_eq!(to("/x", &[b""]), bad(BadName::Invalid(NameError::Empty)));
         assert_eq!(to("/x", &["tür".as_bytes()]), bad(BadName::Bytes));
-        let connect = route(
-            &Method::CONNECT,
-            &Uri::from_static("host:80"),
-            &HeaderMap::new(),
-        );
+        let connect = route(&Method::CONNECT, &Uri::from_static("host:80"), &HeaderMap::new());
         assert_eq!(connect, Err(Refusal::Connect));
     }
 

@@ -36,14 +36,8 @@ pub(crate) fn routes(registry: &Arc<Registry>, activity: &Arc<Activity>, stop: &
     let mut routes = Routes::default();
     routes = routes
         .add_service(HubServer::new(Clients::new(registry.clone())))
-        .add_service(ActivityServer::new(Events::new(
-            activity.clone(),
-            stop.clone(),
-        )))
-        .add_service(HealthServer::new(Health::new(
-            registry.clone(),
-            stop.clone(),
-        )));
+        .add_service(ActivityServer::new(Events::new(activity.clone(), stop.clone())))
+        .add_service(HealthServer::new(Health::new(registry.clone(), stop.clone())));
     // Fails only if the descriptors are none; then the services are there without it.
     if let Ok(reflection) = reflection().build_v1() {
         routes = routes.add_service(reflection);
@@ -67,9 +61,7 @@ pub(crate) fn is_health(path: &str) -> bool {
 }
 
 fn service(path: &str) -> Option<&str> {
-    path.strip_prefix('/')?
-        .split_once('/')
-        .map(|(service, _)| service)
+    path.strip_prefix('/')?.split_once('/').map(|(service, _)| service)
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

@@ -97,12 +97,8 @@ impl Session {
         let max = self.streams.current_max_send_streams();
         let taken = self
             .in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| {
-                (n < max).then_some(n + 1)
-            });
-        taken.is_ok().then(|| Permit {
-            session: self.clone(),
-        })
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| (n < max).then_some(n + 1));
+        taken.is_ok().then(|| Permit { session: self.clone() })
     }
 }
 
@@ -154,10 +150,7 @@ where
     let registration = match hub.registry.register(session.clone()) {
         Ok(registration) => registration,
         Err(owned) => {
-            ws.close(
-                CloseCode::Policy,
-                "the name is owned exclusively by another agent",
-            );
+            ws.close(CloseCode::Policy, "the name is owned exclusively by another agent");
             let _ = driver.await;
             warn!(name = %session.name, peer = %session.peer, error = %owned, "session refused");
             return;
@@ -184,10 +177,7 @@ fn log(session: &Session, message: &'static str, ended: Option<String>) {
 }
 
 fn ended(ws: &Handle) -> String {
-    ws.ended().map_or_else(
-        || "the HTTP/2 connection failed".to_owned(),
-        Ended::to_string,
-    )
+    ws.ended().map_or_else(|| "the HTTP/2 connection failed".to_owned(), Ended::to_string)
 }
 
 type Driver = JoinHandle<Result<(), h2::Error>>;
@@ -215,10 +205,7 @@ where
         }
         Ok(None) => None,
         Err(_) => {
-            ws.close(
-                CloseCode::NotHttp2,
-                "the upstream sent no HTTP/2 SETTINGS in time",
-            );
+            ws.close(CloseCode::NotHttp2, "the upstream sent no HTTP/2 SETTINGS in time");
             None
         }
     }
@@ -226,13 +213,7 @@ where
 
 impl Session {
     fn new(admitted: Admitted, streams: SendRequest<Bytes>, ws: Handle) -> Self {
-        let Admitted {
-            id,
-            registration,
-            holder,
-            peer,
-            worker,
-        } = admitted;
+        let Admitted { id, registration, holder, peer, worker } = admitted;
         Self {
             id,
             name: registration.name,

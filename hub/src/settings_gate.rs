@@ -38,10 +38,7 @@ impl<S> SettingsGate<S> {
     /// The receiver gets the verdict; it fails if the stream ends before there is one.
     pub(crate) fn new(io: S) -> (Self, oneshot::Receiver<Result<(), NotHttp2>>) {
         let (sender, receiver) = oneshot::channel();
-        let state = State::Judging {
-            head: Vec::with_capacity(FRAME_HEAD),
-            verdict: Some(sender),
-        };
+        let state = State::Judging { head: Vec::with_capacity(FRAME_HEAD), verdict: Some(sender) };
         (Self { io, state }, receiver)
     }
 }

@@ -63,10 +63,7 @@ impl Splice {
     ) -> Self {
         let pump = Pump::new(request, send, |_| {});
         Self {
-            upload: Upload {
-                pump,
-                stopped: false,
-            },
+            upload: Upload { pump, stopped: false },
             answer: Answer::Awaited(response, respond),
             grpc,
             status: StatusCode::OK,
@@ -84,11 +81,7 @@ impl Splice {
 
     /// Bytes of the request and of the response that were passed on.
     pub(crate) fn bytes(&self) -> (u64, u64) {
-        let response = if let Answer::Body(pump) = &self.answer {
-            pump.bytes()
-        } else {
-            0
-        };
+        let response = if let Answer::Body(pump) = &self.answer { pump.bytes() } else { 0 };
         (self.upload.pump.bytes(), response)
     }
 
@@ -248,11 +241,7 @@ pub(crate) fn refuse(
     {
         let _ = send.send_data(format!("{refusal}\n").into(), true);
     }
-    if grpc {
-        Outcome::Grpc(refusal.code() as u16)
-    } else {
-        Outcome::Http(refusal.http_status())
-    }
+    if grpc { Outcome::Grpc(refusal.code() as u16) } else { Outcome::Http(refusal.http_status()) }
 }
 
 /// `hub-reason` means that the hub answered, so nobody else's stands.

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -36,7 +38,6 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HANDSHAKE_TIMEOUT)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
     // The whole exchange: hyper's own timeout is for reading the head alone.
@@ -103,11 +104,7 @@ struct Rejection {
 
 impl Rejection {
     fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self {
-            status,
-            header: None,
-            sentence: sentence.into(),
-        }
+        Self { status, header: None, sentence: sentence.into() }
     }
 
     fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
@@ -120,6 +117,7 @@ impl Rejection {
         *response.status_mut() = self.status;
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, plain);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response.headers_mut().extend(self.header);
         response
     }
@@ -140,19 +138,14 @@ fn admit(
     })?;
     let admitted = admit_agent(request.headers(), origin)?;
     let headers = response.headers_mut();
-    headers.insert(
-        SEC_WEBSOCKET_PROTOCOL,
-        HeaderValue::from_static(wire::SUBPROTOCOL),
-    );
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
     for (name, value) in [
         (wire::HUB_SESSION_ID, admitted.id.clone()),
         (wire::HUB_NODE_ID, origin.hub.node_id.clone()),
         (wire::HUB_SESSIONS, origin.hub.advised_sessions.to_string()),
     ] {
         headers.extend(
-            HeaderValue::try_from(value)
-                .ok()
-                .map(|value| (HeaderName::from_static(name), value)),
+            HeaderValue::try_from(value).ok().map(|value| (HeaderName::from_static(name), value)),
         );
     }
     Ok((response.map(|()| String::new()), admitted))
@@ -186,10 +179,7 @@ fn check_subprotocol(headers: &HeaderMap) -> Result<(), Rejection> {
         return Ok(());
     }
     let wanted = HeaderValue::from_static(wire::SUBPROTOCOL);
-    match offers
-        .iter()
-        .find(|offer| offer.starts_with(wire::SUBPROTOCOL_FAMILY))
-    {
+    match offers.iter().find(|offer| offer.starts_with(wire::SUBPROTOCOL_FAMILY)) {
         Some(other) => {
             let sentence = format!("this hub speaks {}, not {other}", wire::SUBPROTOCOL);
             let rejection = Rejection::new(StatusCode::UPGRADE_REQUIRED, sentence);
@@ -210,42 +200,30 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
         .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     let token = headers.get(wire::HUB_TOKEN).map(HeaderValue::as_bytes);
     let name = &registration.name;
-    let holder = hub
-        .config
-        .auth
-        .agent(token, name)
-        .map_err(|denied| match denied {
-            Denied::Unknown if token.is_none() => Rejection::new(
-                StatusCode::UNAUTHORIZED,
-                "this hub wants an agent's token; set --token-file",
-            ),
-            Denied::Unknown => {
-                Rejection::new(StatusCode::UNAUTHORIZED, "this hub does not know the token")
-            }
-            Denied::Name => {
-                let sentence = format!("the token is not good for the name \"{name}\"");
-                Rejection::new(StatusCode::FORBIDDEN, sentence)
-            }
-        })?;
-    hub.registry
-        .check_owner(name, holder.as_ref())
-        .map_err(|_| {
-            let sentence = format!("the name \"{name}\" is owned exclusively by another agent");
-            Rejection::new(StatusCode::CONFLICT, sentence)
-        })?;
+    let holder = hub.config.auth.agent(token, name).map_err(|denied| match denied {
+        Denied::Unknown if token.is_none() => Rejection::new(
+            StatusCode::UNAUTHORIZED,
+            "this hub wants an agent's token; set --token-file",
+        ),
+        Denied::Unknown => {
+            Rejection::new(StatusCode::UNAUTHORIZED, "this hub does not know the token")
+        }
+        Denied::Name => {
+            let sentence = format!("the token is not good for the name \"{name}\"");
+            Rejection::new(StatusCode::FORBIDDEN, sentence)
+        }
+    })?;
+    hub.registry.check_owner(name, holder.as_ref()).map_err(|_| {
+        let sentence = format!("the name \"{name}\" is owned exclusively by another agent");
+        Rejection::new(StatusCode::CONFLICT, sentence)
+    })?;
     if hub.stop.is_draining() {
         let rejection =
             Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "this hub is shutting down");
         return Err(rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS));
     }
     let (peer, worker) = (origin.peer, origin.worker);
-    Ok(Admitted {
-        id: random_id(),
-        registration,
-        holder,
-        peer,
-        worker,
-    })
+    Ok(Admitted { id: random_id(), registration, holder, peer, worker })
 }
 
 /// The request without its body, as tungstenite wants to see it.

@@ -36,9 +36,7 @@ impl Workers {
     /// The system has no thread or no file descriptor left.
     pub(crate) fn start(hub: &Arc<Hub>) -> io::Result<Self> {
         let workers = (0..hub.config.workers.get()).map(|index| Worker::start(index, hub.clone()));
-        Ok(Self {
-            workers: workers.collect::<io::Result<_>>()?,
-        })
+        Ok(Self { workers: workers.collect::<io::Result<_>>()? })
     }
 
     /// Hands a connection to the worker that has fewest; waits where even that one is behind.
@@ -54,11 +52,7 @@ impl Workers {
 
     /// Waits for the threads. What their connections still do is cut off.
     pub(crate) async fn join(self) {
-        let threads: Vec<_> = self
-            .workers
-            .into_iter()
-            .map(|worker| worker.thread)
-            .collect();
+        let threads: Vec<_> = self.workers.into_iter().map(|worker| worker.thread).collect();
         let joined = tokio::task::spawn_blocking(|| {
             for thread in threads {
                 // A panic has been reported by its thread.
@@ -71,19 +65,13 @@ impl Workers {
 
 impl Worker {
     fn start(index: usize, hub: Arc<Hub>) -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sockets, incoming) = mpsc::channel(WORKER_QUEUE);
         let load = Arc::new(AtomicUsize::new(0));
         let run = run(incoming, load.clone(), index, hub);
         let thread = thread::Builder::new().name(format!("hub-worker-{index}"));
         let thread = thread.spawn(move || runtime.block_on(run))?;
-        Ok(Self {
-            sockets,
-            load,
-            thread,
-        })
+        Ok(Self { sockets, load, thread })
     }
 }
 
@@ -102,11 +90,7 @@ async fn run(
                 continue;
             }
         };
-        let origin = Origin {
-            hub: hub.clone(),
-            peer,
-            worker,
-        };
+        let origin = Origin { hub: hub.clone(), peer, worker };
         hub.connections.spawn(async move {
             connection::serve(socket, origin).await;
             drop(loaded);

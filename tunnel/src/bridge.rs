@@ -79,10 +79,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
 {
-    let request = request.map(|stream| RequestBody {
-        stream,
-        data_ended: false,
-    });
+    let request = request.map(|stream| RequestBody { stream, data_ended: false });
     let response = answer(&mut service, request, &mut respond).await?;
     let (head, body) = response.into_parts();
     let mut body = pin!(body);
@@ -91,25 +88,14 @@ where
     let bodyless = body.is_end_stream();
     let mut send = respond.send_response(Response::from_parts(head, ()), bodyless)?;
     if bodyless {
-        return Ok(Answered {
-            status,
-            grpc_status,
-            bytes: 0,
-        });
+        return Ok(Answered { status, grpc_status, bytes: 0 });
     }
     let (bytes, trailers) = send_body(body.as_mut(), &mut send).await?;
-    if let Some(value) = trailers
-        .as_ref()
-        .and_then(|trailers| trailers.get("grpc-status"))
-    {
+    if let Some(value) = trailers.as_ref().and_then(|trailers| trailers.get("grpc-status")) {
         grpc_status = Some(value.clone());
     }
     send_end(&mut send, trailers)?;
-    Ok(Answered {
-        status,
-        grpc_status,
-        bytes,
-    })
+    Ok(Answered { status, grpc_status, bytes })
 }
 
 /// The service's answer, unless the client resets the stream first.

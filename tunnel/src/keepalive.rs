@@ -32,7 +32,8 @@ pub(crate) struct Keepalive {
 
 impl Keepalive {
     pub(crate) fn new(config: KeepaliveConfig) -> Self {
-        let next_ping = Instant::now() + config.interval;
+        // At once: so the round trip time is known from the start.
+        let next_ping = Instant::now();
         Self {
             config,
             timer: Box::pin(tokio::time::sleep_until(next_ping)),
@@ -101,10 +102,8 @@ mod tests {
 
     use super::*;
 
-    const CONFIG: KeepaliveConfig = KeepaliveConfig {
-        interval: Duration::from_secs(15),
-        timeout: Duration::from_secs(40),
-    };
+    const CONFIG: KeepaliveConfig =
+        KeepaliveConfig { interval: Duration::from_secs(15), timeout: Duration::from_secs(40) };
 
     /// Waits as a reader does that hears nothing: when it pinged, and when it gave up.
     async fn silence(keepalive: &mut Keepalive) -> (Vec<u64>, u64) {
@@ -123,7 +122,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pings_every_interval_and_gives_up_after_the_timeout() {
         let mut keepalive = Keepalive::new(CONFIG);
-        assert_eq!(silence(&mut keepalive).await, (vec![15, 30], 40));
+        assert_eq!(silence(&mut keepalive).await, (vec![0, 15, 30], 40));
     }
 
     #[tokio::test(start_paused = true)]

@@ -57,6 +57,9 @@ pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
 /// Calls at once on one client connection; a gRPC client queues what goes beyond. With the stream
 /// window this is the memory one client can hold.
 pub const MAX_CLIENT_STREAMS: u32 = 1024;
+/// Calls at once on one session of an agent that serves them itself. Beyond it the hub takes another
+/// session, or waits.
+pub const MAX_SERVICE_STREAMS: u32 = 4096;
 /// Calls at once on one session, until the upstream's SETTINGS say otherwise.
 pub const INITIAL_MAX_SESSION_STREAMS: usize = 100;
 /// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the *connection* dies. One

@@ -75,10 +75,7 @@ mod tests {
     #[test]
     fn names() {
         for good in ["a", "0", "testserver", "site-1.berlin_2", &"x".repeat(128)] {
-            assert_eq!(
-                good.parse::<Name>().map(|name| name.to_string()).as_deref(),
-                Ok(good)
-            );
+            assert_eq!(good.parse::<Name>().map(|name| name.to_string()).as_deref(), Ok(good));
         }
         for (bad, why) in [
             ("", NameError::Empty),

@@ -42,20 +42,14 @@ impl fmt::Display for LogFormat {
 /// Sends log lines to standard error. `RUST_LOG` chooses which, `info` by default.
 pub fn init_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter);
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     // A second call, as in tests that start several programs in one process, changes nothing.
     let _ = match format {
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
             lines.with_ansi(colours).with_target(false).try_init()
         }
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
     };
 }
 
@@ -64,20 +58,13 @@ pub fn init_logging(format: LogFormat) {
 pub fn usage(error: &clap::Error) -> ExitCode {
     // Nobody is left to tell if standard error is closed.
     let _ = error.print();
-    if error.use_stderr() {
-        ExitCode::from(EXIT_USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
 /// The command line without the word `serve` after the program's name: it may be said or left out.
 pub fn args_without_serve() -> impl Iterator<Item = std::ffi::OsString> {
     let said = |(i, arg): &(usize, std::ffi::OsString)| *i == 1 && arg == "serve";
-    std::env::args_os()
-        .enumerate()
-        .filter(move |arg| !said(arg))
-        .map(|(_, arg)| arg)
+    std::env::args_os().enumerate().filter(move |arg| !said(arg)).map(|(_, arg)| arg)
 }
 
 /// Resolves on the first SIGTERM or SIGINT (Ctrl-C). A second one ends the process at once.
@@ -86,10 +73,8 @@ pub fn args_without_serve() -> impl Iterator<Item = std::ffi::OsString> {
 /// The system refuses to deliver signals.
 pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         let mut next = async move || {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }

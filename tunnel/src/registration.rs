@@ -75,9 +75,7 @@ impl Registration {
             labels: parse_labels(labels_header(headers)?)?,
             scheme: optional(headers, wire::HUB_UPSTREAM_SCHEME)?
                 .map_or(Ok(Scheme::HTTP), parse_scheme)?,
-            authority: optional(headers, wire::HUB_AUTHORITY)?
-                .map(parse_authority)
-                .transpose()?,
+            authority: optional(headers, wire::HUB_AUTHORITY)?.map(parse_authority).transpose()?,
             agent_version: optional(headers, wire::HUB_AGENT_VERSION)?
                 .unwrap_or_default()
                 .to_owned(),
@@ -100,11 +98,8 @@ impl Registration {
         set(wire::HUB_UPSTREAM_SCHEME, self.scheme.as_str())?;
         set(wire::HUB_AGENT_VERSION, &self.agent_version)?;
         if !self.labels.is_empty() {
-            let pairs: Vec<_> = self
-                .labels
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
+            let pairs: Vec<_> =
+                self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             set(wire::HUB_LABELS, &pairs.join(","))?;
         }
         if let Some(authority) = &self.authority {
@@ -124,17 +119,11 @@ pub fn parse_label(text: &str) -> Result<(String, String), RegistrationError> {
     let (key, value) = (key.trim(), value.trim());
     let plain = |c: char| c.is_ascii_graphic() && c != ',' || c == ' ';
     let fits = !key.is_empty() && text.len() <= LABEL_MAX_BYTES && text.chars().all(plain);
-    if fits {
-        Ok((key.to_owned(), value.to_owned()))
-    } else {
-        Err(RegistrationError::Labels)
-    }
+    if fits { Ok((key.to_owned(), value.to_owned())) } else { Err(RegistrationError::Labels) }
 }
 
 fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, RegistrationError> {
-    optional(headers, name)?
-        .filter(|text| !text.is_empty())
-        .ok_or(RegistrationError::Missing(name))
+    optional(headers, name)?.filter(|text| !text.is_empty()).ok_or(RegistrationError::Missing(name))
 }
 
 fn optional<'h>(
@@ -144,11 +133,7 @@ fn optional<'h>(
     let Some(text) = single(headers, name)? else {
         return Ok(None);
     };
-    if text.len() > HEADER_MAX_BYTES {
-        Err(RegistrationError::Text(name))
-    } else {
-        Ok(Some(text))
-    }
+    if text.len() > HEADER_MAX_BYTES { Err(RegistrationError::Text(name)) } else { Ok(Some(text)) }
 }
 
 fn single<'h>(
@@ -162,10 +147,7 @@ fn single<'h>(
     if values.next().is_some() {
         return Err(RegistrationError::Repeated(name));
     }
-    value
-        .to_str()
-        .map(Some)
-        .map_err(|_| RegistrationError::Text(name))
+    value.to_str().map(Some).map_err(|_| RegistrationError::Text(name))
 }
 
 /// Longer than the others may be: it carries many.
@@ -184,20 +166,12 @@ fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, RegistrationErro
         .filter(|pair| !pair.trim().is_empty())
         .map(parse_label)
         .collect::<Result<_, _>>()?;
-    if labels.len() > LABELS_MAX {
-        Err(RegistrationError::Labels)
-    } else {
-        Ok(labels)
-    }
+    if labels.len() > LABELS_MAX { Err(RegistrationError::Labels) } else { Ok(labels) }
 }
 
 fn parse_slot(text: &str) -> Result<u16, RegistrationError> {
     let slot = text.parse().map_err(|_| RegistrationError::Slot)?;
-    if slot < SESSIONS_MAX {
-        Ok(slot)
-    } else {
-        Err(RegistrationError::Slot)
-    }
+    if slot < SESSIONS_MAX { Ok(slot) } else { Err(RegistrationError::Slot) }
 }
 
 fn parse_scheme(text: &str) -> Result<Scheme, RegistrationError> {
@@ -230,11 +204,7 @@ mod tests {
             name: "testserver".parse().expect("a name"),
             instance: "7f3a".into(),
             slot: 3,
-            labels: [
-                ("zone".into(), "eu 1".into()),
-                ("empty".into(), String::new()),
-            ]
-            .into(),
+            labels: [("zone".into(), "eu 1".into()), ("empty".into(), String::new())].into(),
             scheme: Scheme::HTTPS,
             authority: Some(Authority::from_static("inner.example:443")),
             agent_version: "0.1.0".into(),
@@ -249,10 +219,7 @@ mod tests {
         let read =
             Registration::from_headers(&headers(&[("hub-name", "a"), ("hub-instance", "i")]));
         let read = read.expect("a registration");
-        assert_eq!(
-            (read.slot, read.scheme, read.authority),
-            (0, Scheme::HTTP, None)
-        );
+        assert_eq!((read.slot, read.scheme, read.authority), (0, Scheme::HTTP, None));
     }
 
     #[test]
@@ -266,10 +233,7 @@ mod tests {
             (("hub-labels", "=eu"), RegistrationError::Labels),
             (("hub-upstream-scheme", "ftp"), RegistrationError::Scheme),
             (("hub-authority", "a b"), RegistrationError::Authority),
-            (
-                ("hub-agent-version", long.as_str()),
-                RegistrationError::Text("hub-agent-version"),
-            ),
+            (("hub-agent-version", long.as_str()), RegistrationError::Text("hub-agent-version")),
         ] {
             let headers = headers(&[("hub-name", "a"), ("hub-instance", "i"), extra]);
             assert_eq!(Registration::from_headers(&headers), Err(want), "{extra:?}");
@@ -278,14 +242,7 @@ mod tests {
         let missing = RegistrationError::Missing("hub-name");
         assert_eq!(Registration::from_headers(&nameless), Err(missing));
         let many: String = (0..33).map(|i| format!("k{i}=v,")).collect();
-        let many = headers(&[
-            ("hub-name", "a"),
-            ("hub-instance", "i"),
-            ("hub-labels", &many),
-        ]);
-        assert_eq!(
-            Registration::from_headers(&many),
-            Err(RegistrationError::Labels)
-        );
+        let many = headers(&[("hub-name", "a"), ("hub-instance", "i"), ("hub-labels", &many)]);
+        assert_eq!(Registration::from_headers(&many), Err(RegistrationError::Labels));
     }
 }

@@ -80,12 +80,10 @@ pub fn client_config(trust: &Trust, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>,
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let mut config = match trust {
-        Trust::System => builder
-            .with_root_certificates(system_roots()?)
-            .with_no_client_auth(),
-        Trust::CaFile(path) => builder
-            .with_root_certificates(ca_roots(path)?)
-            .with_no_client_auth(),
+        Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
+        Trust::CaFile(path) => {
+            builder.with_root_certificates(ca_roots(path)?).with_no_client_auth()
+        }
         Trust::Anybody => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Unverified(provider())))
@@ -114,11 +112,7 @@ pub fn server_config(
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, secret)
-        .map_err(|source| TlsError::Rejected {
-            what: "the TLS key",
-            path: key.into(),
-            source,
-        })?;
+        .map_err(|source| TlsError::Rejected { what: "the TLS key", path: key.into(), source })?;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
 }
@@ -130,20 +124,12 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |source| TlsError::Read {
-        what,
-        path: path.into(),
-        source,
-    };
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(unreadable)?
-        .collect();
+    let unreadable = |source| TlsError::Read { what, path: path.into(), source };
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect();
     let found = found.map_err(unreadable)?;
     if found.is_empty() {
-        return Err(TlsError::NoCertificate {
-            what,
-            path: path.into(),
-        });
+        return Err(TlsError::NoCertificate { what, path: path.into() });
     }
     Ok(found)
 }
@@ -152,11 +138,7 @@ fn ca_roots(path: &Path) -> Result<RootCertStore, TlsError> {
     const WHAT: &str = "the CA file";
     let mut roots = RootCertStore::empty();
     for certificate in certificates(WHAT, path)? {
-        let rejected = |source| TlsError::Rejected {
-            what: WHAT,
-            path: path.into(),
-            source,
-        };
+        let rejected = |source| TlsError::Rejected { what: WHAT, path: path.into(), source };
         roots.add(certificate).map_err(rejected)?;
     }
     Ok(roots)
@@ -167,11 +149,7 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     // A machine's store often holds a certificate or two that rustls does not take; the rest serve.
     roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        Err(TlsError::NoNativeRoots)
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(TlsError::NoNativeRoots) } else { Ok(roots) }
 }
 
 /// Believes every certificate, but still checks that the peer holds its key.

@@ -123,18 +123,8 @@ mod tests {
         for control in [Control::Drain, Control::Registered] {
             assert_eq!(Control::from_text(control.as_text()), control);
         }
-        assert_eq!(
-            Control::from_text(r#"{"type":"drain","more":[1]}"#),
-            Control::Drain
-        );
-        for stranger in [
-            "",
-            "drain",
-            "{}",
-            r#"{"type":7}"#,
-            r#"{"type":"kick"}"#,
-            "[]",
-        ] {
+        assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);
+        for stranger in ["", "drain", "{}", r#"{"type":7}"#, r#"{"type":"kick"}"#, "[]"] {
             assert_eq!(Control::from_text(stranger), Control::Unknown, "{stranger}");
         }
     }

@@ -3,6 +3,7 @@
 //! Binary messages are the bytes. Pings, pongs and control messages are dealt with on the way, by
 //! whoever reads or writes; there is no task of its own. A [`Handle`] speaks to the peer from elsewhere.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -75,22 +76,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
         let (command_sender, commands) = mpsc::channel(CONTROL_QUEUE);
         let (control, control_receiver) = mpsc::channel(CONTROL_QUEUE);
         let shared = Arc::new(Shared::default());
-        let handle = Handle {
-            commands: command_sender,
-            shared: shared.clone(),
-        };
+        let handle = Handle { commands: command_sender, shared: shared.clone() };
         let keepalive = Keepalive::new(keepalive);
         let phase = Phase::Open;
-        let io = Self {
-            ws,
-            unread: Bytes::new(),
-            keepalive,
-            commands,
-            control,
-            shared,
-            phase,
-        };
+        let io = Self { ws, unread: Bytes::new(), keepalive, commands, control, shared, phase };
         (io, handle, control_receiver)
+    }
+
+    /// Closes the WebSocket and waits for the peer's part of it, or for the deadline.
+    pub async fn close(mut self, code: CloseCode, reason: &'static str) {
+        if matches!(self.phase, Phase::Open) {
+            self.begin_close(code, reason);
+        }
+        poll_fn(|cx| self.poll_closing(cx)).await;
     }
 
     /// Sends what is due besides data: pings, control messages, and the start of a close.
@@ -134,10 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
 
     fn begin_close(&mut self, code: CloseCode, reason: &'static str) {
         let _ = self.shared.ended.set(Ended::ByUs { code, reason });
-        let frame = CloseFrame {
-            code: u16::from(code).into(),
-            reason: reason.into(),
-        };
+        let frame = CloseFrame { code: u16::from(code).into(), reason: reason.into() };
         self.phase = Phase::Closing(frame, Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
     }
 
@@ -246,10 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
             WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
                 (Ended::Lost, io::ErrorKind::UnexpectedEof)
             }
-            other => (
-                Ended::Violation(other.to_string()),
-                io::ErrorKind::InvalidData,
-            ),
+            other => (Ended::Violation(other.to_string()), io::ErrorKind::InvalidData),
         };
         let _ = self.shared.ended.set(ended);
         Err(io::Error::new(kind, error.to_string()))
@@ -296,8 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WsIo<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let n = buf.len().min(WS_MESSAGE_BYTES);
-        self.poll_send(cx, || Bytes::copy_from_slice(&buf[..n]))
-            .map_ok(|()| n)
+        self.poll_send(cx, || Bytes::copy_from_slice(&buf[..n])).map_ok(|()| n)
     }
 
     /// One message for all slices: HTTP/2 writes a frame as its head and its payload.
@@ -306,11 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WsIo<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let n = slices
-            .iter()
-            .map(|slice| slice.len())
-            .sum::<usize>()
-            .min(WS_MESSAGE_BYTES);
+        let n = slices.iter().map(|slice| slice.len()).sum::<usize>().min(WS_MESSAGE_BYTES);
         self.poll_send(cx, || join(slices, n)).map_ok(|()| n)
     }
 

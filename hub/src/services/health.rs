@@ -116,9 +116,7 @@ fn subject(request: &Request<HealthCheckRequest>) -> Result<Subject, Status> {
     Ok(match service.parse() {
         // To who may not call it, a name looks the same whether it is registered or not.
         Ok(name) if !caller.may_call(&name) => {
-            return Err(Status::permission_denied(
-                "your token is not good for this name",
-            ));
+            return Err(Status::permission_denied("your token is not good for this name"));
         }
         Ok(name) => Subject::Name(name),
         Err(_) => Subject::Nobody,
@@ -126,7 +124,5 @@ fn subject(request: &Request<HealthCheckRequest>) -> Result<Subject, Status> {
 }
 
 fn response(status: ServingStatus) -> HealthCheckResponse {
-    HealthCheckResponse {
-        status: status.into(),
-    }
+    HealthCheckResponse { status: status.into() }
 }

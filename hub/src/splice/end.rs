@@ -78,37 +78,13 @@ mod tests {
     fn resets_cross_by_the_table() {
         for (end, to_agent, to_client) in [
             (End::Complete, None, None),
-            (
-                End::ClientReset(Reason::PROTOCOL_ERROR),
-                Some(Reason::CANCEL),
-                None,
-            ),
-            (
-                End::ClientReset(Reason::NO_ERROR),
-                Some(Reason::CANCEL),
-                None,
-            ),
+            (End::ClientReset(Reason::PROTOCOL_ERROR), Some(Reason::CANCEL), None),
+            (End::ClientReset(Reason::NO_ERROR), Some(Reason::CANCEL), None),
             (End::AgentReset(Reason::CANCEL), None, Some(Reason::CANCEL)),
-            (
-                End::AgentReset(Reason::REFUSED_STREAM),
-                None,
-                Some(Reason::REFUSED_STREAM),
-            ),
-            (
-                End::AgentReset(Reason::ENHANCE_YOUR_CALM),
-                None,
-                Some(Reason::ENHANCE_YOUR_CALM),
-            ),
-            (
-                End::AgentReset(Reason::FLOW_CONTROL_ERROR),
-                None,
-                Some(Reason::INTERNAL_ERROR),
-            ),
-            (
-                End::AgentReset(Reason::NO_ERROR),
-                None,
-                Some(Reason::INTERNAL_ERROR),
-            ),
+            (End::AgentReset(Reason::REFUSED_STREAM), None, Some(Reason::REFUSED_STREAM)),
+            (End::AgentReset(Reason::ENHANCE_YOUR_CALM), None, Some(Reason::ENHANCE_YOUR_CALM)),
+            (End::AgentReset(Reason::FLOW_CONTROL_ERROR), None, Some(Reason::INTERNAL_ERROR)),
+            (End::AgentReset(Reason::NO_ERROR), None, Some(Reason::INTERNAL_ERROR)),
             (End::Unprocessed, None, Some(Reason::REFUSED_STREAM)),
             (End::SessionLost, None, Some(Reason::INTERNAL_ERROR)),
         ] {

@@ -52,11 +52,7 @@ impl Pump {
         edit_trailers: fn(&mut HeaderMap),
     ) -> Self {
         // A message without a body: its END_STREAM went with the head.
-        let state = if source.is_end_stream() {
-            State::Done
-        } else {
-            State::Data
-        };
+        let state = if source.is_end_stream() { State::Done } else { State::Data };
         let backlog = Backlog::default();
         Self {
             source,
@@ -186,10 +182,7 @@ impl Pump {
     /// Passes on how the source ended, if it has.
     fn pass_end(&mut self) -> Result<(), Broken> {
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Ended(None) => self
-                .sink
-                .send_data(Bytes::new(), true)
-                .map_err(|_| Broken::Sink),
+            State::Ended(None) => self.sink.send_data(Bytes::new(), true).map_err(|_| Broken::Sink),
             State::Ended(Some(mut trailers)) => {
                 self.grpc_status = grpc_status(&trailers);
                 (self.edit_trailers)(&mut trailers);

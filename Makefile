@@ -1,0 +1,62 @@
+# One verb, one target. `make help` lists them.
+
+CARGO ?= cargo
+CERTS := certs
+# Where the demo's hub listens; 0 is any free port.
+PORT ?= 8080
+# Host names and addresses for `make gencert`.
+HOSTS ?= localhost 127.0.0.1 ::1
+
+.PHONY: all
+all: gencert pb build ## Everything into bin/ (default)
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+	  || sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 - \2/p' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Release build of hub, agent and client into bin/
+	$(CARGO) build --release --locked -p hub -p agent -p client
+	@mkdir -p bin && cp target/release/hub target/release/agent target/release/client bin/
+
+.PHONY: demo
+demo: build ## Start a hub and an agent, and call the agent through the hub (ONCE=1: then stop, PORT=n)
+	@PORT=$(PORT) ONCE=$(ONCE) scripts/demo
+
+.PHONY: test
+test: ## All tests
+	$(CARGO) test --workspace --locked
+
+.PHONY: lint
+lint: ## Format, clippy, documentation; cargo-deny where it is installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check bans licenses sources; \
+	  else echo "cargo-deny is not installed: dependencies are not checked"; fi
+
+.PHONY: e2e
+e2e: build gencert ## Real clients and servers in Go and Python, grpcurl (installs them into .tools/)
+	scripts/e2e/install.sh
+	scripts/e2e/run
+
+.PHONY: pb
+pb: ## Regenerate the code of the protobuf files
+	UPDATE_PB=1 $(CARGO) test --quiet --locked -p hub-proto
+
+.PHONY: gencert
+gencert: $(CERTS)/hub.pem ## Make a CA and a certificate for the hub in certs/, if there are none (HOSTS="a b")
+
+$(CERTS)/hub.pem:
+	$(CARGO) run --quiet --locked -p certs -- make $(CERTS) $(foreach host,$(HOSTS),--host $(host))
+
+.PHONY: readcert
+readcert: gencert ## Show the certificates in certs/
+	@$(CARGO) run --quiet --locked -p certs -- read $(CERTS)/ca.pem
+	@$(CARGO) run --quiet --locked -p certs -- read $(CERTS)/hub.pem
+
+.PHONY: clean
+clean: ## Remove what was built; certificates stay
+	$(CARGO) clean
+	rm -rf bin

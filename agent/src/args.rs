@@ -1,0 +1,117 @@
+//! The command line of `agent`, as typed.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use http::uri::Authority;
+use tunnel::limits::SESSIONS_MAX;
+use tunnel::name::Name;
+use tunnel::program::LogFormat;
+use tunnel::registration::{RegistrationError, parse_label};
+
+use crate::fluentd::{Command, CommandError};
+use crate::hub_uri::HubUri;
+use crate::upstream::UpstreamAddr;
+
+/// Exposes a gRPC server behind NAT or a firewall at a hub, by name.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "agent",
+    version,
+    override_usage = "agent [serve] --name NAME [OPTIONS]\n       agent serve NAME [OPTIONS]",
+    after_help = "RUST_LOG chooses what is logged (default: info)."
+)]
+pub struct Args {
+    /// The name to register, as in --name
+    #[arg(value_name = "NAME", required_unless_present = "name", conflicts_with = "name")]
+    pub positional_name: Option<Name>,
+
+    /// The name to register: what clients send as metadata `name`
+    #[arg(long, env = "AGENT_NAME", value_name = "NAME")]
+    pub name: Option<Name>,
+
+    /// The hub: ws://host:port/ws, or wss://… for TLS
+    #[arg(
+        long,
+        env = "AGENT_HUB_URI",
+        value_name = "URI",
+        default_value = "ws://localhost:8080/ws"
+    )]
+    pub hub_uri: HubUri,
+
+    /// The server to expose: host:port, http://…, https://… or unix:/path [default: the built-in services]
+    #[arg(long, env = "AGENT_UPSTREAM", value_name = "ADDR")]
+    pub upstream: Option<UpstreamAddr>,
+
+    /// File with the credential for the hub; read anew for each dial
+    #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// CA to trust instead of the system's (PEM), towards the hub and an https upstream
+    #[arg(long, env = "AGENT_TLS_CA_FILE", value_name = "FILE")]
+    pub tls_ca_file: Option<PathBuf>,
+
+    /// Trust any certificate: the hub may be anybody
+    #[arg(long, env = "AGENT_TLS_INSECURE_SKIP_VERIFY")]
+    pub tls_insecure_skip_verify: bool,
+
+    /// Sessions to hold [default: what the hub advises]
+    #[arg(long, env = "AGENT_SESSIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(SESSIONS_MAX)))]
+    pub sessions: Option<u16>,
+
+    /// What to say about this agent in lists; may be repeated
+    #[arg(long = "label", env = "AGENT_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<(String, String)>,
+
+    /// Replaces :authority, for an upstream that routes by host
+    #[arg(long, env = "AGENT_AUTHORITY", value_name = "HOST")]
+    pub authority: Option<Authority>,
+
+    /// The process that the built-in fluentd service supervises, e.g. "fluentd -c fluent.conf"
+    #[arg(long, env = "AGENT_FLUENTD_COMMAND", value_name = "COMMAND", value_parser = command, conflicts_with = "upstream")]
+    pub fluentd_command: Option<Command>,
+
+    /// text or json
+    #[arg(long, env = "AGENT_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+fn label(text: &str) -> Result<(String, String), RegistrationError> {
+    parse_label(text)
+}
+
+fn command(text: &str) -> Result<Command, CommandError> {
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_a_flag_or_an_argument() {
+        for line in [&["agent", "--name", "a"][..], &["agent", "a"]] {
+            let args = Args::try_parse_from(line).expect("good usage");
+            let name = args.name.or(args.positional_name).map(|name| name.to_string());
+            assert_eq!(name.as_deref(), Some("a"));
+        }
+    }
+
+    #[test]
+    fn bad_usage_is_told() {
+        for (line, word) in [
+            (&["agent"][..], "--name"),
+            (&["agent", "--name", "A"], "a-z"),
+            (&["agent", "a", "--name", "b"], "cannot be used with"),
+            (&["agent", "a", "--hub-uri", "http://hub"], "ws://"),
+            (&["agent", "a", "--upstream", "50051"], "host:port"),
+            (&["agent", "a", "--sessions", "0"], "1..=64"),
+            (&["agent", "a", "--label", "zone"], "key=value"),
+            (&["agent", "a", "--fluentd-command", "sh -c 'x"], "--fluentd-command"),
+            (&["agent", "a", "--upstream", ":1", "--fluentd-command", "x"], "cannot be used with"),
+        ] {
+            let error = Args::try_parse_from(line).expect_err("bad usage").to_string();
+            assert!(error.contains(word), "{line:?}: {error}");
+        }
+    }
+}

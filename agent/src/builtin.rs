@@ -1,0 +1,47 @@
+//! Services in the agent's own process, served on a session as an upstream server would be.
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::{Builder, Connection};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tonic::service::Routes;
+use tunnel::{bridge, limits};
+
+/// Serves `services` on `io`, whose other end is the hub's HTTP/2 client, until the hub closes it.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    io: S,
+    services: Routes,
+) -> Result<(), h2::Error> {
+    let handshake = timeout(limits::SETTINGS_TIMEOUT, builder().handshake(io)).await;
+    let mut connection: Connection<S, Bytes> =
+        handshake.map_err(|_| Reason::SETTINGS_TIMEOUT)??;
+    while let Some(call) = connection.accept().await {
+        let (request, respond) = call?;
+        let services = services.clone();
+        tokio::spawn(async move {
+            // The hub's record tells how the call ended; what a reset cut short is no news here.
+            let _ = bridge::serve(services, request, respond).await;
+        });
+    }
+    Ok(())
+}
+
+/// The HTTP/2 server of a session. All callers share it, so what one of them does (cancels in a storm,
+/// sends in small pieces) must not trip a guard of the whole connection; the hub guards each caller.
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_frame_size(limits::MAX_FRAME_SIZE)
+        .max_header_list_size(limits::MAX_RESPONSE_HEADER_LIST)
+        .max_concurrent_streams(limits::MAX_SERVICE_STREAMS)
+        .max_send_buffer_size(limits::MAX_SEND_BUFFER)
+        .max_concurrent_reset_streams(limits::SESSION_RESETS_REMEMBERED)
+        .reset_stream_duration(limits::SESSION_RESET_MEMORY)
+        .max_pending_accept_reset_streams(limits::SESSION_RESETS_REMEMBERED)
+        .max_local_error_reset_streams(None)
+        .data_frame_budget(usize::MAX);
+    builder
+}

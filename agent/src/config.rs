@@ -1,0 +1,113 @@
+//! What the agent is told, checked: nothing below here validates again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use rustls::ClientConfig;
+use tonic::service::Routes;
+use tunnel::keepalive::KeepaliveConfig;
+use tunnel::limits;
+use tunnel::name::Name;
+use tunnel::registration::Registration;
+use tunnel::tls::{TlsError, Trust, client_config};
+
+use crate::hub_uri::HubUri;
+use crate::upstream::UpstreamAddr;
+
+/// What an agent exposes.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    /// A server at this address: its bytes are relayed.
+    Server(UpstreamAddr),
+    /// Services in this process.
+    Services(Routes),
+}
+
+/// How an agent runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The name to register.
+    pub name: Name,
+    /// Where the hub is.
+    pub hub: HubUri,
+    /// What is exposed.
+    pub upstream: Upstream,
+    /// Holds the credential; read anew for each dial.
+    pub token_file: Option<PathBuf>,
+    /// Whose certificate the hub may show.
+    pub trust: Trust,
+    /// How many sessions to hold; `None`: as many as the hub advises.
+    pub sessions: Option<u16>,
+    /// What to say about this agent.
+    pub labels: BTreeMap<String, String>,
+    /// Replaces `:authority` of calls.
+    pub authority: Option<Authority>,
+    /// Pings to the hub.
+    pub keepalive: KeepaliveConfig,
+    /// How long running calls may take to end once the agent is asked to stop.
+    pub drain_timeout: Duration,
+    /// The random id of this agent, by which the hub tells it from others of the same name.
+    pub instance: String,
+}
+
+impl Config {
+    /// An agent with the defaults of the command line.
+    #[must_use]
+    pub fn new(name: Name, hub: HubUri, upstream: Upstream) -> Self {
+        Self {
+            name,
+            hub,
+            upstream,
+            token_file: None,
+            trust: Trust::System,
+            sessions: None,
+            labels: BTreeMap::new(),
+            authority: None,
+            keepalive: KeepaliveConfig {
+                interval: limits::KEEPALIVE_INTERVAL,
+                timeout: limits::KEEPALIVE_TIMEOUT,
+            },
+            drain_timeout: limits::DRAIN_TIMEOUT,
+            // 64 random bits: unique among the processes of one name, and no secret.
+            instance: format!("{:016x}", fastrand::u64(..)),
+        }
+    }
+
+    /// What one session says when it registers.
+    pub(crate) fn registration(&self, slot: u16) -> Registration {
+        Registration {
+            name: self.name.clone(),
+            instance: self.instance.clone(),
+            slot,
+            labels: self.labels.clone(),
+            scheme: match &self.upstream {
+                Upstream::Server(addr) => addr.scheme(),
+                Upstream::Services(_) => Scheme::HTTP,
+            },
+            authority: self.authority.clone(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// TLS towards both sides: who is trusted is the same, what is spoken is not.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    /// HTTP/1.1, for the upgrade.
+    pub(crate) hub: Arc<ClientConfig>,
+    /// HTTP/2.
+    pub(crate) upstream: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// Reads the CA file, if any.
+    pub(crate) fn new(trust: &Trust) -> Result<Self, TlsError> {
+        Ok(Self {
+            hub: client_config(trust, &[b"http/1.1"])?,
+            upstream: client_config(trust, &[b"h2"])?,
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Dials the hub: TCP, TLS, and the WebSocket upgrade that registers the session.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tunnel::limits::{DIAL_TIMEOUT, RETRY_AFTER_MAX, SESSIONS_MAX};
+use tunnel::registration::RegistrationError;
+use tunnel::{sockets, wire, ws_io};
+
+use crate::config::{Config, Tls};
+use crate::upstream::Io;
+
+/// A WebSocket to the hub, upgraded.
+pub(crate) struct Dialled {
+    pub(crate) ws: WebSocketStream<Box<dyn Io>>,
+    /// What the hub calls the session.
+    pub(crate) session: String,
+    /// How many sessions it advises.
+    pub(crate) advised: u16,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("not a host name for TLS: {0}")]
+    ServerName(String),
+    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("cannot read the token file {}: {source}", path.display())]
+    Token { path: PathBuf, source: io::Error },
+    #[error("the token in {} cannot stand in a header", .0.display())]
+    TokenBytes(PathBuf),
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The hub's own words.
+    #[error("refused by the hub: {sentence} (HTTP {status})", status = status.as_u16())]
+    Refused { status: StatusCode, sentence: String, retry_after: Option<Duration> },
+    #[error("it does not answer as a hub: {0}")]
+    Handshake(Box<WsError>),
+}
+
+/// When to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// It may pass by itself.
+    Soon,
+    /// The hub said when.
+    After(Duration),
+    /// Somebody has to change something first: the configuration here, or the hub's.
+    Slowly,
+}
+
+impl DialError {
+    pub(crate) fn retry(&self) -> Retry {
+        match self {
+            Self::Refused { status, retry_after, .. } => match (status.as_u16(), retry_after) {
+                (400 | 401 | 403 | 426, _) => Retry::Slowly,
+                (_, Some(after)) => Retry::After(*after),
+                _ => Retry::Soon,
+            },
+            Self::Connect(_) | Self::Tls(_) | Self::Timeout | Self::Handshake(_) => Retry::Soon,
+            Self::Token { .. }
+            | Self::TokenBytes(_)
+            | Self::ServerName(_)
+            | Self::Registration(_) => Retry::Slowly,
+        }
+    }
+}
+
+/// Registers one session.
+pub(crate) async fn dial(config: &Config, tls: &Tls, slot: u16) -> Result<Dialled, DialError> {
+    timeout(DIAL_TIMEOUT, connect(config, tls, slot)).await.unwrap_or(Err(DialError::Timeout))
+}
+
+async fn connect(config: &Config, tls: &Tls, slot: u16) -> Result<Dialled, DialError> {
+    let request = request(config, slot)?;
+    let stream = connect_stream(config, tls).await?;
+    let upgraded = client_async_with_config(request, stream, Some(ws_io::config())).await;
+    let (ws, response) = upgraded.map_err(refusal)?;
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);
+    let session = text(wire::HUB_SESSION_ID).unwrap_or_default().to_owned();
+    Ok(Dialled { ws, session, advised: advised.clamp(1, SESSIONS_MAX) })
+}
+
+async fn connect_stream(config: &Config, tls: &Tls) -> Result<Box<dyn Io>, DialError> {
+    let hub = &config.hub;
+    let tcp = TcpStream::connect((&*hub.host, hub.port)).await.map_err(DialError::Connect)?;
+    sockets::tune(&tcp).map_err(DialError::Connect)?;
+    if !hub.tls {
+        return Ok(Box::new(tcp));
+    }
+    let name = ServerName::try_from(hub.host.clone())
+        .map_err(|_| DialError::ServerName(hub.host.clone()))?;
+    let stream = TlsConnector::from(tls.hub.clone()).connect(name, tcp).await;
+    Ok(Box::new(stream.map_err(DialError::Tls)?))
+}
+
+fn request(config: &Config, slot: u16) -> Result<Request<()>, DialError> {
+    let request = config.hub.uri().clone().into_client_request();
+    let mut request = request.map_err(|error| DialError::Handshake(Box::new(error)))?;
+    let headers = request.headers_mut();
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
+    config.registration(slot).write_to(headers)?;
+    if let Some(path) = &config.token_file {
+        headers.insert(wire::HUB_TOKEN, token(path)?);
+    }
+    Ok(request)
+}
+
+/// Read anew for each dial, so that a new token needs no restart.
+fn token(path: &PathBuf) -> Result<HeaderValue, DialError> {
+    let token = std::fs::read_to_string(path)
+        .map_err(|source| DialError::Token { path: path.clone(), source })?;
+    let mut token =
+        HeaderValue::from_str(token.trim()).map_err(|_| DialError::TokenBytes(path.clone()))?;
+    token.set_sensitive(true);
+    Ok(token)
+}
+
+fn refusal(error: WsError) -> DialError {
+    match error {
+        WsError::Http(response) => refused(&response),
+        WsError::Io(error) => DialError::Connect(error),
+        other => DialError::Handshake(Box::new(other)),
+    }
+}
+
+fn refused(response: &Response<Option<Vec<u8>>>) -> DialError {
+    let body = response.body().as_deref().unwrap_or_default();
+    let sentence = String::from_utf8_lossy(body);
+    // One line of plain text, whoever wrote it: a proxy in between may answer with a page.
+    let sentence: String = sentence.lines().next().unwrap_or_default().chars().take(300).collect();
+    DialError::Refused {
+        status: response.status(),
+        sentence: if sentence.is_empty() { "no reason given".to_owned() } else { sentence },
+        retry_after: retry_after(response.headers()),
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry(status: u16, retry_after: Option<&str>) -> Retry {
+        let mut response = Response::new(Some(b"why\nmore".to_vec()));
+        *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+        if let Some(seconds) = retry_after {
+            let seconds = HeaderValue::from_str(seconds).expect("a header value");
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        let error = refused(&response);
+        assert_eq!(error.to_string(), format!("refused by the hub: why (HTTP {status})"));
+        error.retry()
+    }
+
+    #[test]
+    fn refusals_are_sorted_by_who_can_mend_them() {
+        for fatal in [400, 401, 403, 426] {
+            assert_eq!(retry(fatal, Some("1")), Retry::Slowly);
+        }
+        assert_eq!(retry(409, None), Retry::Soon);
+        assert_eq!(retry(502, None), Retry::Soon);
+        assert_eq!(retry(503, Some("7")), Retry::After(Duration::from_secs(7)));
+        assert_eq!(retry(429, Some("86400")), Retry::After(RETRY_AFTER_MAX));
+        assert_eq!(retry(503, Some("soon")), Retry::Soon);
+    }
+}

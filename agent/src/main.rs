@@ -1,0 +1,55 @@
+//! The program `agent`: parse, build, run, exit code.
+
+use std::process::ExitCode;
+
+use agent::fluentd::Supervisor;
+use agent::{Args, Config, Upstream, builtin_services};
+use anyhow::Context;
+use clap::Parser;
+use tunnel::program;
+use tunnel::tls::Trust;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse_from(program::args_without_serve()) {
+        Ok(args) => args,
+        Err(error) => return program::usage(&error),
+    };
+    program::init_logging(args.log_format);
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => program::fail("agent", &error),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(args: Args) -> anyhow::Result<()> {
+    let stop = program::stop_signal()?;
+    let supervisor = args.fluentd_command.clone().map(Supervisor::new);
+    let config = config(args, supervisor.clone()).await?;
+    agent::run(config, stop).await?;
+    if let Some(supervisor) = supervisor {
+        supervisor.shutdown().await;
+    }
+    Ok(())
+}
+
+async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Config> {
+    let name = args.name.or(args.positional_name).context("no name given")?;
+    let upstream = match args.upstream {
+        Some(addr) => Upstream::Server(addr),
+        None => Upstream::Services(builtin_services(supervisor).await),
+    };
+    if let Some(path) = &args.token_file {
+        // Later a missing file is waited for, but at the start it is a mistake.
+        let unreadable = || format!("cannot read the token file {}", path.display());
+        std::fs::read_to_string(path).with_context(unreadable)?;
+    }
+    Ok(Config {
+        token_file: args.token_file,
+        trust: Trust::from_flags(args.tls_ca_file, args.tls_insecure_skip_verify),
+        sessions: args.sessions,
+        labels: args.labels.into_iter().collect(),
+        authority: args.authority,
+        ..Config::new(name, args.hub_uri, upstream)
+    })
+}

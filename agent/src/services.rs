@@ -1,0 +1,37 @@
+//! What an agent without an upstream serves: fluentd, health, reflection.
+
+use hub_proto::fluentd::v1::fluentd_server::FluentdServer;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic_reflection::pb::{v1, v1alpha};
+
+use crate::fluentd::{FluentdService, Supervisor};
+
+/// The built-in services; without a supervisor, fluentd answers that it has no command to run.
+pub async fn builtin_services(supervisor: Option<Supervisor>) -> Routes {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<FluentdServer<FluentdService>>().await;
+    let mut routes = Routes::default()
+        .add_service(health)
+        .add_service(FluentdServer::new(FluentdService::new(supervisor)));
+    // Fails only if the descriptors are none; then the services are there without it.
+    if let Ok(reflection) = reflection().build_v1() {
+        routes = routes.add_service(reflection);
+    }
+    if let Ok(reflection) = reflection().build_v1alpha() {
+        routes = routes.add_service(reflection);
+    }
+    routes.prepare()
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(hub_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
+        .with_service_name(FluentdServer::<FluentdService>::NAME)
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection")
+        .with_service_name("grpc.reflection.v1alpha.ServerReflection")
+}

@@ -1,0 +1,166 @@
+//! The gRPC server that the agent exposes: where it is, and how to reach it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::uri::{Authority, Scheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tunnel::limits::DIAL_TIMEOUT;
+use tunnel::sockets;
+
+use crate::authority::host_and_port;
+
+/// A server's address: `127.0.0.1:50051`, `http://host:port`, `https://host`, or `unix:/path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamAddr(Addr);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Addr {
+    Tcp { host: String, port: u16, tls: bool },
+    Unix(PathBuf),
+}
+
+/// Why a text is no server's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an upstream is host:port, http://host:port, https://host:port, or unix:/path")]
+pub struct UpstreamAddrError;
+
+impl FromStr for UpstreamAddr {
+    type Err = UpstreamAddrError;
+
+    fn from_str(text: &str) -> Result<Self, UpstreamAddrError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            // gRPC's own spelling for absolute paths is unix:///path.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() {
+                Err(UpstreamAddrError)
+            } else {
+                Ok(Self(Addr::Unix(path.into())))
+            };
+        }
+        let (tls, authority) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            Some(_) => return Err(UpstreamAddrError),
+            None => (false, text),
+        };
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let authority: Authority = authority.parse().map_err(|_| UpstreamAddrError)?;
+        let (host, port) = host_and_port(&authority).ok_or(UpstreamAddrError)?;
+        let port = match port {
+            Some(port) => port,
+            // A bare host is more likely a forgotten port than a server at port 80.
+            None if !text.contains("://") => return Err(UpstreamAddrError),
+            None if tls => 443,
+            None => 80,
+        };
+        let host = if host.is_empty() { "localhost".to_owned() } else { host };
+        Ok(Self(Addr::Tcp { host, port, tls }))
+    }
+}
+
+impl fmt::Display for UpstreamAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Addr::Unix(path) => write!(f, "unix:{}", path.display()),
+            Addr::Tcp { host, port, tls } => {
+                let scheme = if *tls { "https" } else { "http" };
+                if host.contains(':') {
+                    write!(f, "{scheme}://[{host}]:{port}")
+                } else {
+                    write!(f, "{scheme}://{host}:{port}")
+                }
+            }
+        }
+    }
+}
+
+/// Why the upstream cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("it is not offering HTTP/2 over TLS (ALPN h2)")]
+    Alpn,
+    #[error("not a host name for TLS: {0}")]
+    ServerName(String),
+    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
+    Timeout,
+}
+
+/// A connection to the upstream.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+impl UpstreamAddr {
+    /// What its own transport is: the hub sets `:scheme` to it.
+    pub(crate) fn scheme(&self) -> Scheme {
+        if matches!(self.0, Addr::Tcp { tls: true, .. }) { Scheme::HTTPS } else { Scheme::HTTP }
+    }
+
+    /// Connects to it.
+    pub(crate) async fn dial(&self, tls: &Arc<ClientConfig>) -> Result<Box<dyn Io>, UpstreamError> {
+        timeout(DIAL_TIMEOUT, self.connect(tls)).await.unwrap_or(Err(UpstreamError::Timeout))
+    }
+
+    async fn connect(&self, tls: &Arc<ClientConfig>) -> Result<Box<dyn Io>, UpstreamError> {
+        match &self.0 {
+            Addr::Unix(path) => {
+                Ok(Box::new(UnixStream::connect(path).await.map_err(UpstreamError::Connect)?))
+            }
+            Addr::Tcp { host, port, tls: false } => Ok(Box::new(connect_tcp(host, *port).await?)),
+            Addr::Tcp { host, port, tls: true } => {
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|_| UpstreamError::ServerName(host.clone()))?;
+                let tcp = connect_tcp(host, *port).await?;
+                let connector = TlsConnector::from(tls.clone());
+                let stream = connector.connect(name, tcp).await.map_err(UpstreamError::Tls)?;
+                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                    return Err(UpstreamError::Alpn);
+                }
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
+    let tcp = TcpStream::connect((host, port)).await.map_err(UpstreamError::Connect)?;
+    sockets::tune(&tcp).map_err(UpstreamError::Connect)?;
+    Ok(tcp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (text, full) in [
+            ("127.0.0.1:50051", "http://127.0.0.1:50051"),
+            (":50051", "http://localhost:50051"),
+            ("[::1]:50051", "http://[::1]:50051"),
+            ("http://server", "http://server:80"),
+            ("https://server/", "https://server:443"),
+            ("unix:/run/server.sock", "unix:/run/server.sock"),
+            ("unix:///run/server.sock", "unix:/run/server.sock"),
+        ] {
+            let addr: UpstreamAddr = text.parse().expect(text);
+            assert_eq!(addr.to_string(), full);
+        }
+        for text in ["", "server", "ftp://server", "http://", "unix:", "a b:1", "server:99999"] {
+            assert_eq!(text.parse::<UpstreamAddr>(), Err(UpstreamAddrError), "{text}");
+        }
+    }
+}

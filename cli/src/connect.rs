@@ -1,0 +1,227 @@
+//! The one connection of the program: address, TCP, TLS, HTTP/2.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::io;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use rustls::{AlertDescription, CertificateError};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+use tower_service::Service;
+use tunnel::limits::{DIAL_TIMEOUT, MAX_RESPONSE_HEADER_LIST};
+use tunnel::tls::{TlsError, Trust, client_config};
+
+use crate::http2_check::{Http2Check, NotHttp2};
+
+/// A stream may be silent for hours, so pings find out when the hub is gone. Often enough for NAT
+/// tables, whose entries live for a minute and more.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// As long as the hub itself waits for a ping's answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(30);
+/// Window of a call, 4 MiB: 40 MB/s at 100 ms round trip time. The connection carries a call or two.
+const WINDOW: u32 = 4 << 20;
+
+/// Where the hub is: `http://HOST:PORT`, or `https://HOST:PORT` for TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct HubUri {
+    uri: Uri,
+    tls: bool,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    /// TCP or TLS took too long.
+    #[error("no connection within {}", humantime::format_duration(DIAL_TIMEOUT))]
+    Timeout,
+    /// The host is no name that a certificate could be for.
+    #[error(transparent)]
+    Host(#[from] InvalidDnsNameError),
+    /// A port without TLS, most likely.
+    #[error("the port does not speak TLS ({0}): use http://")]
+    NoTls(io::Error),
+    /// TLS, but something else behind it.
+    #[error("the port speaks TLS and no HTTP/2")]
+    NoHttp2,
+    /// A certificate of an authority that is not trusted, or of one that only has a trusted name.
+    #[error("{0}; name its authority with --tls-ca-file")]
+    Untrusted(io::Error),
+    /// Whatever else TCP or TLS meet.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// HTTP/2 could not start.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A connection, and what its first byte was if it was not HTTP/2's.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) channel: Channel,
+    pub(crate) verdict: Arc<OnceLock<NotHttp2>>,
+}
+
+/// What calls run on, TLS or not.
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+type BoxedTransport = Box<dyn Transport>;
+
+/// The TLS side of a connection to come, or none for `http://`.
+///
+/// Made before dialling: a CA file that cannot be read is bad usage, not a hub that is down.
+///
+/// # Errors
+/// The CA file is of no use.
+pub(crate) fn tls(hub: &HubUri, trust: &Trust) -> Result<Option<TlsConnector>, TlsError> {
+    if !hub.tls {
+        return Ok(None);
+    }
+    Ok(Some(client_config(trust, &[b"h2"])?.into()))
+}
+
+/// Connects, within [`DIAL_TIMEOUT`].
+///
+/// # Errors
+/// The hub cannot be reached, or TLS fails.
+pub(crate) async fn connect(
+    hub: &HubUri,
+    tls: Option<TlsConnector>,
+) -> Result<Connection, DialError> {
+    let io = tokio::time::timeout(DIAL_TIMEOUT, dial(hub, tls))
+        .await
+        .map_err(|_| DialError::Timeout)??;
+    let io = Http2Check::new(io);
+    let verdict = io.verdict();
+    let channel = Endpoint::from(hub.uri.clone())
+        .user_agent(concat!("grpc-hub-client/", env!("CARGO_PKG_VERSION")))?
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .http2_max_header_list_size(MAX_RESPONSE_HEADER_LIST)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .connect_with_connector(Dialled(Some(io)))
+        .await?;
+    Ok(Connection { channel, verdict })
+}
+
+async fn dial(hub: &HubUri, tls: Option<TlsConnector>) -> Result<BoxedTransport, DialError> {
+    let tcp = TcpStream::connect((hub.host(), hub.port())).await?;
+    tcp.set_nodelay(true)?;
+    let Some(tls) = tls else {
+        return Ok(Box::new(tcp));
+    };
+    let name = ServerName::try_from(hub.host().to_owned())?;
+    match tls.connect(name, tcp).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(explain_tls(error)),
+    }
+}
+
+fn explain_tls(error: io::Error) -> DialError {
+    use CertificateError::{BadSignature, UnknownIssuer};
+    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
+
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return DialError::NoTls(error);
+    }
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match cause {
+        Some(InvalidMessage(_)) => DialError::NoTls(error),
+        Some(AlertReceived(AlertDescription::NoApplicationProtocol)) => DialError::NoHttp2,
+        Some(InvalidCertificate(UnknownIssuer | BadSignature)) => DialError::Untrusted(error),
+        _ => DialError::Io(error),
+    }
+}
+
+/// Hands out the one connection there is. The program never connects a second time: what a lost
+/// connection has cut short must be seen.
+struct Dialled(Option<Http2Check<BoxedTransport>>);
+
+impl Service<Uri> for Dialled {
+    type Response = TokioIo<Http2Check<BoxedTransport>>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let lost = || io::Error::new(io::ErrorKind::NotConnected, "the connection is lost");
+        ready(self.0.take().map(TokioIo::new).ok_or_else(lost))
+    }
+}
+
+// === impl HubUri ===
+
+impl HubUri {
+    fn host(&self) -> &str {
+        let host = self.uri.host().unwrap_or_default();
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        address.unwrap_or(host)
+    }
+
+    fn port(&self) -> u16 {
+        let default = if self.tls { 443 } else { 80 };
+        self.uri.port_u16().unwrap_or(default)
+    }
+}
+
+impl FromStr for HubUri {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "must be http://HOST:PORT or https://HOST:PORT";
+        let uri: Uri = text.parse().map_err(|_| FORM)?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(FORM),
+        };
+        let authority = uri.authority().ok_or(FORM)?;
+        let bare = uri.path() == "/" && uri.query().is_none();
+        if !bare || authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(FORM);
+        }
+        Ok(Self { uri, tls })
+    }
+}
+
+impl fmt::Display for HubUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.uri.to_string().trim_end_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<(String, u16, bool)> {
+        let hub: HubUri = text.parse().ok()?;
+        assert_eq!(hub.to_string(), text.trim_end_matches('/'));
+        Some((hub.host().to_owned(), hub.port(), hub.tls))
+    }
+
+    #[test]
+    fn a_hub_uri_is_scheme_host_and_port() {
+        let expect = |host: &str, port, tls| Some((host.to_owned(), port, tls));
+        assert_eq!(parse("http://localhost:8080"), expect("localhost", 8080, false));
+        assert_eq!(parse("https://hub.example/"), expect("hub.example", 443, true));
+        assert_eq!(parse("http://[::1]:1"), expect("::1", 1, false));
+        for bad in ["", "localhost:8080", "ws://h:1/ws", "http://h/x", "http://u@h", "http://h?q"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

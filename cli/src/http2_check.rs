@@ -1,0 +1,142 @@
+//! Looks at the first byte that a port answers with, to say plainly when it is not HTTP/2.
+//!
+//! The HTTP/2 stack would report a frame of odd size. Neither can a client ask first: a server that
+//! tells protocols apart by the client's first bytes is silent until it has seen them.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A server's first frame is SETTINGS, whose length never has a highest byte but 0.
+const HTTP2_FIRST_BYTE: u8 = 0;
+/// The type of the record in which TLS sends an alert.
+const TLS_ALERT: u8 = 21;
+/// `HTTP/1.1 400 Bad Request` and the like.
+const HTTP1_FIRST_BYTE: u8 = b'H';
+
+/// What a port does in place of HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotHttp2 {
+    #[error("the port speaks TLS: use https://")]
+    Tls,
+    #[error("the port speaks HTTP/1 and no HTTP/2")]
+    Http1,
+    #[error("the port does not speak HTTP/2")]
+    Other,
+    #[error("it closed the connection without an answer; a port with TLS needs https://")]
+    Silent,
+}
+
+/// A transport that fails when its first byte is not HTTP/2's.
+#[derive(Debug)]
+pub(crate) struct Http2Check<Io> {
+    io: Io,
+    /// Set by the first read, if it is bad news. Shared with who reports errors, because the HTTP/2
+    /// stack drops the cause when it loses the connection before a call has begun.
+    verdict: Arc<OnceLock<NotHttp2>>,
+    checked: bool,
+}
+
+impl<Io> Http2Check<Io> {
+    /// Checks what comes out of `io`.
+    pub(crate) fn new(io: Io) -> Self {
+        Self { io, verdict: Arc::default(), checked: false }
+    }
+
+    /// Where a failed check leaves what it has found.
+    pub(crate) fn verdict(&self) -> Arc<OnceLock<NotHttp2>> {
+        Arc::clone(&self.verdict)
+    }
+}
+
+fn judge(first: Option<u8>) -> Result<(), NotHttp2> {
+    match first {
+        Some(HTTP2_FIRST_BYTE) => Ok(()),
+        Some(TLS_ALERT) => Err(NotHttp2::Tls),
+        Some(HTTP1_FIRST_BYTE) => Err(NotHttp2::Http1),
+        Some(_) => Err(NotHttp2::Other),
+        None => Err(NotHttp2::Silent),
+    }
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Http2Check<Io> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
+        if self.checked {
+            return Poll::Ready(read);
+        }
+        self.checked = true;
+        // A reset instead of an answer tells as little as a close.
+        let first = buf.filled().get(before).copied();
+        let Err(verdict) = judge(first) else {
+            return Poll::Ready(read);
+        };
+        buf.set_filled(before);
+        let verdict = *self.verdict.get_or_init(|| verdict);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, verdict)))
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Http2Check<Io> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    async fn verdict(answer: &[u8]) -> Option<NotHttp2> {
+        let mut checked = Http2Check::new(answer);
+        let mut all = Vec::new();
+        let read = checked.read_to_end(&mut all).await;
+        let verdict = checked.verdict().get().copied();
+        assert_eq!(read.is_ok(), verdict.is_none());
+        assert!(read.is_err() || all == answer);
+        verdict
+    }
+
+    #[tokio::test]
+    async fn the_first_byte_tells() {
+        assert_eq!(verdict(b"\0\0\x06\x04\0HTTP").await, None);
+        assert_eq!(verdict(b"\x15\x03\x03\0\x02").await, Some(NotHttp2::Tls));
+        assert_eq!(verdict(b"HTTP/1.1 400").await, Some(NotHttp2::Http1));
+        assert_eq!(verdict(b"SSH-2.0-x").await, Some(NotHttp2::Other));
+        assert_eq!(verdict(b"").await, Some(NotHttp2::Silent));
+    }
+}

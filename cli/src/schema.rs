@@ -1,0 +1,314 @@
+//! Where descriptors come from: built in for grpc-hub's own services, server reflection for all others.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::str::FromStr;
+
+use prost::Message as _;
+use prost_reflect::{
+    DescriptorPool, EnumDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
+    ServiceDescriptor,
+};
+use prost_types::FileDescriptorProto;
+use tonic::Status;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+use crate::Error;
+use crate::caller::{Caller, Deadline};
+use crate::reflection::{Reflection, unexpected};
+
+/// Files that one symbol may need. The largest API repositories have some thousand files in all.
+const MAX_FILES: usize = 4096;
+/// Bytes of those files. Descriptors of big services are a few MiB.
+const MAX_BYTES: usize = 64 << 20;
+
+/// A method as the user names it: `SERVICE/METHOD`, `/SERVICE/METHOD` or `SERVICE.METHOD`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MethodPath {
+    service: String,
+    method: String,
+}
+
+/// What a full name may stand for.
+#[derive(Debug)]
+pub(crate) enum Symbol {
+    Service(ServiceDescriptor),
+    Method(MethodDescriptor),
+    Message(MessageDescriptor),
+    Enum(EnumDescriptor),
+}
+
+/// The method that `path` names.
+///
+/// # Errors
+/// NOT_FOUND if there is none, or what reflection met.
+pub(crate) async fn method(caller: &Caller, path: &MethodPath) -> Result<MethodDescriptor, Error> {
+    let service = service(caller, &path.service).await?;
+    let found = service.methods().find(|method| method.name() == path.method);
+    found.ok_or_else(|| {
+        let all: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
+        let (service, method, all) = (&path.service, &path.method, all.join(", "));
+        Status::not_found(format!("{service} has no method {method}, but {all}")).into()
+    })
+}
+
+/// A method of grpc-hub's own services.
+///
+/// # Errors
+/// INTERNAL if this is not one.
+pub(crate) fn built_in_method(path: &str) -> Result<MethodDescriptor, Status> {
+    match find(&built_in()?, &path.replace('/', ".")) {
+        Some(Symbol::Method(method)) => Ok(method),
+        _ => Err(Status::internal(format!("{path} is not built in"))),
+    }
+}
+
+/// The service of this full name.
+///
+/// # Errors
+/// NOT_FOUND if there is none, or what reflection met.
+pub(crate) async fn service(caller: &Caller, name: &str) -> Result<ServiceDescriptor, Error> {
+    match symbol(caller, name).await? {
+        Symbol::Service(service) => Ok(service),
+        _ => Err(Status::not_found(format!("{name} is no service")).into()),
+    }
+}
+
+/// Whatever has this full name.
+///
+/// # Errors
+/// NOT_FOUND if nothing has, or what reflection met.
+pub(crate) async fn symbol(caller: &Caller, name: &str) -> Result<Symbol, Error> {
+    if let Some(symbol) = find(&built_in()?, name) {
+        return Ok(symbol);
+    }
+    let deadline = Some(caller.deadline());
+    let pool = caller.within(deadline, fetch(caller, deadline, name)).await?;
+    let unknown = || Status::not_found(format!("the server does not describe {name}"));
+    Ok(find(&pool, name).ok_or_else(unknown)?)
+}
+
+/// The names of all services, sorted, as the server's reflection tells them.
+///
+/// # Errors
+/// What reflection met.
+pub(crate) async fn services(caller: &Caller) -> Result<Vec<String>, Error> {
+    let deadline = Some(caller.deadline());
+    let question = MessageRequest::ListServices("*".into());
+    let ask = async { Ok(Reflection::open(caller, deadline, question).await?) };
+    let (_, answer) = caller.within(deadline, ask).await?;
+    let MessageResponse::ListServicesResponse(list) = answer else {
+        return Err(unexpected(answer).into());
+    };
+    let mut names: Vec<String> = list.service.into_iter().map(|found| found.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// hub.v1 and fluentd.v1: no round trip, and they work where reflection is missing.
+fn built_in() -> Result<DescriptorPool, Status> {
+    let broken = |error| Status::internal(format!("built-in descriptors: {error}"));
+    DescriptorPool::decode(hub_proto::DESCRIPTORS).map_err(broken)
+}
+
+fn find(pool: &DescriptorPool, name: &str) -> Option<Symbol> {
+    if let Some(service) = pool.get_service_by_name(name) {
+        return Some(Symbol::Service(service));
+    }
+    if let Some(message) = pool.get_message_by_name(name) {
+        return Some(Symbol::Message(message));
+    }
+    if let Some(found) = pool.get_enum_by_name(name) {
+        return Some(Symbol::Enum(found));
+    }
+    let (service, method) = name.rsplit_once('.')?;
+    let service = pool.get_service_by_name(service)?;
+    let found = service.methods().find(|found| found.name() == method)?;
+    Some(Symbol::Method(found))
+}
+
+/// Asks for the file that declares `symbol` and for everything it imports, directly or not.
+async fn fetch(
+    caller: &Caller,
+    deadline: Option<Deadline>,
+    symbol: &str,
+) -> Result<DescriptorPool, Error> {
+    let question = MessageRequest::FileContainingSymbol(symbol.into());
+    let (mut reflection, answer) = Reflection::open(caller, deadline, question).await?;
+    let mut files = Files::default();
+    files.add(answer)?;
+    // Some servers send all imports with the first answer, some only the file they were asked for.
+    while let Some((import, importer)) = files.missing() {
+        if let Some(known) = well_known(&import) {
+            files.insert(known)?;
+            continue;
+        }
+        let question = MessageRequest::FileByFilename(import.clone());
+        let answer = reflection.ask(question).await.map_err(|status| {
+            let text = format!("{import}, which {importer} imports: {}", status.message());
+            Status::new(status.code(), text)
+        })?;
+        files.add(answer)?;
+        if !files.known.contains(&import) {
+            return Err(Status::not_found(format!("the server does not send {import}")).into());
+        }
+    }
+    files.into_pool()
+}
+
+/// google.protobuf: the same everywhere, and left out by many servers.
+fn well_known(name: &str) -> Option<FileDescriptorProto> {
+    let file = DescriptorPool::global().get_file_by_name(name);
+    file.as_ref().map(FileDescriptor::file_descriptor_proto).cloned()
+}
+
+/// The files of one symbol, as they come in.
+#[derive(Debug, Default)]
+struct Files {
+    files: Vec<FileDescriptorProto>,
+    known: HashSet<String>,
+    /// Imports that were seen, and a file that imports each.
+    imports: BTreeMap<String, String>,
+    bytes: usize,
+}
+
+impl Files {
+    fn add(&mut self, answer: MessageResponse) -> Result<(), Status> {
+        let MessageResponse::FileDescriptorResponse(answer) = answer else {
+            return Err(unexpected(answer));
+        };
+        for encoded in answer.file_descriptor_proto {
+            self.bytes += encoded.len();
+            if self.bytes > MAX_BYTES {
+                let text = format!("the server's descriptors exceed {MAX_BYTES} bytes");
+                return Err(Status::resource_exhausted(text));
+            }
+            let file = FileDescriptorProto::decode(&encoded[..])
+                .map_err(|error| Status::internal(format!("the server's descriptors: {error}")))?;
+            self.insert(file)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, file: FileDescriptorProto) -> Result<(), Status> {
+        if !self.known.insert(file.name().to_owned()) {
+            return Ok(());
+        }
+        if self.known.len() > MAX_FILES {
+            let text = format!("the server's descriptors exceed {MAX_FILES} files");
+            return Err(Status::resource_exhausted(text));
+        }
+        self.imports.remove(file.name());
+        for import in &file.dependency {
+            if !self.known.contains(import) {
+                self.imports.insert(import.clone(), file.name().to_owned());
+            }
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// An import that has not come in, and the file that needs it.
+    fn missing(&self) -> Option<(String, String)> {
+        let (import, importer) = self.imports.first_key_value()?;
+        Some((import.clone(), importer.clone()))
+    }
+
+    fn into_pool(self) -> Result<DescriptorPool, Error> {
+        let mut pool = DescriptorPool::new();
+        pool.add_file_descriptor_protos(self.files)
+            .map_err(|error| Status::internal(format!("the server's descriptors: {error}")))?;
+        Ok(pool)
+    }
+}
+
+// === impl MethodPath ===
+
+impl FromStr for MethodPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.strip_prefix('/').unwrap_or(text);
+        let parts = text.split_once('/').or_else(|| text.rsplit_once('.'));
+        match parts {
+            Some((service, method))
+                if !service.is_empty() && !method.is_empty() && !method.contains('/') =>
+            {
+                Ok(Self { service: service.into(), method: method.into() })
+            }
+            _ => Err("must be SERVICE/METHOD"),
+        }
+    }
+}
+
+impl fmt::Display for MethodPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, imports: &[&str]) -> FileDescriptorProto {
+        FileDescriptorProto {
+            name: Some(name.into()),
+            dependency: imports.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_method_is_named_in_three_ways() {
+        for text in ["a.b.S/M", "/a.b.S/M", "a.b.S.M"] {
+            let path: MethodPath = text.parse().unwrap();
+            assert_eq!(path.to_string(), "a.b.S/M");
+        }
+        for bad in ["", "M", "/", "S/", "/M", "a/b/c", ".M", "S."] {
+            assert!(bad.parse::<MethodPath>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn imports_are_missing_until_they_come_in() {
+        let mut files = Files::default();
+        files.insert(file("a", &["b"])).unwrap();
+        assert_eq!(files.missing(), Some(("b".into(), "a".into())));
+        files.insert(file("b", &["a"])).unwrap();
+        assert_eq!(files.missing(), None);
+    }
+
+    #[test]
+    fn files_have_a_bound() {
+        let mut files = Files::default();
+        for n in 0..MAX_FILES {
+            files.insert(file(&n.to_string(), &[])).unwrap();
+        }
+        files.insert(file("0", &[])).unwrap();
+        let status = files.insert(file("one more", &[])).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn bytes_have_a_bound() {
+        let answer = tonic_reflection::pb::v1::FileDescriptorResponse {
+            file_descriptor_proto: vec![vec![0; MAX_BYTES + 1]],
+        };
+        let answer = MessageResponse::FileDescriptorResponse(answer);
+        let status = Files::default().add(answer).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn the_hubs_own_services_are_built_in() {
+        let pool = built_in().unwrap();
+        for name in ["hub.v1.Hub", "hub.v1.Hub.ListClients", "hub.v1.EventType"] {
+            assert!(find(&pool, name).is_some(), "{name}");
+        }
+        assert!(find(&pool, "hub.v1.Nothing").is_none());
+        assert!(well_known("google/protobuf/any.proto").is_some());
+    }
+}

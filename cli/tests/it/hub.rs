@@ -1,0 +1,144 @@
+//! The hub's own services, and fluentd: known without reflection, which these servers do not have.
+
+use hub_proto::fluentd::v1::fluentd_server::FluentdServer;
+use hub_proto::hub::v1::activity_server::ActivityServer;
+use hub_proto::hub::v1::hub_server::HubServer;
+use hub_proto::hub::v1::{ActivityEvent, Call, EventType};
+use tonic::transport::Server;
+
+use crate::support::program::{run, start};
+use crate::support::server::serve;
+use crate::support::services::{Told, TwoAgents, events};
+
+async fn hub() -> String {
+    serve(Server::builder().add_service(HubServer::new(TwoAgents))).await
+}
+
+async fn fluentd() -> String {
+    serve(Server::builder().add_service(FluentdServer::new(Told))).await
+}
+
+#[tokio::test]
+async fn clients_are_a_table_for_people() {
+    let ended = run(&hub().await, &["hub", "list-clients"], "{}").await;
+    let lines: Vec<&str> = ended.succeeded().lines().collect();
+    let row = |n: usize| lines[n].split("   ").map(str::trim).filter(|cell| !cell.is_empty());
+    assert_eq!(
+        row(0).collect::<Vec<_>>(),
+        [
+            "NAME",
+            "INSTANCE",
+            "SESSIONS",
+            "REMOTE",
+            "LABELS",
+            "VERSION",
+            "CONNECTED",
+            "CALLS",
+            "RTT"
+        ]
+    );
+    assert_eq!(
+        row(1).collect::<Vec<_>>(),
+        ["alpha", "i1", "2", "192.0.2.7:4711", "env=prod,zone=b", "0.1.0", "-", "3", "12.34ms"]
+    );
+    assert_eq!(
+        row(2).collect::<Vec<_>>(),
+        ["testserver", "-", "0 (draining)", "-", "-", "-", "-", "0", "-"]
+    );
+    assert_eq!(lines[1].find("192"), lines[0].find("REMOTE"));
+    assert_eq!(lines.len(), 3);
+}
+
+#[tokio::test]
+async fn clients_are_a_line_of_json_for_programs() {
+    let ended = run(&hub().await, &["hub", "list-clients", "-o", "json"], "").await;
+    let line = ended.succeeded();
+    assert_eq!(line.lines().count(), 1);
+    let json: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(json["clients"][0]["name"], "alpha");
+    assert_eq!(json["clients"][0]["rtt"], "0.012340s");
+    assert_eq!(json["clients"][1]["draining"], true);
+}
+
+#[tokio::test]
+async fn the_request_is_read_also_where_it_is_empty() {
+    let ended = run(&hub().await, &["hub", "list-clients"], "{\"nmae\": 1}").await;
+    ended.failed(
+        64,
+        "error: request JSON for hub.v1.ListClientsRequest: unrecognized field name 'nmae' \
+         at line 1 column 8",
+    );
+}
+
+#[tokio::test]
+async fn an_event_is_a_line_and_is_printed_at_once() {
+    let (service, sender) = events();
+    let hub = serve(Server::builder().add_service(ActivityServer::new(service))).await;
+    let mut client = start(&hub, &["hub", "activity"]);
+    client.close();
+
+    let registered = ActivityEvent {
+        r#type: EventType::ClientRegistered.into(),
+        name: "alpha".into(),
+        instance: "i1".into(),
+        time: Some(prost_types::Timestamp::default()),
+        ..Default::default()
+    };
+    sender.send(Ok(registered)).await.unwrap();
+    assert_eq!(client.line().await, "1970-01-01T00:00:00Z CLIENT_REGISTERED alpha i1");
+
+    let call = Call {
+        method: "/test.v1.Echo/Unary".into(),
+        status: "UNAVAILABLE".into(),
+        hub_reason: "offline".into(),
+        request_bytes: 5,
+        response_bytes: 0,
+        ..Default::default()
+    };
+    let proxied = ActivityEvent {
+        r#type: EventType::RequestProxied.into(),
+        name: "alpha".into(),
+        call: Some(call),
+        missed: 7,
+        ..Default::default()
+    };
+    sender.send(Ok(proxied)).await.unwrap();
+    assert_eq!(client.line().await, "(7 events missed)");
+    assert_eq!(
+        client.line().await,
+        "REQUEST_PROXIED alpha /test.v1.Echo/Unary UNAVAILABLE (offline) 5B/0B"
+    );
+
+    drop(sender);
+    client.end().await.succeeded();
+}
+
+#[tokio::test]
+async fn fluentd_is_asked_by_name() {
+    let ended = run(&fluentd().await, &["fluentd", "start", "testserver"], "{}").await;
+    assert_eq!(
+        ended.succeeded(),
+        "NAME         STATE     PID    UPTIME   STARTS   LAST EXIT   COMMAND\n\
+         testserver   RUNNING   4242   5m10s    1        -           for testserver"
+    );
+}
+
+#[tokio::test]
+async fn fluentd_takes_its_request_from_stdin_or_data() {
+    let hub = fluentd().await;
+    let grace = "{\"grace\": \"30s\"}";
+    let stopped = "NAME         STATE     PID   UPTIME   STARTS   LAST EXIT              COMMAND\n\
+                   testserver   STOPPED   -     -        1        signal 9 (requested)   \
+                   for testserver grace=30";
+    let ended = run(&hub, &["fluentd", "stop", "testserver"], grace).await;
+    assert_eq!(ended.succeeded(), stopped);
+    let ended = run(&hub, &["fluentd", "stop", "testserver", "-d", grace], "not read").await;
+    assert_eq!(ended.succeeded(), stopped);
+
+    for command in ["restart", "status"] {
+        let ended = run(&hub, &["fluentd", command, "x", "-o", "json"], "").await;
+        let json: serde_json::Value = serde_json::from_str(ended.succeeded()).unwrap();
+        assert_eq!(json["status"]["state"], "RUNNING");
+        assert_eq!(json["status"]["command"], "for x");
+    }
+}

@@ -1,0 +1,120 @@
+//! hub.v1, fluentd.v1 and health, with answers that tests know.
+
+use hub_proto::fluentd::v1::exit::Cause;
+use hub_proto::fluentd::v1::fluentd_server::Fluentd;
+use hub_proto::fluentd::v1::process_status::State;
+use hub_proto::fluentd::v1::{
+    Exit, ProcessStatus, RestartRequest, RestartResponse, StartRequest, StartResponse,
+    StatusRequest, StatusResponse, StopRequest, StopResponse,
+};
+use hub_proto::hub::v1::activity_server::Activity;
+use hub_proto::hub::v1::hub_server::Hub;
+use hub_proto::hub::v1::{
+    ActivityEvent, Client, ConnectRequest, ListClientsRequest, ListClientsResponse,
+};
+use prost_types::Duration;
+use tokio::sync::{Mutex, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// A hub with two agents.
+pub(crate) struct TwoAgents;
+
+#[tonic::async_trait]
+impl Hub for TwoAgents {
+    async fn list_clients(
+        &self,
+        _: Request<ListClientsRequest>,
+    ) -> Result<Response<ListClientsResponse>, Status> {
+        let first = Client {
+            name: "alpha".into(),
+            instance: "i1".into(),
+            sessions: 2,
+            remote_address: "192.0.2.7:4711".into(),
+            labels: [("zone".into(), "b".into()), ("env".into(), "prod".into())].into(),
+            agent_version: "0.1.0".into(),
+            calls_in_flight: 3,
+            rtt: Some(Duration { seconds: 0, nanos: 12_340_000 }),
+            ..Default::default()
+        };
+        let second = Client { name: "testserver".into(), draining: true, ..Default::default() };
+        let clients = vec![first, second];
+        Ok(Response::new(ListClientsResponse { clients }))
+    }
+}
+
+/// Activity whose events come from the test, to its first watcher.
+pub(crate) struct Events(Mutex<Option<mpsc::Receiver<Result<ActivityEvent, Status>>>>);
+
+/// An activity service, and where its events come from.
+pub(crate) fn events() -> (Events, mpsc::Sender<Result<ActivityEvent, Status>>) {
+    let (sender, receiver) = mpsc::channel(16);
+    (Events(Mutex::new(Some(receiver))), sender)
+}
+
+#[tonic::async_trait]
+impl Activity for Events {
+    type ConnectStream = ReceiverStream<Result<ActivityEvent, Status>>;
+
+    async fn connect(
+        &self,
+        _: Request<ConnectRequest>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let receiver = self.0.lock().await.take();
+        let receiver = receiver.ok_or_else(|| Status::resource_exhausted("one watcher"))?;
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// A fluentd whose command tells what the call was: the name it was for, and the grace.
+pub(crate) struct Told;
+
+fn told<T>(request: &Request<T>, state: State, grace: Option<Duration>) -> Option<ProcessStatus> {
+    let name = request.metadata().get("name").map_or("nobody", |name| name.to_str().unwrap());
+    let grace = grace.map(|grace| format!(" grace={}", grace.seconds)).unwrap_or_default();
+    Some(ProcessStatus {
+        state: state.into(),
+        pid: if state == State::Running { 4242 } else { 0 },
+        uptime: (state == State::Running).then_some(Duration { seconds: 310, nanos: 0 }),
+        last_exit: (state == State::Stopped).then_some(Exit {
+            cause: Some(Cause::Signal(9)),
+            requested: true,
+            ..Default::default()
+        }),
+        command: format!("for {name}{grace}"),
+        starts: 1,
+        ..Default::default()
+    })
+}
+
+#[tonic::async_trait]
+impl Fluentd for Told {
+    async fn start(
+        &self,
+        request: Request<StartRequest>,
+    ) -> Result<Response<StartResponse>, Status> {
+        let status = told(&request, State::Running, None);
+        Ok(Response::new(StartResponse { status }))
+    }
+
+    async fn stop(&self, request: Request<StopRequest>) -> Result<Response<StopResponse>, Status> {
+        let status = told(&request, State::Stopped, request.get_ref().grace);
+        Ok(Response::new(StopResponse { status }))
+    }
+
+    async fn restart(
+        &self,
+        request: Request<RestartRequest>,
+    ) -> Result<Response<RestartResponse>, Status> {
+        let status = told(&request, State::Running, request.get_ref().grace);
+        Ok(Response::new(RestartResponse { status }))
+    }
+
+    async fn status(
+        &self,
+        request: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
+        let status = told(&request, State::Running, None);
+        Ok(Response::new(StatusResponse { status }))
+    }
+}

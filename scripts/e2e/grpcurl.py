@@ -1,0 +1,201 @@
+"""What grpcurl shows a person: a server by name, and the hub's own services."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+from harness import PROTO, Failed, Route, check, command, eventually, succeed
+
+ECHO = "e2e.v1.Echo"
+# Makes grpcurl take the schema from the file, so that a call is the only call it makes.
+SCHEMA = ("-import-path", PROTO, "-proto", "e2e/v1/echo.proto")
+
+
+def documents(text):
+    """The JSON documents that a text consists of, one after the other."""
+    decoder, at, found = json.JSONDecoder(), 0, []
+    while text[at:].strip():
+        at += len(text[at:]) - len(text[at:].lstrip())
+        document, at = decoder.raw_decode(text, at)
+        found.append(document)
+    return found
+
+
+def call(route, method, *messages):
+    """Calls a method with JSON messages and returns the answers."""
+    data = "".join(map(json.dumps, messages))
+    return documents(succeed(*route.grpcurl(method, data=data)))
+
+
+# === a server by name ===
+
+
+def list_services(route):
+    services = succeed(*route.grpcurl("list")).split()
+    check({ECHO, "grpc.health.v1.Health"} <= set(services), f"it lists {services}")
+    methods = succeed(*route.grpcurl("list", ECHO)).split()
+    check(f"{ECHO}.Bidi" in methods, f"it lists {methods}")
+
+
+def describe(route):
+    text = succeed(*route.grpcurl("describe", ECHO))
+    check("rpc Bidi ( stream .e2e.v1.Message ) returns ( stream .e2e.v1.Message );" in text, text)
+
+
+def unary(route):
+    message = {"text": "grüezi", "payload": base64.b64encode(bytes(range(256))).decode()}
+    answers = call(route, f"{ECHO}/Unary", message)
+    check(answers == [message], f"it answers {answers}")
+
+
+def client_stream(route):
+    answers = call(route, f"{ECHO}/ClientStream", *[{"payload": "AAEC"}] * 5)
+    check(answers[0]["messages"] == "5" and answers[0]["bytes"] == "15", f"it answers {answers}")
+
+
+def server_stream(route):
+    answers = call(route, f"{ECHO}/ServerStream", {"messages": 5, "size": 100})
+    sizes = [len(base64.b64decode(answer["payload"])) for answer in answers]
+    check(sizes == [100] * 5, f"it answers with {sizes} bytes")
+
+
+def bidi(route):
+    messages = [{"text": f"round {number}"} for number in range(5)]
+    answers = call(route, f"{ECHO}/Bidi", *messages)
+    check(answers == messages, f"it answers {answers}")
+
+
+def error_details(route):
+    failed = command(*route.grpcurl(f"{ECHO}/Fail", data='{"code": 9, "message": "not yet"}'))
+    shown = failed.stdout + failed.stderr
+    check(failed.returncode == 64 + 9, f"it exits with {failed.returncode}: {shown}")
+    for want in (
+        "Code: FailedPrecondition",
+        "Message: not yet",
+        "google.rpc.ErrorInfo",
+        "google.rpc.BadRequest",
+    ):
+        check(want in shown, f"{want!r} is not in: {shown}")
+
+
+def health(route):
+    for service in ("", ECHO):
+        answers = call(route, "grpc.health.v1.Health/Check", {"service": service})
+        check(answers == [{"status": "SERVING"}], f"{service!r} is {answers}")
+
+
+UPSTREAM_CASES = {
+    "list": list_services,
+    "describe": describe,
+    "unary": unary,
+    "client-stream": client_stream,
+    "server-stream": server_stream,
+    "bidi": bidi,
+    "error-details": error_details,
+    "health": health,
+}
+
+
+# === the hub itself ===
+
+
+def to(hub, name=None):
+    """The route to the hub's own services, or to a name that need not exist."""
+    return Route(hub.target, name, hub.ca, [hub.process])
+
+
+def hub_list(world, hub):
+    services = set(succeed(*to(hub).grpcurl("list")).split())
+    missing = {"hub.v1.Hub", "hub.v1.Activity", "grpc.health.v1.Health"} - services
+    check(not missing, f"{missing} are not among {services}")
+
+
+def hub_describe(world, hub):
+    text = succeed(*to(hub).grpcurl("describe", "hub.v1.Hub"))
+    check("rpc ListClients (" in text, text)
+
+
+def hub_list_clients(world, hub):
+    world.through(hub, "go")
+    clients = call(to(hub), "hub.v1.Hub/ListClients")[0]["clients"]
+    client = next((one for one in clients if one["name"] == "go"), None)
+    check(client, f"the agent is not among {clients}")
+    missing = {"instance", "sessions", "remoteAddress", "agentVersion", "connectedSince"} - set(
+        client
+    )
+    check(not missing, f"{missing} are missing in {client}")
+
+
+def hub_health(world, hub):
+    world.through(hub, "go")
+    for service in ("", "go"):
+        answers = call(to(hub), "grpc.health.v1.Health/Check", {"service": service})
+        check(answers == [{"status": "SERVING"}], f"{service!r} is {answers}")
+
+
+def unknown_name(world, hub):
+    failed = command(
+        *to(hub, "nobody-here").grpcurl(f"{ECHO}/Unary", flags=["-v", *SCHEMA], data="{}")
+    )
+    shown = failed.stdout + failed.stderr
+    check(failed.returncode == 64 + 14, f"it exits with {failed.returncode}: {shown}")
+    check(re.search(r"^hub-reason: unknown-name$", shown, re.M), f"no hub-reason in: {shown}")
+
+
+def activity(world, hub):
+    """Watches a name come, be called well and badly, and go."""
+    watch = world.start("activity", to(hub).grpcurl("hub.v1.Activity/Connect", flags=["-v"]))
+    watch.wait_for(re.compile("^Response headers received:").match, "it watches")
+    _, address = world.upstream("go")
+    agent = world.agent(hub, "activity", "--upstream", address)
+    route = Route(hub.target, "activity", hub.ca, [hub.process, agent])
+    succeed(*route.grpcurl(f"{ECHO}/Unary", flags=SCHEMA, data='{"text": "seen"}'))
+    command(*route.grpcurl(f"{ECHO}/Fail", flags=SCHEMA, data='{"code": 5}'))
+    agent.stop()
+
+    def story():
+        events = [event for event in events_of(watch) if event["name"] == "activity"]
+        return events if events and events[-1]["type"] == "CLIENT_UNREGISTERED" else None
+
+    try:
+        events = eventually(story, "the name's end is shown")
+    except Failed as error:
+        raise Failed(f"{error}\n{watch.tail()}") from error
+    finally:
+        watch.terminate()
+        watch.wait()
+    told = [
+        (event["type"], *map(event.get("call", {}).get, ("method", "status"))) for event in events
+    ]
+    check(told == STORY, f"it shows {told}")
+
+
+STORY = [
+    ("CLIENT_REGISTERED", None, None),
+    ("REQUEST_PROXIED", "/e2e.v1.Echo/Unary", "OK"),
+    ("REQUEST_PROXIED", "/e2e.v1.Echo/Fail", "NOT_FOUND"),
+    ("CLIENT_UNREGISTERED", None, None),
+]
+
+
+def events_of(watch):
+    """The events that `grpcurl -v` has printed so far, one document after each such line."""
+    decoder, found = json.JSONDecoder(), []
+    for text in "\n".join(watch.lines()).split("Response contents:")[1:]:
+        try:
+            found.append(decoder.raw_decode(text.lstrip())[0])
+        except ValueError:
+            break  # The last one is still being printed.
+    return found
+
+
+HUB_CASES = {
+    "list": hub_list,
+    "describe": hub_describe,
+    "list-clients": hub_list_clients,
+    "health": hub_health,
+    "unknown-name": unknown_name,
+    "activity": activity,
+}

@@ -1,0 +1,223 @@
+"""The programs themselves: our client against real servers, metrics, memory, drain, credentials."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+
+import metrics
+from grpcurl import ECHO, SCHEMA, call, documents, to
+from harness import Route, check, command, eventually, succeed
+
+# What a hub may grow by while 64 MiB wait for a slow reader: its stream windows, not the transfer.
+MEMORY_GROWTH = 16 << 20
+
+
+def client(world, hub, *arguments, output="json"):
+    """A command line of our client."""
+    argv = [world.bin / "client", "--hub", hub.uri, "-o", output]
+    return [*argv, *(["--tls-ca-file", world.ca] if hub.ca else []), *arguments]
+
+
+# === client ===
+
+
+def list_clients(world, hub):
+    """`echo '{}' | client hub list-clients`, for programs and for people."""
+    for kind in ("go", "python"):
+        world.through(hub, kind)
+    answer = documents(succeed(*client(world, hub, "hub", "list-clients"), stdin="{}\n"))
+    names = [one["name"] for one in answer[0]["clients"]]
+    check({"go", "python"} <= set(names), f"it lists {names}")
+    check(names == sorted(names), f"not ordered by name: {names}")
+    table = succeed(*client(world, hub, "hub", "list-clients", output="table"), stdin="{}\n")
+    check(
+        any(line.split()[:1] == ["python"] for line in table.splitlines()),
+        f"no row for python:\n{table}",
+    )
+
+
+def fluentd(world, hub):
+    """`echo '{}' | client fluentd start testserver`, and the process that it starts."""
+    world.agent(hub, "testserver", "--fluentd-command", "sleep 1000")
+
+    def ask(verb):
+        answer = documents(
+            succeed(*client(world, hub, "fluentd", verb, "testserver"), stdin="{}\n")
+        )
+        return answer[0]["status"]
+
+    started = ask("start")
+    check(started["state"] == "RUNNING", f"started: {started}")
+    with open(f"/proc/{started['pid']}/comm", encoding="utf-8") as comm:
+        check(comm.read() == "sleep\n", "the pid is another program's")
+    check(ask("status")["pid"] == started["pid"], "the status tells of another process")
+    restarted = ask("restart")
+    check(
+        restarted["state"] == "RUNNING" and restarted["pid"] != started["pid"],
+        f"restarted: {restarted}",
+    )
+    stopped = ask("stop")
+    check(stopped["state"] == "STOPPED", f"stopped: {stopped}")
+    check(not os.path.exists(f"/proc/{restarted['pid']}"), "the process is still there")
+
+
+def builtin_services(world, hub):
+    """An agent without upstream shows its services by reflection and health."""
+    world.agent(hub, "testserver", "--fluentd-command", "sleep 1000")
+    services = set(succeed(*to(hub, "testserver").grpcurl("list")).split())
+    check({"fluentd.v1.Fluentd", "grpc.health.v1.Health"} <= services, f"it lists {services}")
+    answer = call(to(hub, "testserver"), "grpc.health.v1.Health/Check", {})
+    check(answer == [{"status": "SERVING"}], f"it is {answer}")
+
+
+def call_all_kinds(world, hub):
+    """`client call` for each kind of method, on each server."""
+    for kind in ("go", "python"):
+        world.through(hub, kind)
+        for method, request, want in CALLS:
+            answers = documents(
+                succeed(*client(world, hub, "call", kind, f"{ECHO}/{method}"), stdin=request)
+            )
+            got = [
+                {key: answer.get(key) for key in expected}
+                for answer, expected in zip(answers, want)
+            ]
+            check(len(answers) == len(want) and got == want, f"{kind} {method} answers {answers}")
+
+
+CALLS = [
+    ("Unary", '{"text": "grüezi"}', [{"text": "grüezi"}]),
+    ("ClientStream", '{"payload": "AAEC"}\n{"payload": "AAEC"}', [{"messages": "2", "bytes": "6"}]),
+    ("ServerStream", '{"messages": 3, "size": 10}', [{}, {}, {}]),
+    ("Bidi", '{"text": "a"}{"text": "b"}', [{"text": "a"}, {"text": "b"}]),
+]
+
+
+def call_error(world, hub):
+    """The status is the exit code and stands on standard error."""
+    world.through(hub, "go")
+    failed = command(
+        *client(world, hub, "call", "go", f"{ECHO}/Fail"), stdin='{"code": 9, "message": "not yet"}'
+    )
+    check(failed.returncode == 9, f"it exits with {failed.returncode}: {failed.stderr}")
+    check("FAILED_PRECONDITION" in failed.stderr and "not yet" in failed.stderr, failed.stderr)
+    failed = command(*client(world, hub, "call", "nobody-here", f"{ECHO}/Unary"), stdin="{}")
+    check(
+        failed.returncode == 14,
+        f"for an unknown name it exits with {failed.returncode}: {failed.stderr}",
+    )
+
+
+def list_describe_ping(world, hub):
+    """What a person asks first."""
+    for kind in ("go", "python"):
+        world.through(hub, kind)
+        for arguments, want in (
+            (("list", kind), ECHO),
+            (("list", kind, ECHO), "Bidi"),
+            (("describe", kind, ECHO), "rpc Bidi(stream"),
+            (("describe", kind, "e2e.v1.Message"), "payload"),
+            (("ping", kind), ""),
+        ):
+            shown = succeed(*client(world, hub, *arguments, output="table"))
+            check(want in shown, f"{' '.join(arguments)} shows no {want!r}: {shown}")
+
+
+# === hub ===
+
+
+def scrape(world, hub):
+    """A Prometheus finds every call counted once."""
+    own = world.new_hub(hub.transport)
+    route = world.through(own, "go")
+    for method, data in (("Unary", "{}"), ("Unary", "{}"), ("Fail", '{"code": 5}')):
+        command(*route.grpcurl(f"{ECHO}/{method}", flags=SCHEMA, data=data))
+    wanted = {"OK": 2, "NOT_FOUND": 1}
+
+    def counted():
+        samples, types = metrics.scrape(own.admin)
+        check(types.get("hub_calls_total") == "counter", f"no hub_calls_total in {sorted(types)}")
+        check(metrics.total(samples, "hub_agents") == 1, "hub_agents is not 1")
+        found = {
+            o: metrics.total(samples, "hub_calls_total", target="agent", outcome=o) for o in wanted
+        }
+        return found == wanted and metrics.total(samples, "hub_call_duration_seconds_count") == 3
+
+    eventually(counted, "2 calls that ended well and 1 with NOT_FOUND are counted")
+
+
+def memory(world, hub):
+    """64 MiB to a reader that stops: the hub holds its windows, not the transfer."""
+    own = world.new_hub(hub.transport)
+    route = world.through(own, "go")
+    for direction in ("download", "upload"):
+        succeed(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
+        before = own.process.memory("VmRSS")
+        transfer = [*route.peer("go", "slow"), "--direction", direction]
+        succeed(*transfer)
+        grown = own.process.memory("VmHWM") - before
+        check(grown < MEMORY_GROWTH, f"{direction}: the hub grew by {grown / 2**20:.1f} MiB")
+
+
+def drain(world, hub):
+    """SIGTERM: not ready, the running call finishes, exit code 0."""
+    own = world.new_hub(hub.transport)
+    route = world.through(own, "go")
+    caller = world.start("hold", route.peer("go", "hold"))
+    caller.wait_for(lambda line: line == "OPEN" or None, "the stream is open")
+    check(is_ready(own), "the hub is not ready before")
+    own.process.terminate()
+    eventually(lambda: not is_ready(own), "the hub is no longer ready")
+    caller.say("go on")
+    check(caller.wait() == 0, f"the running call fails:\n{caller.tail()}")
+    code = own.process.wait()
+    check(code == 0, f"the hub exits with {code}")
+
+
+def is_ready(hub):
+    """Whether /readyz says so. Refused is not ready."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{hub.admin}/readyz", timeout=5) as response:
+            return response.status == 200
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def credentials(world, hub):
+    """With an auth file only who holds a token registers and calls."""
+    token = world.logs / "token"
+    token.write_text("a token of some length\n")
+    digest = hashlib.sha256(token.read_text().strip().encode()).hexdigest()
+    entry = f'id = "e2e"\ntoken_sha256 = "{digest}"\nnames = ["go"]\n'
+    auth = world.logs / "auth.toml"
+    auth.write_text(f"[[agents]]\n{entry}\n[[callers]]\n{entry}")
+    own = world.new_hub(hub.transport, "--auth-file", auth)
+    _, address = world.upstream("go")
+    world.agent(own, "go", "--upstream", address, "--token-file", token)
+    route = Route(own.target, "go", own.ca, [own.process])
+    refused = command(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
+    check("Unauthenticated" in refused.stdout + refused.stderr, f"without a token: {refused}")
+    succeed(
+        *route.grpcurl(
+            f"{ECHO}/Unary", flags=["-H", f"hub-token:{token.read_text().strip()}"], data="{}"
+        )
+    )
+    succeed(*client(world, own, "--token-file", token, "call", "go", f"{ECHO}/Unary"), stdin="{}")
+
+
+CASES = {
+    "list-clients": list_clients,
+    "fluentd": fluentd,
+    "builtin-services": builtin_services,
+    "call": call_all_kinds,
+    "call-error": call_error,
+    "list-describe-ping": list_describe_ping,
+    "metrics": scrape,
+    "memory": memory,
+    "drain": drain,
+    "credentials": credentials,
+}

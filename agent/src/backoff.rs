@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tunnel::limits::{BACKOFF_MAX, BACKOFF_MIN};
+use tunnel::limits::{BACKOFF_MAX, BACKOFF_MIN, STABLE_AFTER};
 
 /// Counts the failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,9 +22,21 @@ impl Backoff {
         bound.mul_f64(random)
     }
 
-    /// The next pause is a short one again.
-    pub(crate) fn reset(&mut self) {
-        self.failures = 0;
+    /// The pause where the hub asks to dial again now: none, unless it asks again before a session was
+    /// stable.
+    pub(crate) fn at_once(&mut self, random: f64) -> Duration {
+        if self.failures > 0 {
+            return self.next(random);
+        }
+        self.failures = 1;
+        Duration::ZERO
+    }
+
+    /// A session has lived for so long: after a stable one the next pause is a short one again.
+    pub(crate) fn survived(&mut self, lived: Duration) {
+        if lived >= STABLE_AFTER {
+            self.failures = 0;
+        }
     }
 }
 
@@ -37,9 +49,18 @@ mod tests {
         let mut backoff = Backoff::default();
         let bounds: Vec<_> = (0..9).map(|_| backoff.next(1.0).as_millis()).collect();
         assert_eq!(bounds, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
-        backoff.reset();
+        backoff.survived(STABLE_AFTER - Duration::from_millis(1));
+        assert_eq!(backoff.next(1.0), BACKOFF_MAX);
+        backoff.survived(STABLE_AFTER);
         assert_eq!(backoff.next(0.5), BACKOFF_MIN / 2);
         assert_eq!(backoff.next(0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn at_once_is_no_loop() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..3).map(|_| backoff.at_once(1.0).as_millis()).collect();
+        assert_eq!(pauses, [0, 1000, 2000]);
     }
 
     #[test]

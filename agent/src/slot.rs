@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
-use tunnel::limits::{BACKOFF_FATAL, STABLE_AFTER};
+use tunnel::limits::BACKOFF_FATAL;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
 
@@ -53,8 +53,8 @@ struct Over {
 enum Next {
     /// It is over.
     Ended(Over),
-    /// It takes no new calls: it goes on by itself, and the slot dials its successor.
-    Replace,
+    /// It takes no new calls: it goes on by itself, and the slot dials its successor. It has lived so long.
+    Replace(Duration),
 }
 
 /// Keeps one session up until the agent is asked to stop.
@@ -63,7 +63,10 @@ pub(crate) async fn run(slot: u16, agent: Arc<Shared>) {
     while !agent.stop.is_cancelled() {
         let pause = match set_up(slot, &agent).await {
             Ok(session) => match follow(session, slot, &agent).await {
-                Next::Replace => Duration::ZERO,
+                Next::Replace(lived) => {
+                    backoff.survived(lived);
+                    backoff.at_once(fastrand::f64())
+                }
                 Next::Ended(over) => pause_after(&over, &mut backoff),
             },
             Err(error) => pause_before(&error, &mut backoff),
@@ -107,9 +110,9 @@ async fn follow(session: Session, slot: u16, agent: &Arc<Shared>) -> Next {
     let (io, ws, control) = WsIo::new(session.dialled.ws, agent.config.keepalive);
     agent.advised.send_replace(session.dialled.advised);
     let (replace, mut replaced) = mpsc::channel(1);
+    let started = Instant::now();
     let about = About { slot, session: session.dialled.session, agent: agent.clone() };
     let task = agent.sessions.spawn(async move {
-        let started = Instant::now();
         let carry = carry(io, session.upstream);
         let listen = listen(&about, control, &ws, replace);
         tokio::select! {
@@ -122,7 +125,7 @@ async fn follow(session: Session, slot: u16, agent: &Arc<Shared>) -> Next {
     });
     tokio::select! {
         over = task => Next::Ended(over.unwrap_or(Over { ended: None, lived: Duration::ZERO })),
-        Some(()) = replaced.recv() => Next::Replace,
+        Some(()) = replaced.recv() => Next::Replace(started.elapsed()),
     }
 }
 
@@ -173,11 +176,9 @@ async fn listen(
 }
 
 fn pause_after(over: &Over, backoff: &mut Backoff) -> Duration {
-    if over.lived >= STABLE_AFTER {
-        backoff.reset();
-    }
+    backoff.survived(over.lived);
     match &over.ended {
-        Some(Ended::ByPeer { code: CloseCode::GoingAway, .. }) => Duration::ZERO,
+        Some(Ended::ByPeer { code: CloseCode::GoingAway, .. }) => backoff.at_once(fastrand::f64()),
         Some(Ended::ByPeer { code: CloseCode::Policy | CloseCode::NotHttp2, .. }) => {
             jittered(BACKOFF_FATAL)
         }

@@ -7,13 +7,12 @@ use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use tunnel::limits::GRPC_TIMEOUT_MAX;
+
 use crate::connect::HubUri;
 use crate::input::Source;
 use crate::metadata::{Header, Target};
 use crate::schema::MethodPath;
-
-/// The longest time that `grpc-timeout` can say in seconds: eight digits.
-const MAX_TIMEOUT: Duration = Duration::from_secs(99_999_999);
 
 /// Exit codes and where requests come from: what no single flag can say.
 const AFTER_HELP: &str = "\
@@ -191,7 +190,7 @@ pub(crate) struct Ping {
 fn timeout(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("a call needs some time".into()),
-        Ok(timeout) if timeout > MAX_TIMEOUT => Err("at most 99999999s".into()),
+        Ok(timeout) if timeout > GRPC_TIMEOUT_MAX => Err("at most 99999999s".into()),
         Ok(timeout) => Ok(timeout),
         Err(error) => Err(error.to_string()),
     }

@@ -12,13 +12,12 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status, Streaming};
 use tunnel::tls::Trust;
 
+use tunnel::limits::CALL_TIMEOUT;
+
 use crate::Error;
 use crate::args::{Headers, Options};
 use crate::connect::{Connection, connect, tls};
 use crate::metadata::{Target, assemble};
-
-/// How long a call without streams may take: people wait no longer, and scripts end.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Makes every call of one command.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ impl Caller {
 
     /// When a call without streams that begins now must have ended.
     pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.timeout.unwrap_or(DEFAULT_TIMEOUT))
+        Deadline::after(self.timeout.unwrap_or(CALL_TIMEOUT))
     }
 
     /// When a stream that begins now must have ended. It may last as long as it likes, unless the

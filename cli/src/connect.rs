@@ -6,7 +6,6 @@ use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
@@ -17,18 +16,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
-use tunnel::limits::{DIAL_TIMEOUT, MAX_RESPONSE_HEADER_LIST};
+use tunnel::limits::{
+    CALLER_PING_INTERVAL, CALLER_PING_TIMEOUT, CALLER_WINDOW, DIAL_TIMEOUT,
+    MAX_RESPONSE_HEADER_LIST,
+};
 use tunnel::tls::{TlsError, Trust, client_config};
 
 use crate::http2_check::{Http2Check, NotHttp2};
-
-/// A stream may be silent for hours, so pings find out when the hub is gone. Often enough for NAT
-/// tables, whose entries live for a minute and more.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// As long as the hub itself waits for a ping's answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(30);
-/// Window of a call, 4 MiB: 40 MB/s at 100 ms round trip time. The connection carries a call or two.
-const WINDOW: u32 = 4 << 20;
 
 /// Where the hub is: `http://HOST:PORT`, or `https://HOST:PORT` for TLS.
 #[derive(Clone, Debug)]
@@ -105,11 +99,11 @@ pub(crate) async fn connect(
     let verdict = io.verdict();
     let channel = Endpoint::from(hub.uri.clone())
         .user_agent(concat!("grpc-hub-client/", env!("CARGO_PKG_VERSION")))?
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(CALLER_WINDOW)
+        .initial_connection_window_size(CALLER_WINDOW)
         .http2_max_header_list_size(MAX_RESPONSE_HEADER_LIST)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_interval(CALLER_PING_INTERVAL)
+        .keep_alive_timeout(CALLER_PING_TIMEOUT)
         .connect_with_connector(Dialled(Some(io)))
         .await?;
     Ok(Connection { channel, verdict })

@@ -9,9 +9,7 @@ use serde_json::de::IoRead;
 use serde_json::error::Category;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
-
-/// Requests that are read ahead of the call. A few keep the wire busy, and hold little memory.
-const READ_AHEAD: usize = 16;
+use tunnel::limits::CALL_READ_AHEAD;
 
 /// Why a request cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +74,7 @@ impl Documents {
             Source::Stdin if io::stdin().is_terminal() => Box::new(io::empty()),
             Source::Stdin => Box::new(io::BufReader::new(io::stdin())),
         };
-        let (sender, receiver) = mpsc::channel(READ_AHEAD);
+        let (sender, receiver) = mpsc::channel(CALL_READ_AHEAD);
         let message = descriptor.clone();
         // Reading may block for ever. A thread that nobody joins cannot hold up the program's end.
         std::thread::Builder::new()

@@ -14,14 +14,11 @@ use tonic::Status;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+use tunnel::limits::{SCHEMA_MAX_BYTES, SCHEMA_MAX_FILES};
+
 use crate::Error;
 use crate::caller::{Caller, Deadline};
 use crate::reflection::{Reflection, unexpected};
-
-/// Files that one symbol may need. The largest API repositories have some thousand files in all.
-const MAX_FILES: usize = 4096;
-/// Bytes of those files. Descriptors of big services are a few MiB.
-const MAX_BYTES: usize = 64 << 20;
 
 /// A method as the user names it: `SERVICE/METHOD`, `/SERVICE/METHOD` or `SERVICE.METHOD`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,8 +178,8 @@ impl Files {
         };
         for encoded in answer.file_descriptor_proto {
             self.bytes += encoded.len();
-            if self.bytes > MAX_BYTES {
-                let text = format!("the server's descriptors exceed {MAX_BYTES} bytes");
+            if self.bytes > SCHEMA_MAX_BYTES {
+                let text = format!("the server's descriptors exceed {SCHEMA_MAX_BYTES} bytes");
                 return Err(Status::resource_exhausted(text));
             }
             let file = FileDescriptorProto::decode(&encoded[..])
@@ -196,8 +193,8 @@ impl Files {
         if !self.known.insert(file.name().to_owned()) {
             return Ok(());
         }
-        if self.known.len() > MAX_FILES {
-            let text = format!("the server's descriptors exceed {MAX_FILES} files");
+        if self.known.len() > SCHEMA_MAX_FILES {
+            let text = format!("the server's descriptors exceed {SCHEMA_MAX_FILES} files");
             return Err(Status::resource_exhausted(text));
         }
         self.imports.remove(file.name());
@@ -284,7 +281,7 @@ mod tests {
     #[test]
     fn files_have_a_bound() {
         let mut files = Files::default();
-        for n in 0..MAX_FILES {
+        for n in 0..SCHEMA_MAX_FILES {
             files.insert(file(&n.to_string(), &[])).unwrap();
         }
         files.insert(file("0", &[])).unwrap();
@@ -295,7 +292,7 @@ mod tests {
     #[test]
     fn bytes_have_a_bound() {
         let answer = tonic_reflection::pb::v1::FileDescriptorResponse {
-            file_descriptor_proto: vec![vec![0; MAX_BYTES + 1]],
+            file_descriptor_proto: vec![vec![0; SCHEMA_MAX_BYTES + 1]],
         };
         let answer = MessageResponse::FileDescriptorResponse(answer);
         let status = Files::default().add(answer).unwrap_err();

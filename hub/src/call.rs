@@ -77,7 +77,7 @@ async fn to_agent(
         }
     };
     record.reached(&permit.session);
-    let mut splice = Splice::new(body, respond, response, send, grpc);
+    let mut splice = Splice::new(body, respond, response, send, grpc, origin.hub.metrics.clone());
     let lost = Refusal::SessionLost(name);
     let (end, outcome) = splice.run(&lost).await;
     record.passed(splice.bytes());

@@ -1,7 +1,5 @@
 //! One client's HTTP/2 connection: takes its calls, and takes leave when the hub drains.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection};
@@ -11,9 +9,6 @@ use tunnel::limits;
 
 use crate::call::{self, Origin};
 use crate::connection::BoxIo;
-
-/// What is left to be written after the end may take this long.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves the connection until the client closes it, or the hub must end.
 ///
@@ -61,7 +56,7 @@ async fn accept_calls(
     connection.abrupt_shutdown(Reason::NO_ERROR);
     let farewell = async { while connection.accept().await.is_some() {} };
     // A client that does not read does not get to hear it.
-    let _ = timeout(FAREWELL, farewell).await;
+    let _ = timeout(limits::FAREWELL_TIMEOUT, farewell).await;
     Ok(())
 }
 

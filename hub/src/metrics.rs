@@ -11,6 +11,8 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use tunnel::limits::METER_STEP;
+
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 
@@ -174,10 +176,51 @@ impl Metrics {
         self.call_duration.record(duration);
     }
 
-    /// Bytes of DATA that were passed on.
-    pub(crate) fn bytes(&self, request: u64, response: u64) {
-        self.request_bytes.increment(request);
-        self.response_bytes.increment(response);
+    /// Counts the DATA of one call's request.
+    pub(crate) fn request_meter(&self) -> Meter {
+        Meter::new(&self.request_bytes)
+    }
+
+    /// Counts the DATA of one call's response.
+    pub(crate) fn response_meter(&self) -> Meter {
+        Meter::new(&self.response_bytes)
+    }
+}
+
+/// Counts the bytes of one direction of one call. Tells the metric now and then, because a stream may run
+/// for days, and not at each chunk, because all workers share it.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    counter: Counter,
+    total: u64,
+    told: u64,
+}
+
+impl Meter {
+    fn new(counter: &Counter) -> Self {
+        Self { counter: counter.clone(), total: 0, told: 0 }
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.total += bytes as u64;
+        if self.total - self.told >= METER_STEP {
+            self.tell();
+        }
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    fn tell(&mut self) {
+        self.counter.increment(self.total - self.told);
+        self.told = self.total;
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 
@@ -237,7 +280,11 @@ mod tests {
         let second = Duration::from_secs(1);
         metrics.call(Target::Agent, Outcome::Grpc(0), None, second);
         metrics.call(Target::Agent, Outcome::Grpc(14), Some(&Refusal::NoName), second);
-        metrics.bytes(3, 4);
+        let mut meter = metrics.response_meter();
+        meter.add(3);
+        meter.add(1);
+        assert_eq!(meter.total(), 4);
+        drop(meter);
         let stream = metrics.stream();
         let text = metrics.render(2, 5);
         for line in [

@@ -89,7 +89,6 @@ impl Record {
         let duration = self.started.elapsed();
         let metrics = &self.origin.hub.metrics;
         metrics.call(self.target, outcome, refusal, duration);
-        metrics.bytes(self.bytes.0, self.bytes.1);
         self.log(outcome, refusal, level);
         let Some(name) = self.name.clone() else {
             return;

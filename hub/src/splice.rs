@@ -8,6 +8,7 @@ mod end;
 mod pump;
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use tunnel::wire::HUB_REASON;
 
 pub(crate) use self::end::End;
 use self::pump::{Broken, Pump};
+use crate::metrics::Metrics;
 use crate::outcome::{Outcome, grpc_status};
 use crate::refusal::Refusal;
 
@@ -29,6 +31,7 @@ pub(crate) struct Splice {
     upload: Upload,
     answer: Answer,
     grpc: bool,
+    metrics: Arc<Metrics>,
     status: StatusCode,
     grpc_status: Option<u16>,
 }
@@ -60,12 +63,14 @@ impl Splice {
         response: ResponseFuture,
         send: SendStream<Bytes>,
         grpc: bool,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        let pump = Pump::new(request, send, |_| {});
+        let pump = Pump::new(request, send, metrics.request_meter(), |_| {});
         Self {
             upload: Upload { pump, stopped: false },
             answer: Answer::Awaited(response, respond),
             grpc,
+            metrics,
             status: StatusCode::OK,
             grpc_status: None,
         }
@@ -159,7 +164,7 @@ impl Splice {
         self.answer = if whole {
             Answer::HeadOnly(send)
         } else {
-            Answer::Body(Pump::new(body, send, remove_reason))
+            Answer::Body(Pump::new(body, send, self.metrics.response_meter(), remove_reason))
         };
         Poll::Ready(Ok(whole))
     }

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +83,7 @@ class Process:
 
     def __init__(self, title, argv, logs):
         self.title = title
+        self.killed = False
         self.log = logs / f"{title}.log"
         with open(self.log, "wb") as log:
             self.popen = subprocess.Popen(
@@ -124,6 +126,11 @@ class Process:
         """Asks it to end."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """Ends it as a power cut would."""
+        self.killed = True
+        self.popen.kill()
 
     def wait(self, limit_s=STOP_LIMIT_S):
         """Waits for its end and returns the exit code; kills it and fails when that takes long."""
@@ -282,6 +289,17 @@ class World:
         ca = self.ca if transport == "tls" else None
         return Hub(process, transport, int(address.rsplit(":", 1)[1]), admin, ca)
 
+    @contextmanager
+    def own_hub(self, transport, *flags):
+        """A hub for one case, which ends with its agents."""
+        hub = self.new_hub(transport, *flags)
+        try:
+            yield hub
+        finally:
+            for process in (*hub.agents.values(), hub.process):
+                process.terminate()
+                process.wait()
+
     def agent(self, hub, name, *flags):
         """Starts an agent and waits until it is registered. The same name is started once a hub."""
         if name not in hub.agents:
@@ -300,12 +318,12 @@ class World:
             hub.agents[name] = process
         return hub.agents[name]
 
-    def through(self, hub, kind):
+    def through(self, hub, kind, *flags):
         """The route to an upstream through a hub and an agent; the name is the upstream's kind."""
         upstream, address = self.upstream(kind)
         if kind.endswith("-tls"):
             address = f"https://localhost:{address.rsplit(':', 1)[1]}"
-        agent = self.agent(hub, kind, "--upstream", address)
+        agent = self.agent(hub, kind, "--upstream", address, *flags)
         return Route(hub.target, kind, hub.ca, [hub.process, agent, upstream])
 
     def straight(self, transport, kind):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.error
+import re
 import urllib.request
 
 import metrics
 from grpcurl import ECHO, SCHEMA, call, documents, to
-from harness import Route, check, command, eventually, succeed
+from harness import check, command, eventually, logged, succeed
 
 # What a hub may grow by while 64 MiB wait for a slow reader: its stream windows, not the transfer.
 MEMORY_GROWTH = 16 << 20
@@ -131,10 +131,6 @@ def list_describe_ping(world, hub):
 
 def scrape(world, hub):
     """A Prometheus finds every call counted once."""
-    own = world.new_hub(hub.transport)
-    route = world.through(own, "go")
-    for method, data in (("Unary", "{}"), ("Unary", "{}"), ("Fail", '{"code": 5}')):
-        command(*route.grpcurl(f"{ECHO}/{method}", flags=SCHEMA, data=data))
     wanted = {"OK": 2, "NOT_FOUND": 1}
 
     def counted():
@@ -142,39 +138,69 @@ def scrape(world, hub):
         check(types.get("hub_calls_total") == "counter", f"no hub_calls_total in {sorted(types)}")
         check(metrics.total(samples, "hub_agents") == 1, "hub_agents is not 1")
         found = {
-            o: metrics.total(samples, "hub_calls_total", target="agent", outcome=o) for o in wanted
+            outcome: metrics.total(samples, "hub_calls_total", target="agent", outcome=outcome)
+            for outcome in wanted
         }
         return found == wanted and metrics.total(samples, "hub_call_duration_seconds_count") == 3
 
-    eventually(counted, "2 calls that ended well and 1 with NOT_FOUND are counted")
+    with world.own_hub(hub.transport) as own:
+        route = world.through(own, "go")
+        for method, data in (("Unary", "{}"), ("Unary", "{}"), ("Fail", '{"code": 5}')):
+            command(*route.grpcurl(f"{ECHO}/{method}", flags=SCHEMA, data=data))
+        eventually(counted, "2 calls that ended well and 1 with NOT_FOUND are counted")
 
 
 def memory(world, hub):
     """64 MiB to a reader that stops: the hub holds its windows, not the transfer."""
-    own = world.new_hub(hub.transport)
-    route = world.through(own, "go")
+    told = []
     for direction in ("download", "upload"):
-        succeed(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
-        before = own.process.memory("VmRSS")
-        transfer = [*route.peer("go", "slow"), "--direction", direction]
-        succeed(*transfer)
-        grown = own.process.memory("VmHWM") - before
-        check(grown < MEMORY_GROWTH, f"{direction}: the hub grew by {grown / 2**20:.1f} MiB")
+        with world.own_hub(hub.transport) as own:
+            route = world.through(own, "go")
+            succeed(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
+            before = own.process.memory("VmRSS")
+            succeed(*route.peer("go", "slow"), "--direction", direction)
+            grown = own.process.memory("VmHWM") - before
+        told.append(f"{direction}: the hub grew by {grown / 2**20:.1f} MiB")
+        check(grown < MEMORY_GROWTH, told[-1])
+    return ", ".join(told)
 
 
 def drain(world, hub):
     """SIGTERM: not ready, the running call finishes, exit code 0."""
-    own = world.new_hub(hub.transport)
-    route = world.through(own, "go")
+    with world.own_hub(hub.transport) as own:
+        caller = open_stream(world, world.through(own, "go"))
+        check(is_ready(own), "the hub is not ready before")
+        own.process.terminate()
+        eventually(lambda: not is_ready(own), "the hub is no longer ready")
+        caller.say("go on")
+        check(caller.wait() == 0, f"the running call fails:\n{caller.tail()}")
+        code = own.process.wait()
+        check(code == 0, f"the hub exits with {code}")
+
+
+def agent_killed(world, hub):
+    """SIGKILL to an agent: its running call ends with UNAVAILABLE, and its successor serves."""
+    with world.own_hub(hub.transport) as own:
+        route = world.through(own, "go")
+        caller = open_stream(world, route)
+        own.agents.pop("go").kill()
+        own.process.wait_for(logged("unregistered"), "the agent is gone")
+        caller.say("go on")
+        code = caller.wait()
+        said = caller.tail()
+        check(
+            code == 1 and "code = Unavailable" in said,
+            f"the running call exits with {code}:\n{said}",
+        )
+        route = world.through(own, "go")
+        succeed(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
+
+
+def open_stream(world, route):
+    """A caller in the middle of a stream, which goes on when it is told a line."""
     caller = world.start("hold", route.peer("go", "hold"))
-    caller.wait_for(lambda line: line == "OPEN" or None, "the stream is open")
-    check(is_ready(own), "the hub is not ready before")
-    own.process.terminate()
-    eventually(lambda: not is_ready(own), "the hub is no longer ready")
-    caller.say("go on")
-    check(caller.wait() == 0, f"the running call fails:\n{caller.tail()}")
-    code = own.process.wait()
-    check(code == 0, f"the hub exits with {code}")
+    caller.wait_for(re.compile("^OPEN$").match, "the stream is open")
+    return caller
 
 
 def is_ready(hub):
@@ -183,30 +209,26 @@ def is_ready(hub):
     try:
         with opener.open(f"http://{hub.admin}/readyz", timeout=5) as response:
             return response.status == 200
-    except (urllib.error.URLError, ConnectionError):
+    except OSError:
         return False
 
 
 def credentials(world, hub):
     """With an auth file only who holds a token registers and calls."""
-    token = world.logs / "token"
-    token.write_text("a token of some length\n")
-    digest = hashlib.sha256(token.read_text().strip().encode()).hexdigest()
+    token, auth = world.logs / "token", world.logs / "auth.toml"
+    secret = "a token of some length"
+    token.write_text(f"{secret}\n")
+    digest = hashlib.sha256(secret.encode()).hexdigest()
     entry = f'id = "e2e"\ntoken_sha256 = "{digest}"\nnames = ["go"]\n'
-    auth = world.logs / "auth.toml"
     auth.write_text(f"[[agents]]\n{entry}\n[[callers]]\n{entry}")
-    own = world.new_hub(hub.transport, "--auth-file", auth)
-    _, address = world.upstream("go")
-    world.agent(own, "go", "--upstream", address, "--token-file", token)
-    route = Route(own.target, "go", own.ca, [own.process])
-    refused = command(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
-    check("Unauthenticated" in refused.stdout + refused.stderr, f"without a token: {refused}")
-    succeed(
-        *route.grpcurl(
-            f"{ECHO}/Unary", flags=["-H", f"hub-token:{token.read_text().strip()}"], data="{}"
-        )
-    )
-    succeed(*client(world, own, "--token-file", token, "call", "go", f"{ECHO}/Unary"), stdin="{}")
+    with world.own_hub(hub.transport, "--auth-file", auth) as own:
+        route = world.through(own, "go", "--token-file", token)
+        refused = command(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
+        shown = refused.stdout + refused.stderr
+        check("Unauthenticated" in shown, f"without a token: {shown}")
+        succeed(*route.grpcurl(f"{ECHO}/Unary", flags=["-H", f"hub-token:{secret}"], data="{}"))
+        with_token = client(world, own, "--token-file", token, "call", "go", f"{ECHO}/Unary")
+        succeed(*with_token, stdin="{}")
 
 
 CASES = {
@@ -219,5 +241,6 @@ CASES = {
     "metrics": scrape,
     "memory": memory,
     "drain": drain,
+    "agent-killed": agent_killed,
     "credentials": credentials,
 }

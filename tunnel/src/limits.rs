@@ -1,4 +1,4 @@
-//! Every limit of hub and agent, with its reason. Nothing waits, queues or grows without one of these.
+//! Every limit of hub, agent and client, with its reason. Nothing waits, queues or grows without one.
 
 use std::time::Duration;
 
@@ -130,8 +130,15 @@ pub const REMEMBERED_NAMES: usize = 10_000;
 pub const REMEMBER_NAME: Duration = Duration::from_secs(3600);
 /// A refused WebSocket upgrade asks the agent to come back after this many seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// Bytes of one call that its metric may lag behind.
+pub const METER_STEP: u64 = 256 * KIB as u64;
 /// How often histograms are folded together; until then every call adds to memory.
 pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// What is left to be written after the end may take this long.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Events on their way to one watcher; what it does not read waits among the last [`ACTIVITY_BUFFER`],
+/// until it is lost.
+pub const ACTIVITY_IN_HAND: usize = 16;
 
 // --- agent ---
 
@@ -145,3 +152,48 @@ pub const BACKOFF_FATAL: Duration = Duration::from_secs(60);
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// The longest `Retry-After` that an agent obeys.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+// --- fluentd, supervised by an agent ---
+
+/// What a stop takes that asks for nothing else. Fluentd flushes its buffers in this time; it is also
+/// what service managers commonly allow before they kill the agent itself.
+pub const FLUENTD_GRACE: Duration = Duration::from_secs(10);
+/// A stop holds its caller's stream and everyone who wants to start again for this long.
+pub const FLUENTD_GRACE_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long a start watches for an early end before it is believed. Enough for a wrong flag or a script
+/// that fails, and short for a person who waits. Of a later end the status tells.
+pub const FLUENTD_SETTLE: Duration = Duration::from_millis(300);
+/// Orders on their way to the supervisor, which takes each as it comes and never waits while it does.
+pub const FLUENTD_ORDERS: usize = 16;
+/// Memory for one line, in bytes. Fluentd's own lines are a few hundred; a longer line is logged in
+/// pieces, so nothing is lost.
+pub const FLUENTD_MAX_LINE: usize = 4 * 1024;
+/// How often to look whether a group has become empty: the kernel tells nobody when it does. Only done
+/// between the leader's end and that of its last child, commonly never.
+pub const FLUENTD_GROUP_POLL: Duration = Duration::from_millis(20);
+/// How long a killed group may take to be gone: the kernel has to give back its memory, and a process
+/// that is stuck in a device or network file system ends only when that answers.
+pub const FLUENTD_KILL_WAIT: Duration = Duration::from_secs(5);
+/// Callers who wait for a start, and as many for a stop. More than anybody has use for: what they wait
+/// for happens once, and also without them.
+pub const FLUENTD_MAX_WAITING: usize = 64;
+
+// --- client ---
+
+/// Requests that are read ahead of the call. A few keep the wire busy, and hold little memory.
+pub const CALL_READ_AHEAD: usize = 16;
+/// A stream may be silent for hours, so pings find out when the hub is gone. Often enough for NAT
+/// tables, whose entries live for a minute and more.
+pub const CALLER_PING_INTERVAL: Duration = Duration::from_secs(30);
+/// As long as the hub itself waits for a ping's answer.
+pub const CALLER_PING_TIMEOUT: Duration = Duration::from_secs(30);
+/// Window of a call, 4 MiB: 40 MB/s at 100 ms round trip time. The connection carries a call or two.
+pub const CALLER_WINDOW: u32 = 4 << 20;
+/// The longest time that `grpc-timeout` can say in seconds: eight digits.
+pub const GRPC_TIMEOUT_MAX: Duration = Duration::from_secs(99_999_999);
+/// Files that one symbol may need. The largest API repositories have some thousand files in all.
+pub const SCHEMA_MAX_FILES: usize = 4096;
+/// Bytes of those files. Descriptors of big services are a few MiB.
+pub const SCHEMA_MAX_BYTES: usize = 64 << 20;
+/// How long a call without streams may take: people wait no longer, and scripts end.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);

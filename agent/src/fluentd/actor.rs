@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use tunnel::limits::FLUENTD_MAX_WAITING;
+
 use super::process::{Event, Process};
 use super::{Command, Exit, Grace, Started, State, Status, SupervisorError};
-
-/// Callers who wait for a start, and as many for a stop. More than anybody has use for: what they wait
-/// for happens once, and also without them.
-pub(super) const MAX_WAITING: usize = 64;
 
 /// What the process is to do, and who wants to know.
 #[derive(Debug)]
@@ -242,7 +240,7 @@ async fn next_event(process: &mut Option<Process>) -> Event {
 /// Lets the caller wait for an outcome with the others, but for too many who still do.
 fn wait(waiting: &mut Vec<Reply>, reply: Reply) {
     waiting.retain(|reply| !reply.is_closed());
-    if waiting.len() < MAX_WAITING {
+    if waiting.len() < FLUENTD_MAX_WAITING {
         waiting.push(reply);
     } else {
         let _ = reply.send(Err(SupervisorError::Busy));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tunnel::limits::{FLUENTD_GRACE, FLUENTD_GRACE_MAX};
+
 /// Time between asking a process to end and killing it: at most [`Grace::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grace(Duration);
@@ -18,12 +20,11 @@ pub enum GraceError {
 }
 
 impl Grace {
-    /// What a stop takes that asks for nothing else. Fluentd flushes its buffers in this time; it is
-    /// also what service managers commonly allow before they kill the agent itself.
-    pub const DEFAULT: Self = Self(Duration::from_secs(10));
+    /// What a stop takes that asks for nothing else.
+    pub const DEFAULT: Self = Self(FLUENTD_GRACE);
 
-    /// A stop holds its caller's stream and everyone who wants to start again for this long.
-    pub const MAX: Self = Self(Duration::from_secs(5 * 60));
+    /// The longest.
+    pub const MAX: Self = Self(FLUENTD_GRACE_MAX);
 
     /// The time.
     #[must_use]

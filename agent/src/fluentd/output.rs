@@ -5,10 +5,7 @@ use std::os::fd::OwnedFd;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
-
-/// Memory for one line, in bytes. Fluentd's own lines are a few hundred; a longer line is logged in
-/// pieces, so nothing is lost.
-const MAX_LINE: usize = 4 * 1024;
+use tunnel::limits::FLUENTD_MAX_LINE;
 
 /// A pipe for standard output and error alike: one pipe keeps their order. The reading end logs until
 /// every process that holds the writing end is gone.
@@ -41,11 +38,11 @@ async fn each_line(
     reader: impl AsyncRead + Unpin,
     mut log: impl FnMut(&str),
 ) -> std::io::Result<()> {
-    let mut reader = BufReader::with_capacity(MAX_LINE, reader);
-    let mut line = Vec::with_capacity(MAX_LINE);
+    let mut reader = BufReader::with_capacity(FLUENTD_MAX_LINE, reader);
+    let mut line = Vec::with_capacity(FLUENTD_MAX_LINE);
     loop {
         line.clear();
-        let mut piece = (&mut reader).take(MAX_LINE as u64);
+        let mut piece = (&mut reader).take(FLUENTD_MAX_LINE as u64);
         if piece.read_until(b'\n', &mut line).await? == 0 {
             return Ok(());
         }
@@ -91,9 +88,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_line_comes_in_pieces() {
-        let long = "x".repeat(2 * MAX_LINE + 1);
+        let long = "x".repeat(2 * FLUENTD_MAX_LINE + 1);
         let lines = lines(format!("{long}\nshort\n").as_bytes()).await;
-        assert!(lines.iter().all(|line| line.len() <= MAX_LINE));
+        assert!(lines.iter().all(|line| line.len() <= FLUENTD_MAX_LINE));
         assert_eq!(lines[..3].concat(), long);
         assert_eq!(lines[3..], ["short"]);
     }

@@ -7,17 +7,11 @@ use std::time::{Duration, SystemTime};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
+use tunnel::limits::{FLUENTD_GROUP_POLL, FLUENTD_KILL_WAIT};
+
 use super::group::Group;
 use super::output::Output;
 use super::{Cause, Command, Exit, Grace};
-
-/// How often to look whether a group has become empty: the kernel tells nobody when it does. Only done
-/// between the leader's end and that of its last child, commonly never.
-const GROUP_POLL: Duration = Duration::from_millis(20);
-
-/// How long a killed group may take to be gone: the kernel has to give back its memory, and a process
-/// that is stuck in a device or network file system ends only when that answers.
-const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// The process. Dropping it kills what is left of its group: nothing may outlive its supervisor.
 pub(super) struct Process {
@@ -52,7 +46,7 @@ pub(super) enum Event {
     Exited(Exit),
     /// Nobody of its group is left.
     Gone,
-    /// It, or something that it forked, was killed and is still there after [`KILL_WAIT`]. Comes
+    /// It, or something that it forked, was killed and is still there after [`FLUENTD_KILL_WAIT`]. Comes
     /// again after as long if that stays so.
     Stuck,
 }
@@ -140,7 +134,7 @@ impl Process {
             | Phase::Terminating { kill_at: at }
             | Phase::Killing { look_at: at } => Some(at),
         };
-        let poll = self.exited.then(|| Instant::now() + GROUP_POLL);
+        let poll = self.exited.then(|| Instant::now() + FLUENTD_GROUP_POLL);
         due.into_iter().chain(poll).min()
     }
 
@@ -167,7 +161,7 @@ impl Process {
 
     fn kill(&mut self, now: Instant) {
         self.group.kill();
-        self.phase = Phase::Killing { look_at: now + KILL_WAIT };
+        self.phase = Phase::Killing { look_at: now + FLUENTD_KILL_WAIT };
     }
 
     /// Notes that the process itself is gone, and asks what it left behind to end as well.

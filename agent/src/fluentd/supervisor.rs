@@ -6,18 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use tunnel::limits::{FLUENTD_ORDERS, FLUENTD_SETTLE};
+
 use super::actor::{Action, Actor, Order};
 use super::{Command, Grace, Status};
 
 #[cfg(test)]
 mod tests;
-
-/// How long a start watches for an early end before it is believed. Enough for a wrong flag or a script
-/// that fails, and short for a person who waits. Of a later end the status tells.
-const SETTLE: Duration = Duration::from_millis(300);
-
-/// Orders on their way to the supervisor, which takes each as it comes and never waits while it does.
-const ORDERS: usize = 16;
 
 /// Supervises one process. Clones are handles to the same supervisor.
 ///
@@ -66,11 +61,11 @@ impl Supervisor {
     /// Outside a tokio runtime that has I/O and time enabled.
     #[must_use]
     pub fn new(command: Command) -> Self {
-        Self::with_settle(command, SETTLE)
+        Self::with_settle(command, FLUENTD_SETTLE)
     }
 
     fn with_settle(command: Command, settle: Duration) -> Self {
-        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (orders, inbox) = mpsc::channel(FLUENTD_ORDERS);
         let (publish, status) = watch::channel(Status::stopped(command.line()));
         tokio::spawn(Actor::new(command, settle, inbox, publish).run());
         Self { orders, status }

@@ -10,12 +10,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use tunnel::limits::ACTIVITY_IN_HAND;
+
 use crate::activity::{Activity, Event, ProxiedCall, What};
 use crate::auth::Caller;
 use crate::hub::Stop;
-
-/// Events on their way to one watcher; those it does not read wait in [`Activity`], until they are lost.
-const IN_HAND: usize = 16;
 
 /// Streams the activity.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl ActivityService for Events {
         request: Request<ConnectRequest>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let caller = super::caller(&request)?.clone();
-        let (sender, receiver) = mpsc::channel(IN_HAND);
+        let (sender, receiver) = mpsc::channel(ACTIVITY_IN_HAND);
         let (events, stop) = (self.activity.watch(), self.stop.clone());
         tokio::spawn(async move {
             tokio::select! {

@@ -8,6 +8,7 @@ use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 
 use super::backlog::Backlog;
+use crate::metrics::Meter;
 use crate::outcome::grpc_status;
 
 /// What does not get through.
@@ -29,7 +30,7 @@ pub(super) struct Pump {
     state: State,
     /// Asked the sink for capacity, for the chunk in front.
     reserved: bool,
-    bytes: u64,
+    meter: Meter,
     grpc_status: Option<u16>,
     edit_trailers: fn(&mut HeaderMap),
 }
@@ -49,6 +50,7 @@ impl Pump {
     pub(super) fn new(
         source: RecvStream,
         sink: SendStream<Bytes>,
+        meter: Meter,
         edit_trailers: fn(&mut HeaderMap),
     ) -> Self {
         // A message without a body: its END_STREAM went with the head.
@@ -60,7 +62,7 @@ impl Pump {
             backlog,
             state,
             reserved: false,
-            bytes: 0,
+            meter,
             grpc_status: None,
             edit_trailers,
         }
@@ -68,7 +70,7 @@ impl Pump {
 
     /// Bytes that the sink has taken.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        self.meter.total()
     }
 
     /// `grpc-status` of the trailers, once they have passed.
@@ -170,7 +172,7 @@ impl Pump {
         let last = self.backlog.is_empty() && matches!(self.state, State::Ended(None));
         self.sink.send_data(chunk, last).map_err(|_| Broken::Sink)?;
         self.reserved = false;
-        self.bytes += len as u64;
+        self.meter.add(len);
         // Fails only if a reset has given it back already.
         let _ = self.source.flow_control().release_capacity(len);
         if last {

@@ -41,7 +41,7 @@ func slow(args []string) error {
 	var pause time.Duration
 	flags := func(set *flag.FlagSet) {
 		set.StringVar(&direction, "direction", "download", "download or upload")
-		set.DurationVar(&pause, "pause", 3*time.Second, "for how long the reader stops")
+		set.DurationVar(&pause, "pause", 2*time.Second, "for how long the reader stops")
 	}
 	return withCaller("slow", args, flags, func(c caller, ctx context.Context) error {
 		if direction == "upload" {

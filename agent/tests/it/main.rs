@@ -1,0 +1,20 @@
+//! The built programs `hub` and `agent` as processes, on loopback: what the command line, the files, the
+//! network and the signals of an operating system do to them.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "so tests fail")]
+
+mod drain;
+mod files;
+mod fluentd;
+mod garbage;
+mod help;
+mod loss;
+mod refused;
+mod registration;
+mod secrets;
+mod support;
+mod tidy;
+mod tls_mismatch;
+mod upstream;
+mod usage;
+mod waiting;

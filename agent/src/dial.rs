@@ -13,16 +13,16 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, RETRY_AFTER_MAX, SESSIONS_MAX};
 use tunnel::registration::RegistrationError;
 use tunnel::{sockets, wire, ws_io};
 
 use crate::config::{Config, Tls};
-use crate::upstream::Io;
 
 /// A WebSocket to the hub, upgraded.
 pub(crate) struct Dialled {
-    pub(crate) ws: WebSocketStream<Box<dyn Io>>,
+    pub(crate) ws: WebSocketStream<BoxIo>,
     /// What the hub calls the session.
     pub(crate) session: String,
     /// How many sessions it advises.
@@ -97,7 +97,7 @@ async fn connect(config: &Config, tls: &Tls, slot: u16) -> Result<Dialled, DialE
     Ok(Dialled { ws, session, advised: advised.clamp(1, SESSIONS_MAX) })
 }
 
-async fn connect_stream(config: &Config, tls: &Tls) -> Result<Box<dyn Io>, DialError> {
+async fn connect_stream(config: &Config, tls: &Tls) -> Result<BoxIo, DialError> {
     let hub = &config.hub;
     let tcp = TcpStream::connect((&*hub.host, hub.port)).await.map_err(DialError::Connect)?;
     sockets::tune(&tcp).map_err(DialError::Connect)?;

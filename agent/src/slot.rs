@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
+use tunnel::box_io::BoxIo;
 use tunnel::limits::BACKOFF_FATAL;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
@@ -17,7 +18,7 @@ use crate::builtin;
 use crate::config::{Config, Tls, Upstream};
 use crate::dial::{DialError, Dialled, Retry, dial};
 use crate::relay::{RelayEnd, relay};
-use crate::upstream::{Io, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// What the slots of one agent share.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ struct Session {
 }
 
 enum Connected {
-    Server(Box<dyn Io>),
+    Server(BoxIo),
     Services(tonic::service::Routes),
 }
 
@@ -130,7 +131,7 @@ async fn follow(session: Session, slot: u16, agent: &Arc<Shared>) -> Next {
 }
 
 /// Moves the bytes until one side ends, then closes the WebSocket.
-async fn carry(mut io: WsIo<Box<dyn Io>>, upstream: Connected) {
+async fn carry(mut io: WsIo<BoxIo>, upstream: Connected) {
     match upstream {
         // The HTTP/2 server closes the WebSocket itself.
         Connected::Services(routes) => drop(builtin::serve(io, routes).await),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use http::uri::{Authority, Scheme};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tunnel::box_io::BoxIo;
 use tunnel::limits::DIAL_TIMEOUT;
 use tunnel::sockets;
 
@@ -98,11 +98,6 @@ pub(crate) enum UpstreamError {
     Timeout,
 }
 
-/// A connection to the upstream.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
 impl UpstreamAddr {
     /// What its own transport is: the hub sets `:scheme` to it.
     pub(crate) fn scheme(&self) -> Scheme {
@@ -110,11 +105,11 @@ impl UpstreamAddr {
     }
 
     /// Connects to it.
-    pub(crate) async fn dial(&self, tls: &Arc<ClientConfig>) -> Result<Box<dyn Io>, UpstreamError> {
+    pub(crate) async fn dial(&self, tls: &Arc<ClientConfig>) -> Result<BoxIo, UpstreamError> {
         timeout(DIAL_TIMEOUT, self.connect(tls)).await.unwrap_or(Err(UpstreamError::Timeout))
     }
 
-    async fn connect(&self, tls: &Arc<ClientConfig>) -> Result<Box<dyn Io>, UpstreamError> {
+    async fn connect(&self, tls: &Arc<ClientConfig>) -> Result<BoxIo, UpstreamError> {
         match &self.0 {
             Addr::Unix(path) => {
                 Ok(Box::new(UnixStream::connect(path).await.map_err(UpstreamError::Connect)?))

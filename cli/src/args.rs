@@ -6,13 +6,12 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-
 use tunnel::limits::GRPC_TIMEOUT_MAX;
 
 use crate::connect::HubUri;
 use crate::input::Source;
 use crate::metadata::{Header, Target};
-use crate::schema::MethodPath;
+use crate::method_path::MethodPath;
 
 /// Exit codes and where requests come from: what no single flag can say.
 const AFTER_HELP: &str = "\

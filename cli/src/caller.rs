@@ -10,9 +10,8 @@ use tonic::client::Grpc;
 use tonic::codec::Codec;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status, Streaming};
-use tunnel::tls::Trust;
-
 use tunnel::limits::CALL_TIMEOUT;
+use tunnel::tls::Trust;
 
 use crate::Error;
 use crate::args::{Headers, Options};

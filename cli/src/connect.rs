@@ -11,11 +11,11 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use rustls::{AlertDescription, CertificateError};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
+use tunnel::box_io::BoxIo;
 use tunnel::limits::{
     CALLER_PING_INTERVAL, CALLER_PING_TIMEOUT, CALLER_WINDOW, DIAL_TIMEOUT,
     MAX_RESPONSE_HEADER_LIST,
@@ -64,13 +64,6 @@ pub(crate) struct Connection {
     pub(crate) verdict: Arc<OnceLock<NotHttp2>>,
 }
 
-/// What calls run on, TLS or not.
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
-
-type BoxedTransport = Box<dyn Transport>;
-
 /// The TLS side of a connection to come, or none for `http://`.
 ///
 /// Made before dialling: a CA file that cannot be read is bad usage, not a hub that is down.
@@ -109,7 +102,7 @@ pub(crate) async fn connect(
     Ok(Connection { channel, verdict })
 }
 
-async fn dial(hub: &HubUri, tls: Option<TlsConnector>) -> Result<BoxedTransport, DialError> {
+async fn dial(hub: &HubUri, tls: Option<TlsConnector>) -> Result<BoxIo, DialError> {
     let tcp = TcpStream::connect((hub.host(), hub.port())).await?;
     tcp.set_nodelay(true)?;
     let Some(tls) = tls else {
@@ -140,10 +133,10 @@ fn explain_tls(error: io::Error) -> DialError {
 
 /// Hands out the one connection there is. The program never connects a second time: what a lost
 /// connection has cut short must be seen.
-struct Dialled(Option<Http2Check<BoxedTransport>>);
+struct Dialled(Option<Http2Check<BoxIo>>);
 
 impl Service<Uri> for Dialled {
-    type Response = TokioIo<Http2Check<BoxedTransport>>;
+    type Response = TokioIo<Http2Check<BoxIo>>;
     type Error = io::Error;
     type Future = Ready<io::Result<Self::Response>>;
 

@@ -19,6 +19,7 @@ mod error;
 mod http2_check;
 mod input;
 mod metadata;
+mod method_path;
 mod output;
 mod reflection;
 mod schema;

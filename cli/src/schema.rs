@@ -1,8 +1,6 @@
 //! Where descriptors come from: built in for grpc-hub's own services, server reflection for all others.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
-use std::str::FromStr;
 
 use prost::Message as _;
 use prost_reflect::{
@@ -13,19 +11,12 @@ use prost_types::FileDescriptorProto;
 use tonic::Status;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-
 use tunnel::limits::{SCHEMA_MAX_BYTES, SCHEMA_MAX_FILES};
 
 use crate::Error;
 use crate::caller::{Caller, Deadline};
+use crate::method_path::MethodPath;
 use crate::reflection::{Reflection, unexpected};
-
-/// A method as the user names it: `SERVICE/METHOD`, `/SERVICE/METHOD` or `SERVICE.METHOD`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MethodPath {
-    service: String,
-    method: String,
-}
 
 /// What a full name may stand for.
 #[derive(Debug)]
@@ -221,31 +212,6 @@ impl Files {
     }
 }
 
-// === impl MethodPath ===
-
-impl FromStr for MethodPath {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.strip_prefix('/').unwrap_or(text);
-        let parts = text.split_once('/').or_else(|| text.rsplit_once('.'));
-        match parts {
-            Some((service, method))
-                if !service.is_empty() && !method.is_empty() && !method.contains('/') =>
-            {
-                Ok(Self { service: service.into(), method: method.into() })
-            }
-            _ => Err("must be SERVICE/METHOD"),
-        }
-    }
-}
-
-impl fmt::Display for MethodPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.service, self.method)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,17 +221,6 @@ mod tests {
             name: Some(name.into()),
             dependency: imports.iter().map(ToString::to_string).collect(),
             ..Default::default()
-        }
-    }
-
-    #[test]
-    fn a_method_is_named_in_three_ways() {
-        for text in ["a.b.S/M", "/a.b.S/M", "a.b.S.M"] {
-            let path: MethodPath = text.parse().unwrap();
-            assert_eq!(path.to_string(), "a.b.S/M");
-        }
-        for bad in ["", "M", "/", "S/", "/M", "a/b/c", ".M", "S."] {
-            assert!(bad.parse::<MethodPath>().is_err(), "{bad}");
         }
     }
 

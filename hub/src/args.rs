@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use tunnel::program::LogFormat;
 
-use crate::listener::ListenAddr;
+use crate::listen_addr::ListenAddr;
 
 /// Any gRPC client reaches any gRPC server behind NAT, by name, through this hub.
 #[derive(Clone, Debug, Parser)]
@@ -66,7 +66,7 @@ pub struct Args {
 /// An address to listen at, or nowhere.
 pub type OptionalListen = Option<ListenAddr>;
 
-fn optional_listen(text: &str) -> Result<OptionalListen, crate::listener::ListenAddrError> {
+fn optional_listen(text: &str) -> Result<OptionalListen, crate::listen_addr::ListenAddrError> {
     if text == "none" { Ok(None) } else { text.parse().map(Some) }
 }
 

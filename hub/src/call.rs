@@ -1,8 +1,6 @@
 //! One call, from its head to its record.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -14,8 +12,8 @@ use tunnel::name::Name;
 use tunnel::wire::{HUB_PREFIX, HUB_TOKEN};
 
 use crate::auth::{Caller, Denied};
-use crate::hub::Hub;
 use crate::metrics::Target;
+use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::refusal::Refusal;
@@ -23,14 +21,6 @@ use crate::route::{Route, is_grpc, route};
 use crate::services;
 use crate::session::{Permit, Session};
 use crate::splice::{End, Splice, refuse};
-
-/// Where calls of one client connection come from.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) peer: SocketAddr,
-    pub(crate) worker: usize,
-}
 
 /// Serves one call to its end.
 pub(crate) async fn serve(

@@ -5,10 +5,11 @@ use h2::Reason;
 use h2::server::{Builder, Connection};
 use tokio::time::timeout;
 use tracing::debug;
+use tunnel::box_io::BoxIo;
 use tunnel::limits;
 
-use crate::call::{self, Origin};
-use crate::connection::BoxIo;
+use crate::call;
+use crate::origin::Origin;
 
 /// Serves the connection until the client closes it, or the hub must end.
 ///

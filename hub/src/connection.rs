@@ -2,25 +2,19 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info};
+use tunnel::box_io::BoxIo;
 use tunnel::limits::HANDSHAKE_TIMEOUT;
 use tunnel::sockets;
 
-use crate::call::Origin;
 use crate::client_connection;
 use crate::first_bytes::{Prefixed, Protocol, sniff};
+use crate::origin::Origin;
 use crate::upgrade;
-
-/// A byte stream, plain or TLS: boxed once, so that all that follows is one path.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-pub(crate) type BoxIo = Box<dyn Io>;
 
 /// A connection that came as far as a protocol.
 enum Opened {

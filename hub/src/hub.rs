@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
@@ -11,6 +10,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::services;
+use crate::stop::Stop;
 
 /// One hub. Everything in it is shared by all workers.
 #[derive(Debug)]
@@ -50,37 +50,6 @@ impl Hub {
             clients: TaskTracker::new(),
             config,
         })
-    }
-}
-
-/// How far the hub is on its way down.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stop {
-    draining: CancellationToken,
-    closing: CancellationToken,
-}
-
-impl Stop {
-    /// Resolves when nothing new should begin; what runs may end.
-    pub(crate) fn draining(&self) -> WaitForCancellationFuture<'_> {
-        self.draining.cancelled()
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
-    }
-
-    /// Resolves when what still runs must end.
-    pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {
-        self.closing.cancelled()
-    }
-
-    pub(crate) fn begin_draining(&self) {
-        self.draining.cancel();
-    }
-
-    pub(crate) fn begin_closing(&self) {
-        self.closing.cancel();
     }
 }
 

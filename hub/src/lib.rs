@@ -23,11 +23,14 @@ mod connection;
 mod drain;
 mod first_bytes;
 mod hub;
+mod listen_addr;
 mod listener;
 mod metrics;
+mod origin;
 mod outcome;
 mod record;
 mod refusal;
+mod registrar;
 mod registry;
 mod room;
 mod route;
@@ -35,6 +38,7 @@ mod services;
 mod session;
 mod settings_gate;
 mod splice;
+mod stop;
 mod upgrade;
 mod worker;
 
@@ -49,7 +53,7 @@ pub use self::args::{Args, OptionalListen};
 pub use self::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
 pub use self::config::{Config, ConfigError};
 use self::hub::Hub;
-pub use self::listener::{BindError, ListenAddr, ListenAddrError};
+pub use self::listen_addr::{BindError, ListenAddr, ListenAddrError};
 use self::worker::Workers;
 
 /// Where a hub is to be reached.

@@ -7,8 +7,8 @@ use tunnel::name::Name;
 
 use crate::activity::{ProxiedCall, What};
 use crate::auth::Caller;
-use crate::call::Origin;
 use crate::metrics::{GaugeGuard, Target};
+use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::session::Session;

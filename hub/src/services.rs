@@ -21,9 +21,9 @@ use self::events::Events;
 use self::health::Health;
 use crate::activity::Activity;
 use crate::auth::Caller;
-use crate::hub::Stop;
 use crate::refusal::Refusal;
 use crate::registry::Registry;
+use crate::stop::Stop;
 
 const HUB: &str = HubServer::<Clients>::NAME;
 const ACTIVITY: &str = ActivityServer::<Events>::NAME;

@@ -18,15 +18,16 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{debug, info};
+use tunnel::box_io::BoxIo;
 use tunnel::limits::{HANDSHAKE_TIMEOUT, RETRY_AFTER_SECONDS};
 use tunnel::registration::Registration;
 use tunnel::{wire, ws_io};
 
 use crate::auth::Denied;
-use crate::call::Origin;
-use crate::connection::BoxIo;
 use crate::hub::{Hub, random_id};
-use crate::session::{self, Admitted};
+use crate::origin::Origin;
+use crate::registrar;
+use crate::session::Admitted;
 
 /// Serves one HTTP/1.1 connection: one request, and after an upgrade the session on it.
 pub(crate) async fn serve(io: BoxIo, origin: Origin) {
@@ -54,7 +55,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let Some(ws) = websocket(upgrade).await else {
         return;
     };
-    session::serve(ws, admitted, origin.hub).await;
+    registrar::serve(ws, admitted, origin.hub).await;
 }
 
 async fn websocket(upgrade: OnUpgrade) -> Option<WebSocketStream<BoxIo>> {

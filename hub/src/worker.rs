@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tracing::error;
 use tunnel::limits::WORKER_QUEUE;
 
-use crate::call::Origin;
 use crate::connection;
 use crate::hub::Hub;
+use crate::origin::Origin;
 
 /// The threads. They end when this is dropped and their connections are over.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! ([`wire::Control`]). [`bridge`] serves tower services on raw `h2` streams, for whatever either end
 //! answers itself. [`limits`] is the one table of limits.
 
+pub mod box_io;
 pub mod bridge;
 pub mod keepalive;
 pub mod limits;

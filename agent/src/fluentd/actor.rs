@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-
 use tunnel::limits::FLUENTD_MAX_WAITING;
 
 use super::process::{Event, Process};

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
-
 use tunnel::limits::{FLUENTD_GROUP_POLL, FLUENTD_KILL_WAIT};
 
 use super::group::Group;

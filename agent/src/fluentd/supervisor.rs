@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-
 use tunnel::limits::{FLUENTD_ORDERS, FLUENTD_SETTLE};
 
 use super::actor::{Action, Actor, Order};

@@ -14,7 +14,7 @@ use tunnel::limits::ACTIVITY_IN_HAND;
 
 use crate::activity::{Activity, Event, ProxiedCall, What};
 use crate::auth::Caller;
-use crate::hub::Stop;
+use crate::stop::Stop;
 
 /// Streams the activity.
 #[derive(Debug)]

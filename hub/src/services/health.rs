@@ -11,8 +11,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tunnel::name::Name;
 
 use crate::auth::Caller;
-use crate::hub::Stop;
 use crate::registry::{Presence, Registry};
+use crate::stop::Stop;
 
 /// Answers from the registry.
 #[derive(Clone, Debug)]

@@ -315,6 +315,7 @@ async def run_case(caller, name):
         await asyncio.wait_for(CASES[name](caller), CASE_LIMIT_S)
     except Exception as error:  # Whatever it is, it is this case's failure, not the next one's.
         why = str(error) if isinstance(error, Failed) else describe(error)
+        why = " ".join(why.split())
     outcome = {"case": name, "ok": why is None, "ms": round((time.monotonic() - began) * 1000)}
     return outcome if why is None else {**outcome, "why": why}
 

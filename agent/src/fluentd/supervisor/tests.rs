@@ -5,10 +5,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::super::actor::MAX_WAITING;
 use super::super::{Cause, Grace, State, Status};
 use super::{Supervisor, SupervisorError};
 use fifo::{Fifo, HUNG, in_time, shell};
+use tunnel::limits::FLUENTD_MAX_WAITING;
 
 mod fifo;
 
@@ -262,8 +262,9 @@ async fn one_caller_too_many_is_obeyed_all_the_same() {
     let (mut fifo, supervisor) = running(DEAF).await;
     fifo.pids().await;
     // The runtime of this test has one thread, so they call in this order.
-    let patient: Vec<_> =
-        (0..MAX_WAITING).map(|_| tokio::spawn(call_stop(supervisor.clone(), LONG))).collect();
+    let patient: Vec<_> = (0..FLUENTD_MAX_WAITING)
+        .map(|_| tokio::spawn(call_stop(supervisor.clone(), LONG)))
+        .collect();
     let too_many = tokio::spawn(call_stop(supervisor.clone(), Duration::ZERO));
     let outcome = in_time(too_many).await.unwrap();
     assert!(matches!(outcome, Err(SupervisorError::Busy)));

@@ -1,0 +1,103 @@
+//! Where the hub listens.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use tokio::net::TcpListener;
+
+/// An address to listen at: `host:port`, or `:port` for every interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddr {
+    host: Option<String>,
+    port: u16,
+}
+
+/// Why a text is no address to listen at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address is host:port, [ipv6]:port, or :port for every interface")]
+pub struct ListenAddrError;
+
+impl FromStr for ListenAddr {
+    type Err = ListenAddrError;
+
+    fn from_str(text: &str) -> Result<Self, ListenAddrError> {
+        let (host, port) = text.rsplit_once(':').ok_or(ListenAddrError)?;
+        let port = port.parse().map_err(|_| ListenAddrError)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bare {
+            Some(ipv6) => ipv6.parse::<Ipv6Addr>().map_err(|_| ListenAddrError)?.to_string(),
+            None if host.contains([':', '[', ']', '/', ' ']) => return Err(ListenAddrError),
+            None => host.to_owned(),
+        };
+        Ok(Self { host: Some(host).filter(|host| !host.is_empty()), port })
+    }
+}
+
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Some(host) if host.contains(':') => write!(f, "[{host}]:{}", self.port),
+            Some(host) => write!(f, "{host}:{}", self.port),
+            None => write!(f, ":{}", self.port),
+        }
+    }
+}
+
+/// Why the hub cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen at {addr}: {source}")]
+pub struct BindError {
+    addr: ListenAddr,
+    source: io::Error,
+}
+
+impl ListenAddr {
+    /// Listens. Every interface means IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+    ///
+    /// # Errors
+    /// The port is taken, or the host is not this machine.
+    pub async fn bind(&self) -> Result<TcpListener, BindError> {
+        let bound = match &self.host {
+            Some(host) => TcpListener::bind((&**host, self.port)).await,
+            None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, self.port)).await {
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                    TcpListener::bind((Ipv4Addr::UNSPECIFIED, self.port)).await
+                }
+                bound => bound,
+            },
+        };
+        bound.map_err(|source| BindError { addr: self.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for text in [":8080", "127.0.0.1:0", "localhost:65535", "[::1]:80"] {
+            assert_eq!(
+                text.parse::<ListenAddr>().map(|addr| addr.to_string()).as_deref(),
+                Ok(text)
+            );
+        }
+        for text in
+            ["", "8080", "host", "host:", "host:http", "host:65536", "::1:80", "[x]:80", "a b:1"]
+        {
+            assert_eq!(text.parse::<ListenAddr>(), Err(ListenAddrError), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let taken =
+            ":0".parse::<ListenAddr>().expect("an address").bind().await.expect("a free port");
+        let port = taken.local_addr().expect("bound").port();
+        let again: ListenAddr = format!(":{port}").parse().expect("an address");
+        let error = again.bind().await.expect_err("taken").to_string();
+        assert!(error.contains(&format!(":{port}")), "{error}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Where a connection comes from, and where it is served.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::hub::Hub;
+
+/// Goes with each connection and its calls. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) worker: usize,
+}

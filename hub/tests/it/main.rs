@@ -1,0 +1,25 @@
+//! Hubs and agents in this process, with real sockets on loopback between them, tonic and raw `h2` peers.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "so tests fail")]
+
+mod activity;
+mod auth;
+mod bulk;
+mod calls;
+mod cancel;
+mod clients;
+mod drain;
+mod flow;
+mod health;
+mod hostile;
+mod http;
+mod metadata;
+mod metrics;
+mod many;
+mod reconnect;
+mod refusals;
+mod resets;
+mod sessions;
+mod streams;
+mod support;
+mod tls;

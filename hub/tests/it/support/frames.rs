@@ -1,0 +1,100 @@
+//! An upstream that writes its HTTP/2 frames by hand (RFC 9113 6), for what no library would send.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::within;
+
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const GOAWAY: u8 = 7;
+
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+
+/// `:status: 200`, from HPACK's static table.
+pub(crate) const STATUS_200: &[u8] = &[0x88];
+
+const PREFACE: usize = 24;
+
+/// One frame.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Waits for connections, of which the first is the session's.
+pub(crate) struct FrameServer {
+    pub(crate) address: SocketAddr,
+    listener: TcpListener,
+}
+
+/// The server's end of a connection, after both sides have said SETTINGS.
+pub(crate) struct FrameConnection {
+    tcp: TcpStream,
+}
+
+impl FrameServer {
+    pub(crate) async fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { address: listener.local_addr().unwrap(), listener }
+    }
+
+    /// The next connection.
+    pub(crate) async fn connection(&self) -> FrameConnection {
+        let (tcp, _) = within("a connection", self.listener.accept()).await.unwrap();
+        let mut connection = FrameConnection { tcp };
+        let mut preface = [0; PREFACE];
+        within("a preface", connection.tcp.read_exact(&mut preface)).await.expect("a preface");
+        connection.write(&[frame(SETTINGS, 0, 0, &[])]).await;
+        connection
+    }
+}
+
+impl FrameConnection {
+    /// Writes frames in one go.
+    pub(crate) async fn write(&mut self, frames: &[Vec<u8>]) {
+        self.tcp.write_all(&frames.concat()).await.expect("written");
+    }
+
+    /// Waits for the next request, and returns its stream.
+    pub(crate) async fn request(&mut self) -> u32 {
+        within("a request", self.next(HEADERS)).await
+    }
+
+    /// Waits for a reset of a stream, and returns its code.
+    pub(crate) async fn reset(&mut self) -> u32 {
+        within("a reset", self.next_payload(RST_STREAM)).await
+    }
+
+    async fn next(&mut self, kind: u8) -> u32 {
+        loop {
+            let (found, stream, _) = self.read().await;
+            if found == kind {
+                return stream;
+            }
+        }
+    }
+
+    async fn next_payload(&mut self, kind: u8) -> u32 {
+        loop {
+            let (found, _, payload) = self.read().await;
+            if found == kind {
+                return u32::from_be_bytes(payload.try_into().expect("four bytes"));
+            }
+        }
+    }
+
+    async fn read(&mut self) -> (u8, u32, Vec<u8>) {
+        let mut head = [0; 9];
+        self.tcp.read_exact(&mut head).await.expect("a frame");
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        self.tcp.read_exact(&mut payload).await.expect("a payload");
+        (head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload)
+    }
+}

@@ -1,0 +1,76 @@
+//! An agent by hand: a WebSocket to the hub, upgraded and registered, and nothing more.
+
+use futures_util::SinkExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::net::TcpStream;
+use tokio_stream::StreamExt as _;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::tungstenite::{Bytes, Error};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::hub::Hub;
+use super::within;
+
+/// A WebSocket that the hub has upgraded.
+pub(crate) struct RawAgent {
+    pub(crate) ws: WebSocketStream<TcpStream>,
+    /// Of the hub's answer.
+    pub(crate) headers: HeaderMap,
+}
+
+impl RawAgent {
+    /// Registers with these headers beside the protocol's; the error is status and body of a refusal.
+    pub(crate) async fn connect(
+        hub: &Hub,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, (StatusCode, String)> {
+        let mut request = hub.uri().uri().clone().into_client_request().unwrap();
+        let protocol = [("sec-websocket-protocol", tunnel::wire::SUBPROTOCOL)];
+        for (name, value) in protocol.iter().chain(headers) {
+            let value = HeaderValue::from_str(value).unwrap();
+            request.headers_mut().append(HeaderName::from_static(name), value);
+        }
+        let tcp = TcpStream::connect(hub.address).await.expect("connected");
+        match within("an upgrade", client_async(request, tcp)).await {
+            Ok((ws, response)) => Ok(Self { ws, headers: response.into_parts().0.headers }),
+            Err(Error::Http(response)) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((response.status(), String::from_utf8(body).expect("text")))
+            }
+            Err(error) => panic!("no answer: {error}"),
+        }
+    }
+
+    /// Registers as one slot of one instance.
+    pub(crate) async fn register(hub: &Hub, name: &str, instance: &str, slot: &str) -> Self {
+        let headers = [("hub-name", name), ("hub-instance", instance), ("hub-slot", slot)];
+        Self::connect(hub, &headers).await.expect("an upgrade")
+    }
+
+    /// Sends some of the byte stream.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.message(Message::Binary(Bytes::copy_from_slice(bytes))).await;
+    }
+
+    pub(crate) async fn message(&mut self, message: Message) {
+        within("a message sent", self.ws.send(message)).await.expect("sent");
+    }
+
+    /// Reads until the hub closes, and returns its close code and words; `None` if it just hangs up.
+    pub(crate) async fn closed(mut self) -> Option<(u16, String)> {
+        let close = async {
+            while let Some(message) = self.ws.next().await {
+                match message {
+                    Ok(Message::Close(frame)) => {
+                        return frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
+                    }
+                    Ok(_) => {}
+                    Err(_) => return None,
+                }
+            }
+            None
+        };
+        within("a close", close).await
+    }
+}

@@ -1,0 +1,56 @@
+//! TLS on either side of a hub.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, ServerConfig};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tunnel::tls::{Trust, client_config, server_config};
+
+use super::within;
+
+/// A certificate for `localhost`, its key, and a folder that goes away with them.
+pub(crate) struct Certificate {
+    pub(crate) cert: PathBuf,
+    key: PathBuf,
+    _folder: TempDir,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        Self { cert, key, _folder: folder }
+    }
+
+    pub(crate) fn server(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        server_config(&self.cert, &self.key, alpn).unwrap()
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::CaFile(self.cert.clone())
+    }
+
+    fn client(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        client_config(&self.trust(), alpn).unwrap()
+    }
+
+    /// Connects and shakes hands.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        alpn: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(address).await.expect("connected");
+        let connector = TlsConnector::from(self.client(alpn));
+        let name = "localhost".try_into().unwrap();
+        within("a TLS handshake", connector.connect(name, tcp)).await
+    }
+}

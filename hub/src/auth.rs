@@ -44,8 +44,10 @@ struct Entry {
 /// Why a token does not open the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// There is no token, or nobody holds this one.
-    Unknown,
+    /// There is no token.
+    NoToken,
+    /// Nobody holds this token.
+    UnknownToken,
     /// The token is not good for this name.
     Name,
 }
@@ -80,7 +82,7 @@ impl Auth {
     /// Who a caller with `token` is. An open hub does not know, and lets everybody call everything.
     ///
     /// # Errors
-    /// [`Denied::Unknown`].
+    /// Whoever it is holds no token of a caller.
     pub fn caller(&self, token: Option<&[u8]>) -> Result<Caller, Denied> {
         match self {
             Self::Open => Ok(Caller(None)),
@@ -126,9 +128,9 @@ impl Caller {
 }
 
 fn find(holders: &HashMap<Hash, Holder>, token: Option<&[u8]>) -> Result<Holder, Denied> {
-    let token = token.ok_or(Denied::Unknown)?;
+    let token = token.ok_or(Denied::NoToken)?;
     let hash: Hash = Sha256::digest(token).into();
-    holders.get(&hash).cloned().ok_or(Denied::Unknown)
+    holders.get(&hash).cloned().ok_or(Denied::UnknownToken)
 }
 
 // === the file ===
@@ -272,12 +274,12 @@ mod tests {
         assert_eq!(agent(Some(b"secret"), "berlin-1"), Ok(()));
         assert_eq!(agent(Some(b"secret"), "b"), Ok(()));
         assert_eq!(agent(Some(b"secret"), "paris-1"), Err(Denied::Name));
-        assert_eq!(agent(Some(b"Secret"), "berlin-1"), Err(Denied::Unknown));
-        assert_eq!(agent(None, "berlin-1"), Err(Denied::Unknown));
+        assert_eq!(agent(Some(b"Secret"), "berlin-1"), Err(Denied::UnknownToken));
+        assert_eq!(agent(None, "berlin-1"), Err(Denied::NoToken));
         let caller = auth.caller(Some(b"secret")).expect("a caller");
         assert!(caller.may_call(&name("paris-1")));
         assert_eq!(caller.id(), Some("ops"));
-        assert_eq!(auth.caller(None).map(|_| ()), Err(Denied::Unknown));
+        assert_eq!(auth.caller(None).map(|_| ()), Err(Denied::NoToken));
     }
 
     #[test]

@@ -80,9 +80,13 @@ async fn to_agent(
 }
 
 fn admit(name: &Name, caller: Result<Caller, Denied>, record: &mut Record) -> Result<(), Refusal> {
-    let caller = caller.map_err(|_| Refusal::Unauthenticated)?;
+    let caller = caller.map_err(unauthenticated)?;
     record.called_by(&caller);
     if caller.may_call(name) { Ok(()) } else { Err(Refusal::Denied(name.clone())) }
+}
+
+fn unauthenticated(denied: Denied) -> Refusal {
+    if denied == Denied::NoToken { Refusal::NoToken } else { Refusal::UnknownToken }
 }
 
 type Opened = (Permit, h2::client::ResponseFuture, h2::SendStream<Bytes>);
@@ -169,7 +173,7 @@ async fn to_hub(
         Ok(caller) => drop(request.extensions_mut().insert(caller)),
         // Health tells for itself what it tells to whom.
         Err(_) if services::is_health(request.uri().path()) => {}
-        Err(_) => return refused(request, respond, &Refusal::Unauthenticated, record),
+        Err(denied) => return refused(request, respond, &unauthenticated(denied), record),
     }
     let answered = bridge::serve(origin.hub.services.clone(), request, respond).await;
     record.answered(&answered);

@@ -80,8 +80,17 @@ async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
     let (protocol, stream) = sniff(tcp).await?;
     match (&origin.hub.config.tls, protocol) {
         (Some(config), Protocol::Tls) => open_tls(TlsAcceptor::from(config.clone()), stream).await,
-        (Some(_), _) => Err(answer_missing_tls(stream, protocol).await),
-        (None, Protocol::Tls) => Err(answer_unexpected_tls(stream).await),
+        (Some(_), Protocol::Http1 | Protocol::Http2) => {
+            answer_plainly(stream, "This port speaks TLS: use https:// or wss://.").await;
+            Err(OpenError::MissingTls)
+        }
+        (None, Protocol::Tls) => {
+            let sentence =
+                "This port does not speak TLS: use http:// or ws://, or start the hub with --tls.";
+            answer_plainly(stream, sentence).await;
+            Err(OpenError::UnexpectedTls)
+        }
+        (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
         (None, protocol) => by_protocol(protocol, Box::new(stream)),
     }
 }
@@ -107,38 +116,14 @@ fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {
     }
 }
 
-/// TLS clients show plain HTTP that answers them ("server gave HTTP response to HTTPS client").
-async fn answer_unexpected_tls(mut stream: Prefixed<TcpStream>) -> OpenError {
-    let answer =
-        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n\
-        This port does not speak TLS: use http:// or ws://, or start the hub with --tls.\n";
+/// Answers in plain HTTP/1.1, which all kinds of client show when it is not what they expected: TLS clients
+/// ("server gave HTTP response to HTTPS client"), and HTTP/2 clients ("looked like an HTTP/1.1 header").
+/// An HTTP/2 answer would be worse: gRPC clients that are told GOAWAY connect again at once, for ever.
+async fn answer_plainly(mut stream: Prefixed<TcpStream>, sentence: &str) {
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n{sentence}\n"
+    );
     // Best effort: whoever cannot read it is told by the log.
-    let _ = stream.write_all(answer).await;
+    let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
-    OpenError::UnexpectedTls
-}
-
-/// HTTP/2 clients show the debug data of a GOAWAY, HTTP/1.1 clients the body.
-async fn answer_missing_tls(mut stream: Prefixed<TcpStream>, protocol: Protocol) -> OpenError {
-    const SENTENCE: &str = "This port speaks TLS: use https:// or wss://.";
-    let answer = match protocol {
-        Protocol::Http2 => goaway(SENTENCE),
-        Protocol::Http1 => format!(
-            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n{SENTENCE}\n"
-        )
-        .into_bytes(),
-        Protocol::Tls | Protocol::Unknown => return OpenError::UnknownProtocol,
-    };
-    let _ = stream.write_all(&answer).await;
-    let _ = stream.shutdown().await;
-    OpenError::MissingTls
-}
-
-/// Empty SETTINGS, then GOAWAY with INADEQUATE_SECURITY (RFC 9113 6.5, 6.8).
-fn goaway(debug_data: &str) -> Vec<u8> {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    const LAST_STREAM_AND_CODE: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 0x0c];
-    let length = (LAST_STREAM_AND_CODE.len() + debug_data.len()) as u8;
-    let head = [0, 0, length, 7, 0, 0, 0, 0, 0];
-    [&SETTINGS[..], &head, &LAST_STREAM_AND_CODE, debug_data.as_bytes()].concat()
 }

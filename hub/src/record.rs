@@ -1,5 +1,7 @@
 //! The record of one call: logged once, counted once, told once, however it ends.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::{Level, debug, info, warn};
 use tunnel::bridge::Answered;
@@ -89,7 +91,7 @@ impl Record {
         let duration = self.started.elapsed();
         let metrics = &self.origin.hub.metrics;
         metrics.call(self.target, outcome, refusal, duration);
-        self.log(outcome, refusal, level);
+        self.log(outcome, refusal, duration, level);
         let Some(name) = self.name.clone() else {
             return;
         };
@@ -106,7 +108,8 @@ impl Record {
         });
     }
 
-    fn log(&self, outcome: Outcome, refusal: Option<&Refusal>, level: Level) {
+    fn log(&self, outcome: Outcome, refusal: Option<&Refusal>, duration: Duration, level: Level) {
+        let instance = Some(&*self.instance).filter(|instance| !instance.is_empty());
         macro_rules! line {
             ($macro:ident) => {
                 $macro!(
@@ -114,10 +117,10 @@ impl Record {
                     method = self.method,
                     status = %outcome,
                     hub_reason = refusal.map(Refusal::reason),
-                    instance = self.instance,
+                    instance,
                     caller = self.caller,
                     peer = %self.origin.peer,
-                    duration_ms = self.started.elapsed().as_secs_f64() * 1e3,
+                    duration_us = duration.as_micros() as u64,
                     request_bytes = self.bytes.0,
                     response_bytes = self.bytes.1,
                     "call ended"

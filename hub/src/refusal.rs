@@ -35,11 +35,12 @@ pub(crate) enum Refusal {
         /// For how long. Unknown while a session remains that only takes no new calls.
         since: Option<Duration>,
     },
-    /// No token, or nobody's.
-    #[error(
-        "this hub wants a caller's token in the metadata `hub-token`, and knows none like this"
-    )]
-    Unauthenticated,
+    /// No token.
+    #[error("this hub wants a token: send it as metadata `hub-token`")]
+    NoToken,
+    /// Nobody's token.
+    #[error("this hub does not know the token in `hub-token`")]
+    UnknownToken,
     /// The token is not good for the name.
     #[error("your token is not good for the name \"{0}\"")]
     Denied(Name),
@@ -91,7 +92,7 @@ impl Refusal {
             Self::Connect => 2,
             Self::UnknownName(_) => 3,
             Self::Offline { .. } => 4,
-            Self::Unauthenticated => 5,
+            Self::NoToken | Self::UnknownToken => 5,
             Self::Denied(_) => 6,
             Self::Limit(_) => 7,
             Self::SessionLost(_) => 8,
@@ -106,7 +107,7 @@ impl Refusal {
             Self::Connect => (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
             Self::UnknownName(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Offline { .. } => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
-            Self::Unauthenticated => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
+            Self::NoToken | Self::UnknownToken => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::Denied(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
             Self::Limit(_) => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
             Self::SessionLost(_) => (Code::Unavailable, StatusCode::BAD_GATEWAY),

@@ -80,7 +80,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// Who calls, as `call` found out.
 fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
     request.extensions().get().ok_or_else(|| {
-        let refusal = Refusal::Unauthenticated;
+        let refusal = Refusal::NoToken;
         Status::new(refusal.code(), refusal.to_string())
     })
 }

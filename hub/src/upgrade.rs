@@ -201,18 +201,20 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
         .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     let token = headers.get(wire::HUB_TOKEN).map(HeaderValue::as_bytes);
     let name = &registration.name;
-    let holder = hub.config.auth.agent(token, name).map_err(|denied| match denied {
-        Denied::Unknown if token.is_none() => Rejection::new(
-            StatusCode::UNAUTHORIZED,
-            "this hub wants an agent's token; set --token-file",
-        ),
-        Denied::Unknown => {
-            Rejection::new(StatusCode::UNAUTHORIZED, "this hub does not know the token")
-        }
-        Denied::Name => {
-            let sentence = format!("the token is not good for the name \"{name}\"");
-            Rejection::new(StatusCode::FORBIDDEN, sentence)
-        }
+    let holder = hub.config.auth.agent(token, name).map_err(|denied| {
+        let (status, sentence) = match denied {
+            Denied::NoToken => (
+                StatusCode::UNAUTHORIZED,
+                "this hub wants an agent's token; set --token-file".to_owned(),
+            ),
+            Denied::UnknownToken => {
+                (StatusCode::UNAUTHORIZED, "this hub does not know the agent's token".to_owned())
+            }
+            Denied::Name => {
+                (StatusCode::FORBIDDEN, format!("the token is not good for the name \"{name}\""))
+            }
+        };
+        Rejection::new(status, sentence)
     })?;
     hub.registry.check_owner(name, holder.as_ref()).map_err(|_| {
         let sentence = format!("the name \"{name}\" is owned exclusively by another agent");

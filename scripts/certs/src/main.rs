@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +14,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
+use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
 /// Makes and reads the certificates for trying out TLS
@@ -114,13 +116,27 @@ fn read(file: &Path) -> Result<()> {
         )?;
         writeln!(text, "  serial   {}", cert.raw_serial_as_string())?;
         if let Some(names) = cert.subject_alternative_name()? {
-            let names: Vec<_> = names.value.general_names.iter().map(ToString::to_string).collect();
+            let names: Vec<_> = names.value.general_names.iter().map(host).collect();
             writeln!(text, "  hosts    {}", names.join(", "))?;
         }
         writeln!(text, "  is a CA  {}", if cert.is_ca() { "yes" } else { "no" })?;
     }
     ensure!(!text.is_empty(), "no certificate in {}", file.display());
     say(&text)
+}
+
+fn host(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::DNSName(name) => (*name).to_owned(),
+        GeneralName::IPAddress(bytes) => {
+            match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
+                (Ok(v4), _) => Ipv4Addr::from(v4).to_string(),
+                (_, Ok(v6)) => Ipv6Addr::from(v6).to_string(),
+                _ => name.to_string(),
+            }
+        }
+        _ => name.to_string(),
+    }
 }
 
 fn say(text: &str) -> Result<()> {

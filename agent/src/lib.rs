@@ -38,7 +38,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use tunnel::limits::CLOSE_TIMEOUT;
+use tunnel::limits::CLOSING_TIMEOUT;
 use tunnel::tls::TlsError;
 
 pub use self::args::Args;
@@ -105,7 +105,7 @@ async fn drain(agent: &Shared, slots: &TaskTracker) {
         warn!(sessions = agent.sessions.len(), "drain timeout: cutting off what still runs");
     }
     agent.cut.cancel();
-    // Tasks that are not through by then hold nothing that the end of the process does not free.
-    let _ = timeout(CLOSE_TIMEOUT, agent.sessions.wait()).await;
+    // What is not through by then holds nothing that the end of the process does not free.
+    let _ = timeout(CLOSING_TIMEOUT, agent.sessions.wait()).await;
     info!("stopped");
 }

@@ -114,11 +114,9 @@ async fn follow(session: Session, slot: u16, agent: &Arc<Shared>) -> Next {
     let started = Instant::now();
     let about = About { slot, session: session.dialled.session, agent: agent.clone() };
     let task = agent.sessions.spawn(async move {
-        let carry = carry(io, session.upstream);
-        let listen = listen(&about, control, &ws, replace);
         tokio::select! {
-            () = carry => {}
-            () = listen => {}
+            () = carry(io, session.upstream) => {}
+            () = listen(&about, control, &ws, replace) => {}
         }
         let over = Over { ended: ws.ended().cloned(), lived: started.elapsed() };
         about.log_end(&over);
@@ -146,32 +144,34 @@ async fn carry(mut io: WsIo<BoxIo>, upstream: Connected) {
     }
 }
 
-/// Listens to what the hub says besides data, and passes on that the agent is asked to stop. Ends only
-/// when what still runs must end.
+/// Listens to what the hub says besides data, and tells it that the agent stops. Ends with the session only.
 async fn listen(
     about: &About,
     mut control: mpsc::Receiver<Control>,
     ws: &Handle,
     replace: mpsc::Sender<()>,
 ) {
-    let mut told = false;
+    let (mut told, mut cut) = (false, false);
     loop {
         tokio::select! {
-            said = control.recv() => match said {
-                Some(Control::Registered) => about.log("registered"),
-                Some(Control::Drain) => {
+            Some(said) = control.recv() => match said {
+                Control::Registered => about.log("registered"),
+                Control::Drain => {
                     about.log("draining: the hub sends no new calls on this session");
                     // A second request changes nothing.
                     let _ = replace.try_send(());
                 }
-                Some(Control::Unknown) => {}
-                None => std::future::pending().await,
+                Control::Unknown => {}
             },
             () = about.agent.stop.cancelled(), if !told => {
                 ws.send(Control::Drain);
                 told = true;
             }
-            () = about.agent.cut.cancelled() => return,
+            () = about.agent.cut.cancelled(), if !cut => {
+                ws.close(CloseCode::GoingAway, "the agent is stopping");
+                cut = true;
+            }
+            else => return,
         }
     }
 }

@@ -1,16 +1,11 @@
 //! How a hub ends: a script with a deadline.
 
-use std::time::Duration;
-
 use tokio::time::timeout;
 use tracing::{info, warn};
-use tunnel::limits::CLOSE_TIMEOUT;
+use tunnel::limits::CLOSING_TIMEOUT;
 
 use crate::hub::Hub;
 use crate::worker::Workers;
-
-/// What closing takes at most: the WebSockets' closing handshake, with its two waits, and a margin.
-const CLOSING: Duration = Duration::from_secs(2 * CLOSE_TIMEOUT.as_secs() + 1);
 
 /// Ends the hub. By now nothing is accepted any more. Then
 ///
@@ -26,7 +21,7 @@ pub(crate) async fn drain(hub: &Hub, workers: Workers) {
         warn!(clients = hub.clients.len(), "drain timeout: cutting off what still runs");
     }
     hub.stop.begin_closing();
-    if timeout(CLOSING, hub.connections.wait()).await.is_err() {
+    if timeout(CLOSING_TIMEOUT, hub.connections.wait()).await.is_err() {
         warn!("some connections did not close in time");
     }
     workers.join().await;

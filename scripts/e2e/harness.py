@@ -148,6 +148,8 @@ class Process:
 
     def memory(self, key):
         """A line of its /proc status, VmRSS say, in bytes."""
+        ended = self.popen.poll()
+        check(ended is None, f"{self.title} has ended with {ended}")
         status = Path(f"/proc/{self.popen.pid}/status").read_text()
         return int(re.search(rf"^{key}:\s+(\d+) kB$", status, re.M).group(1)) * 1024
 
@@ -223,7 +225,10 @@ class Route:
 
 
 class World:
-    """Everything that runs. Started when first asked for, ended by `close`."""
+    """Everything that runs. Started when first asked for, ended by `close`.
+
+    `recent` is what the present case has to do with.
+    """
 
     def __init__(self, options):
         self.bin = options.bin_dir.resolve()
@@ -233,6 +238,7 @@ class World:
         self.keep_logs = bool(options.keep_logs)
         self.sockets = Path(tempfile.mkdtemp(prefix="e2e-"))
         self.running = []
+        self.recent = []
         self.upstreams = {}
         self.hubs = {}
 
@@ -244,6 +250,7 @@ class World:
         )
         process = Process(unique, argv, self.logs)
         self.running.append(process)
+        self.recent.append(process)
         return process
 
     def certificate(self):

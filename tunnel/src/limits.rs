@@ -102,6 +102,8 @@ pub const WS_MESSAGE_BYTES: usize = 64 * KIB as usize + 9;
 pub const CONTROL_QUEUE: usize = 16;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the last sessions may take to close: both waits of that handshake, and a margin.
+pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2 * CLOSE_TIMEOUT.as_secs() + 1);
 /// Default of `--keepalive-interval`: below the idle limits of what stands between (nginx and AWS ALB
 /// 60 s, Cloudflare 100 s, AWS NLB 350 s; some mobile carriers 30 s).
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

@@ -10,11 +10,11 @@ use super::soon;
 /// Sends `request`, and reads until the hub closes. An error while reading ends it, too, for a hub need
 /// not read to its end what it refuses.
 #[track_caller]
-pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> impl Future<Output = Vec<u8>> {
+pub(crate) fn exchange(address: SocketAddr, request: Vec<u8>) -> impl Future<Output = Vec<u8>> {
     soon(async move {
         let mut tcp = TcpStream::connect(address).await.unwrap();
         // Whoever is refused early cannot send all of it.
-        _ = tcp.write_all(request).await;
+        _ = tcp.write_all(&request).await;
         let mut answer = Vec::new();
         _ = tcp.read_to_end(&mut answer).await;
         answer
@@ -103,7 +103,7 @@ impl Request {
     /// Sends it, and reads the answer.
     #[track_caller]
     pub(crate) fn send(&self, address: SocketAddr) -> impl Future<Output = Answer> + use<> {
-        let answer = exchange(address, &self.bytes().leak()[..]);
+        let answer = exchange(address, self.bytes());
         async move { Answer::parse(&answer.await) }
     }
 }

@@ -32,6 +32,6 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 }
 
 /// Asks again and again until the answer is yes: for what is seen only by asking.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+pub(crate) async fn until(what: &str, ask: impl AsyncFn() -> bool) {
     within(what, async { while !ask().await {} }).await;
 }

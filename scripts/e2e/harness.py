@@ -16,10 +16,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROTO = HERE / "proto"
-# What a line begins with by which a peer's client tells how a case went.
-OUTCOME = '{"case"'
 REPO = HERE.parent.parent
 TOOLS = Path(os.environ.get("TOOLS_DIR", REPO / ".tools")).resolve()
+
+# What a line begins with by which a peer's client tells how a case went.
+OUTCOME = '{"case"'
 
 # Every start, from exec to the log line that says so, on a busy machine.
 START_LIMIT_S = 20
@@ -63,7 +64,7 @@ def command(*argv, stdin="", limit_s=COMMAND_LIMIT_S):
         argv,
         input=stdin,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=limit_s,
         env=environment(),
         check=False,

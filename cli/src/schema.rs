@@ -8,7 +8,7 @@ use prost_reflect::{
     ServiceDescriptor,
 };
 use prost_types::FileDescriptorProto;
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tunnel::limits::{SCHEMA_MAX_BYTES, SCHEMA_MAX_FILES};
@@ -72,7 +72,7 @@ pub(crate) async fn symbol(caller: &Caller, name: &str) -> Result<Symbol, Error>
         return Ok(symbol);
     }
     let deadline = Some(caller.deadline());
-    let pool = caller.within(deadline, fetch(caller, deadline, name)).await?;
+    let pool = caller.within(deadline, fetch_around(caller, deadline, name)).await?;
     let unknown = || Status::not_found(format!("the server does not describe {name}"));
     Ok(find(&pool, name).ok_or_else(unknown)?)
 }
@@ -115,6 +115,21 @@ fn find(pool: &DescriptorPool, name: &str) -> Option<Symbol> {
     let service = pool.get_service_by_name(service)?;
     let found = service.methods().find(|found| found.name() == method)?;
     Some(Symbol::Method(found))
+}
+
+/// As [`fetch`]; a server that does not know `symbol` is asked for what encloses it, because C-core's
+/// reflection finds services and messages, and no methods.
+async fn fetch_around(
+    caller: &Caller,
+    deadline: Option<Deadline>,
+    symbol: &str,
+) -> Result<DescriptorPool, Error> {
+    match (fetch(caller, deadline, symbol).await, symbol.rsplit_once('.')) {
+        (Err(Error::Status(status)), Some((parent, _))) if status.code() == Code::NotFound => {
+            fetch(caller, deadline, parent).await.map_err(|_| status.into())
+        }
+        (fetched, _) => fetched,
+    }
 }
 
 /// Asks for the file that declares `symbol` and for everything it imports, directly or not.
@@ -241,7 +256,7 @@ mod tests {
         }
         files.insert(file("0", &[])).unwrap();
         let status = files.insert(file("one more", &[])).unwrap_err();
-        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(status.code(), Code::ResourceExhausted);
     }
 
     #[test]
@@ -251,7 +266,7 @@ mod tests {
         };
         let answer = MessageResponse::FileDescriptorResponse(answer);
         let status = Files::default().add(answer).unwrap_err();
-        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(status.code(), Code::ResourceExhausted);
     }
 
     #[test]

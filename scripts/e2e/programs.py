@@ -119,6 +119,7 @@ def list_describe_ping(world, hub):
             (("list", kind), ECHO),
             (("list", kind, ECHO), "Bidi"),
             (("describe", kind, ECHO), "rpc Bidi(stream"),
+            (("describe", kind, f"{ECHO}.Bidi"), "rpc Bidi(stream"),
             (("describe", kind, "e2e.v1.Message"), "payload"),
             (("ping", kind), ""),
         ):

@@ -118,7 +118,9 @@ async fn open(
         let forwarded = forwarded_head(&head, &permit.session);
         match permit.open(forwarded, end_stream) {
             Ok((response, send)) => return Ok((permit, response, send)),
-            Err(_) => permit.session.drain(),
+            Err(_) if permit.session.is_refusing().await => permit.session.drain(),
+            // The session is fine, so it is this request that cannot be sent.
+            Err(error) => return Err(Closed::Refused(Refusal::BadRequest(error.to_string()))),
         }
     }
 }

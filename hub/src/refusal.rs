@@ -24,6 +24,9 @@ pub(crate) enum Refusal {
     /// A method that a proxy cannot pass on.
     #[error("CONNECT is not supported")]
     Connect,
+    /// A request that HTTP/2 has no form for.
+    #[error("the request cannot be passed on: {0}")]
+    BadRequest(String),
     /// Nobody has registered it.
     #[error("nobody has registered the name \"{0}\"")]
     UnknownName(Name),
@@ -72,7 +75,7 @@ fn seconds_ago(since: Duration) -> String {
 
 impl Refusal {
     /// Every `hub-reason`, in the order of [`Self::index`].
-    pub(crate) const REASONS: [&str; 9] = [
+    pub(crate) const REASONS: [&str; 10] = [
         "no-name",
         "bad-name",
         "no-connect",
@@ -82,6 +85,7 @@ impl Refusal {
         "denied",
         "limit",
         "session-lost",
+        "bad-request",
     ];
 
     /// The place of its reason among [`Self::REASONS`].
@@ -96,6 +100,7 @@ impl Refusal {
             Self::Denied(_) => 6,
             Self::Limit(_) => 7,
             Self::SessionLost(_) => 8,
+            Self::BadRequest(_) => 9,
         }
     }
 
@@ -104,6 +109,7 @@ impl Refusal {
         match self {
             Self::NoName => (Code::Unimplemented, StatusCode::NOT_FOUND),
             Self::BadName(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
+            Self::BadRequest(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
             Self::Connect => (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
             Self::UnknownName(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Offline { .. } => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),

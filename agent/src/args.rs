@@ -1,8 +1,12 @@
 //! The command line of `agent`, as typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use http::uri::Authority;
 use tunnel::limits::SESSIONS_MAX;
 use tunnel::name::Name;
@@ -23,7 +27,7 @@ use crate::upstream::UpstreamAddr;
 )]
 pub struct Args {
     /// The name to register, as in --name
-    #[arg(value_name = "NAME", required_unless_present = "name", conflicts_with = "name")]
+    #[arg(value_name = "NAME", required_unless_present = "name")]
     pub positional_name: Option<Name>,
 
     /// The name to register: what clients send as metadata `name`
@@ -52,7 +56,7 @@ pub struct Args {
     pub tls_ca_file: Option<PathBuf>,
 
     /// Trust any certificate: the hub may be anybody
-    #[arg(long, env = "AGENT_TLS_INSECURE_SKIP_VERIFY")]
+    #[arg(long, env = "AGENT_TLS_INSECURE_SKIP_VERIFY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub tls_insecure_skip_verify: bool,
 
     /// Sessions to hold [default: what the hub advises]
@@ -76,6 +80,30 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
+impl Args {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// Bad usage, help or version, as clap tells them.
+    pub fn from_line(
+        line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(line)?;
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        if typed("positional_name") && typed("name") {
+            let message = "the name is given twice, as an argument and with --name";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Self::from_arg_matches(&matches)
+    }
+
+    /// The name to register. What is typed wins over the environment.
+    #[must_use]
+    pub fn name(&self) -> Option<&Name> {
+        self.positional_name.as_ref().or(self.name.as_ref())
+    }
+}
+
 fn label(text: &str) -> Result<(String, String), RegistrationError> {
     parse_label(text)
 }
@@ -91,9 +119,8 @@ mod tests {
     #[test]
     fn the_name_is_a_flag_or_an_argument() {
         for line in [&["agent", "--name", "a"][..], &["agent", "a"]] {
-            let args = Args::try_parse_from(line).expect("good usage");
-            let name = args.name.or(args.positional_name).map(|name| name.to_string());
-            assert_eq!(name.as_deref(), Some("a"));
+            let args = Args::from_line(line).expect("good usage");
+            assert_eq!(args.name().map(Name::as_str), Some("a"));
         }
     }
 
@@ -102,7 +129,7 @@ mod tests {
         for (line, word) in [
             (&["agent"][..], "--name"),
             (&["agent", "--name", "A"], "a-z"),
-            (&["agent", "a", "--name", "b"], "cannot be used with"),
+            (&["agent", "a", "--name", "b"], "given twice"),
             (&["agent", "a", "--hub-uri", "http://hub"], "ws://"),
             (&["agent", "a", "--upstream", "50051"], "host:port"),
             (&["agent", "a", "--sessions", "0"], "1..=64"),
@@ -110,7 +137,7 @@ mod tests {
             (&["agent", "a", "--fluentd-command", "sh -c 'x"], "--fluentd-command"),
             (&["agent", "a", "--upstream", ":1", "--fluentd-command", "x"], "cannot be used with"),
         ] {
-            let error = Args::try_parse_from(line).expect_err("bad usage").to_string();
+            let error = Args::from_line(line).expect_err("bad usage").to_string();
             assert!(error.contains(word), "{line:?}: {error}");
         }
     }

@@ -93,21 +93,28 @@ impl Config {
     }
 }
 
-/// TLS towards both sides: who is trusted is the same, what is spoken is not.
-#[derive(Clone, Debug)]
+/// TLS towards both sides, where it is spoken: who is trusted is the same, what is said inside is not.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tls {
     /// HTTP/1.1, for the upgrade.
-    pub(crate) hub: Arc<ClientConfig>,
+    pub(crate) hub: Option<Arc<ClientConfig>>,
     /// HTTP/2.
-    pub(crate) upstream: Arc<ClientConfig>,
+    pub(crate) upstream: Option<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    /// Reads the CA file, if any.
-    pub(crate) fn new(trust: &Trust) -> Result<Self, TlsError> {
+    /// Reads whom to trust, if that matters: a container without certificates is no obstacle to `ws://`.
+    pub(crate) fn new(config: &Config) -> Result<Self, TlsError> {
+        if let Trust::CaFile(_) = config.trust {
+            // Named for nothing perhaps, but a mistake in it should not wait for the day it is needed.
+            client_config(&config.trust, &[])?;
+        }
+        let client =
+            |wanted: bool, alpn| wanted.then(|| client_config(&config.trust, alpn)).transpose();
+        let upstream = matches!(&config.upstream, Upstream::Server(addr) if addr.is_tls());
         Ok(Self {
-            hub: client_config(trust, &[b"http/1.1"])?,
-            upstream: client_config(trust, &[b"h2"])?,
+            hub: client(config.hub.tls, &[b"http/1.1"])?,
+            upstream: client(upstream, &[b"h2"])?,
         })
     }
 }

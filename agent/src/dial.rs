@@ -6,19 +6,17 @@ use std::time::Duration;
 
 use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, RETRY_AFTER_MAX, SESSIONS_MAX};
 use tunnel::registration::RegistrationError;
-use tunnel::{sockets, wire, ws_io};
+use tunnel::{wire, ws_io};
 
 use crate::config::{Config, Tls};
+use crate::transport::{self, TransportError};
 
 /// A WebSocket to the hub, upgraded.
 pub(crate) struct Dialled {
@@ -32,12 +30,8 @@ pub(crate) struct Dialled {
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
-    #[error("cannot connect: {0}")]
-    Connect(io::Error),
-    #[error("the TLS handshake failed: {0}")]
-    Tls(io::Error),
-    #[error("not a host name for TLS: {0}")]
-    ServerName(String),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
     Timeout,
     #[error("cannot read the token file {}: {source}", path.display())]
@@ -72,11 +66,11 @@ impl DialError {
                 (_, Some(after)) => Retry::After(*after),
                 _ => Retry::Soon,
             },
-            Self::Connect(_) | Self::Tls(_) | Self::Timeout | Self::Handshake(_) => Retry::Soon,
-            Self::Token { .. }
+            Self::Transport(TransportError::ServerName(_))
+            | Self::Token { .. }
             | Self::TokenBytes(_)
-            | Self::ServerName(_)
             | Self::Registration(_) => Retry::Slowly,
+            Self::Transport(_) | Self::Timeout | Self::Handshake(_) => Retry::Soon,
         }
     }
 }
@@ -88,26 +82,13 @@ pub(crate) async fn dial(config: &Config, tls: &Tls, slot: u16) -> Result<Dialle
 
 async fn connect(config: &Config, tls: &Tls, slot: u16) -> Result<Dialled, DialError> {
     let request = request(config, slot)?;
-    let stream = connect_stream(config, tls).await?;
+    let stream = transport::connect(&config.hub.host, config.hub.port, tls.hub.as_ref()).await?;
     let upgraded = client_async_with_config(request, stream, Some(ws_io::config())).await;
     let (ws, response) = upgraded.map_err(refusal)?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);
     let session = text(wire::HUB_SESSION_ID).unwrap_or_default().to_owned();
     Ok(Dialled { ws, session, advised: advised.clamp(1, SESSIONS_MAX) })
-}
-
-async fn connect_stream(config: &Config, tls: &Tls) -> Result<BoxIo, DialError> {
-    let hub = &config.hub;
-    let tcp = TcpStream::connect((&*hub.host, hub.port)).await.map_err(DialError::Connect)?;
-    sockets::tune(&tcp).map_err(DialError::Connect)?;
-    if !hub.tls {
-        return Ok(Box::new(tcp));
-    }
-    let name = ServerName::try_from(hub.host.clone())
-        .map_err(|_| DialError::ServerName(hub.host.clone()))?;
-    let stream = TlsConnector::from(tls.hub.clone()).connect(name, tcp).await;
-    Ok(Box::new(stream.map_err(DialError::Tls)?))
 }
 
 fn request(config: &Config, slot: u16) -> Result<Request<()>, DialError> {
@@ -135,7 +116,7 @@ fn token(path: &PathBuf) -> Result<HeaderValue, DialError> {
 fn refusal(error: WsError) -> DialError {
     match error {
         WsError::Http(response) => refused(&response),
-        WsError::Io(error) => DialError::Connect(error),
+        WsError::Io(error) => TransportError::Connect(error).into(),
         other => DialError::Handshake(Box::new(other)),
     }
 }

@@ -29,6 +29,7 @@ mod hub_uri;
 mod relay;
 mod services;
 mod slot;
+mod transport;
 mod upstream;
 
 use std::sync::Arc;
@@ -38,7 +39,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use tunnel::limits::CLOSING_TIMEOUT;
 use tunnel::tls::TlsError;
 
 pub use self::args::Args;
@@ -58,7 +58,7 @@ pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
 /// The CA file cannot be used.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), TlsError> {
     let agent = Arc::new(Shared {
-        tls: Tls::new(&config.trust)?,
+        tls: Tls::new(&config)?,
         advised: watch::Sender::new(1),
         stop: CancellationToken::new(),
         cut: CancellationToken::new(),
@@ -105,7 +105,7 @@ async fn drain(agent: &Shared, slots: &TaskTracker) {
         warn!(sessions = agent.sessions.len(), "drain timeout: cutting off what still runs");
     }
     agent.cut.cancel();
-    // What is not through by then holds nothing that the end of the process does not free.
-    let _ = timeout(CLOSING_TIMEOUT, agent.sessions.wait()).await;
+    // Each of them ends by itself within the closing timeout.
+    agent.sessions.wait().await;
     info!("stopped");
 }

@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use agent::fluentd::Supervisor;
 use agent::{Args, Config, Upstream, builtin_services};
-use anyhow::Context;
-use clap::Parser;
+use anyhow::anyhow;
 use tunnel::program;
 use tunnel::tls::Trust;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse_from(program::args_without_serve()) {
+    let args = match Args::from_line(program::args_without_serve()) {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
@@ -34,15 +33,15 @@ async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Config> {
-    let name = args.name.or(args.positional_name).context("no name given")?;
+    let name = args.name().ok_or_else(|| anyhow!("no name given"))?.clone();
     let upstream = match args.upstream {
         Some(addr) => Upstream::Server(addr),
         None => Upstream::Services(builtin_services(supervisor).await),
     };
     if let Some(path) = &args.token_file {
         // Later a missing file is waited for, but at the start it is a mistake.
-        let unreadable = || format!("cannot read the token file {}", path.display());
-        std::fs::read_to_string(path).with_context(unreadable)?;
+        std::fs::read_to_string(path)
+            .map_err(|error| anyhow!("cannot read the token file {}: {error}", path.display()))?;
     }
     Ok(Config {
         token_file: args.token_file,

@@ -20,7 +20,7 @@ pub(crate) enum RelayEnd {
 }
 
 /// Copies both ways until one side ends. An HTTP/2 connection that has lost one direction is over, so
-/// the other is not waited for.
+/// the other is not waited for; but what the upstream said before it hung up still goes to the hub.
 pub(crate) async fn relay<H, U>(hub: &mut H, upstream: &mut U) -> RelayEnd
 where
     H: AsyncRead + AsyncWrite + Unpin,
@@ -28,16 +28,34 @@ where
 {
     let mut to_upstream = Pipe::new();
     let mut to_hub = Pipe::new();
+    let mut hung_up = false;
     poll_fn(|cx| {
-        let ended = |result: io::Result<()>, end| {
-            if result.is_ok() { end } else { RelayEnd::Failed }
-        };
-        if let Poll::Ready(result) = to_upstream.poll(cx, hub, upstream) {
-            return Poll::Ready(ended(result, RelayEnd::Hub));
+        if !hung_up && let Poll::Ready(result) = to_upstream.poll(cx, hub, upstream) {
+            match result {
+                Ok(()) => return Poll::Ready(RelayEnd::Hub),
+                Err(Broken::From) => return Poll::Ready(RelayEnd::Failed),
+                Err(Broken::To) => hung_up = true,
+            }
         }
-        to_hub.poll(cx, upstream, hub).map(|result| ended(result, RelayEnd::Upstream))
+        if let Poll::Ready(result) = to_hub.poll(cx, upstream, hub) {
+            let ended = result.is_ok() && !hung_up;
+            return Poll::Ready(if ended { RelayEnd::Upstream } else { RelayEnd::Failed });
+        }
+        // While the upstream takes nothing, nobody reads from the hub's side. It must go on saying that it
+        // lives all the same, and flushing is when it does.
+        match Pin::new(&mut *hub).poll_flush(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(RelayEnd::Failed),
+            _ => Poll::Pending,
+        }
     })
     .await
+}
+
+/// Which end of a pipe broke.
+#[derive(Debug)]
+enum Broken {
+    From,
+    To,
 }
 
 /// One direction.
@@ -57,33 +75,49 @@ impl Pipe {
     }
 
     /// Ready once `from` has ended and `to` has everything.
-    fn poll<F, T>(&mut self, cx: &mut Context<'_>, from: &mut F, to: &mut T) -> Poll<io::Result<()>>
+    fn poll<F, T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut F,
+        to: &mut T,
+    ) -> Poll<Result<(), Broken>>
     where
         F: AsyncRead + Unpin,
         T: AsyncWrite + Unpin,
     {
         loop {
-            while self.start < self.end {
-                let written =
-                    ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer[self.start..self.end]))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.start += written;
-                self.unflushed = true;
+            if self.start < self.end {
+                ready!(self.drain(cx, to)).map_err(|_| Broken::To)?;
             }
             let read = if self.ended { Poll::Pending } else { self.fill(cx, from) };
             match read {
-                Poll::Ready(result) => result?,
+                Poll::Ready(result) => result.map_err(|_| Broken::From)?,
                 // Nothing more for now: whatever waits in a buffer below must not wait for it.
                 Poll::Pending if self.unflushed => {
-                    ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                    ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::To)?;
                     self.unflushed = false;
                 }
                 Poll::Pending if self.ended => return Poll::Ready(Ok(())),
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    fn drain<T: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut T,
+    ) -> Poll<io::Result<()>> {
+        while self.start < self.end {
+            let written =
+                ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer[self.start..self.end]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.start += written;
+            self.unflushed = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn fill<F: AsyncRead + Unpin>(

@@ -1,6 +1,6 @@
 //! One of the agent's sessions: dials, relays, and dials again, for as long as the agent lives.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::BACKOFF_FATAL;
+use tunnel::limits::{BACKOFF_FATAL, CLOSE_TIMEOUT, CLOSING_TIMEOUT};
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
 
@@ -62,7 +62,11 @@ enum Next {
 pub(crate) async fn run(slot: u16, agent: Arc<Shared>) {
     let mut backoff = Backoff::default();
     while !agent.stop.is_cancelled() {
-        let pause = match set_up(slot, &agent).await {
+        let set_up = tokio::select! {
+            set_up = set_up(slot, &agent) => set_up,
+            () = agent.stop.cancelled() => return,
+        };
+        let pause = match set_up {
             Ok(session) => match follow(session, slot, &agent).await {
                 Next::Replace(lived) => {
                     backoff.survived(lived);
@@ -96,7 +100,7 @@ async fn set_up(slot: u16, agent: &Shared) -> Result<Session, SetUpError> {
     let upstream = match &config.upstream {
         Upstream::Services(routes) => Connected::Services(routes.clone()),
         Upstream::Server(addr) => {
-            let dialled = addr.dial(&agent.tls.upstream).await;
+            let dialled = addr.dial(agent.tls.upstream.as_ref()).await;
             let unreachable = |source| SetUpError::Upstream { addr: addr.to_string(), source };
             Connected::Server(dialled.map_err(unreachable)?)
         }
@@ -114,9 +118,11 @@ async fn follow(session: Session, slot: u16, agent: &Arc<Shared>) -> Next {
     let started = Instant::now();
     let about = About { slot, session: session.dialled.session, agent: agent.clone() };
     let task = agent.sessions.spawn(async move {
+        let registered = OnceLock::new();
         tokio::select! {
-            () = carry(io, session.upstream) => {}
-            () = listen(&about, control, &ws, replace) => {}
+            () = carry(io, session.upstream, &registered) => {}
+            () = listen(&about, control, &ws, &registered, replace) => {}
+            () = cut_off(&about.agent) => {}
         }
         let over = Over { ended: ws.ended().cloned(), lived: started.elapsed() };
         about.log_end(&over);
@@ -129,7 +135,7 @@ async fn follow(session: Session, slot: u16, agent: &Arc<Shared>) -> Next {
 }
 
 /// Moves the bytes until one side ends, then closes the WebSocket.
-async fn carry(mut io: WsIo<BoxIo>, upstream: Connected) {
+async fn carry(mut io: WsIo<BoxIo>, upstream: Connected, registered: &OnceLock<()>) {
     match upstream {
         // The HTTP/2 server closes the WebSocket itself.
         Connected::Services(routes) => drop(builtin::serve(io, routes).await),
@@ -139,6 +145,11 @@ async fn carry(mut io: WsIo<BoxIo>, upstream: Connected) {
                 RelayEnd::Upstream => "the upstream closed the connection",
                 RelayEnd::Failed => "the connection to the upstream failed",
             };
+            if registered.get().is_none() {
+                // A server that speaks no HTTP/2 hangs up as soon as it has said so. The hub's judgement of
+                // what it said is on its way, and worth more than the hanging up.
+                io.drain(CLOSE_TIMEOUT).await;
+            }
             io.close(CloseCode::Normal, reason).await;
         }
     }
@@ -149,13 +160,18 @@ async fn listen(
     about: &About,
     mut control: mpsc::Receiver<Control>,
     ws: &Handle,
+    registered: &OnceLock<()>,
     replace: mpsc::Sender<()>,
 ) {
     let (mut told, mut cut) = (false, false);
     loop {
         tokio::select! {
             Some(said) = control.recv() => match said {
-                Control::Registered => about.log("registered"),
+                Control::Registered => {
+                    if registered.set(()).is_ok() {
+                        about.log("registered");
+                    }
+                }
                 Control::Drain => {
                     about.log("draining: the hub sends no new calls on this session");
                     // A second request changes nothing.
@@ -176,13 +192,17 @@ async fn listen(
     }
 }
 
+/// Resolves when not even the end of a close is awaited any longer.
+async fn cut_off(agent: &Shared) {
+    agent.cut.cancelled().await;
+    tokio::time::sleep(CLOSING_TIMEOUT).await;
+}
+
 fn pause_after(over: &Over, backoff: &mut Backoff) -> Duration {
     backoff.survived(over.lived);
     match &over.ended {
         Some(Ended::ByPeer { code: CloseCode::GoingAway, .. }) => backoff.at_once(fastrand::f64()),
-        Some(Ended::ByPeer { code: CloseCode::Policy | CloseCode::NotHttp2, .. }) => {
-            jittered(BACKOFF_FATAL)
-        }
+        Some(Ended::ByPeer { code: CloseCode::Policy, .. }) => jittered(BACKOFF_FATAL),
         _ => backoff.next(fastrand::f64()),
     }
 }

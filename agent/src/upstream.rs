@@ -1,22 +1,19 @@
 //! The gRPC server that the agent exposes: where it is, and how to reach it.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
 use tunnel::limits::DIAL_TIMEOUT;
-use tunnel::sockets;
 
 use crate::authority::host_and_port;
+use crate::transport::{TransportError, connect};
 
 /// A server's address: `127.0.0.1:50051`, `http://host:port`, `https://host`, or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,14 +83,8 @@ impl fmt::Display for UpstreamAddr {
 /// Why the upstream cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    #[error("cannot connect: {0}")]
-    Connect(io::Error),
-    #[error("the TLS handshake failed: {0}")]
-    Tls(io::Error),
-    #[error("it is not offering HTTP/2 over TLS (ALPN h2)")]
-    Alpn,
-    #[error("not a host name for TLS: {0}")]
-    ServerName(String),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
     Timeout,
 }
@@ -101,39 +92,30 @@ pub(crate) enum UpstreamError {
 impl UpstreamAddr {
     /// What its own transport is: the hub sets `:scheme` to it.
     pub(crate) fn scheme(&self) -> Scheme {
-        if matches!(self.0, Addr::Tcp { tls: true, .. }) { Scheme::HTTPS } else { Scheme::HTTP }
+        if self.is_tls() { Scheme::HTTPS } else { Scheme::HTTP }
     }
 
-    /// Connects to it.
-    pub(crate) async fn dial(&self, tls: &Arc<ClientConfig>) -> Result<BoxIo, UpstreamError> {
-        timeout(DIAL_TIMEOUT, self.connect(tls)).await.unwrap_or(Err(UpstreamError::Timeout))
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.0, Addr::Tcp { tls: true, .. })
     }
 
-    async fn connect(&self, tls: &Arc<ClientConfig>) -> Result<BoxIo, UpstreamError> {
+    /// Connects to it, with `tls` where it is an https one.
+    pub(crate) async fn dial(
+        &self,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<BoxIo, UpstreamError> {
+        let connected = timeout(DIAL_TIMEOUT, self.connect(tls)).await;
+        Ok(connected.map_err(|_| UpstreamError::Timeout)??)
+    }
+
+    async fn connect(&self, tls: Option<&Arc<ClientConfig>>) -> Result<BoxIo, TransportError> {
         match &self.0 {
             Addr::Unix(path) => {
-                Ok(Box::new(UnixStream::connect(path).await.map_err(UpstreamError::Connect)?))
+                Ok(Box::new(UnixStream::connect(path).await.map_err(TransportError::Connect)?))
             }
-            Addr::Tcp { host, port, tls: false } => Ok(Box::new(connect_tcp(host, *port).await?)),
-            Addr::Tcp { host, port, tls: true } => {
-                let name = ServerName::try_from(host.clone())
-                    .map_err(|_| UpstreamError::ServerName(host.clone()))?;
-                let tcp = connect_tcp(host, *port).await?;
-                let connector = TlsConnector::from(tls.clone());
-                let stream = connector.connect(name, tcp).await.map_err(UpstreamError::Tls)?;
-                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-                    return Err(UpstreamError::Alpn);
-                }
-                Ok(Box::new(stream))
-            }
+            Addr::Tcp { host, port, .. } => connect(host, *port, tls).await,
         }
     }
-}
-
-async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
-    let tcp = TcpStream::connect((host, port)).await.map_err(UpstreamError::Connect)?;
-    sockets::tune(&tcp).map_err(UpstreamError::Connect)?;
-    Ok(tcp)
 }
 
 #[cfg(test)]

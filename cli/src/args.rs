@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tunnel::limits::GRPC_TIMEOUT_MAX;
 
@@ -46,8 +46,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "HUB_TLS_CA_FILE", value_name = "FILE")]
     pub(crate) tls_ca_file: Option<PathBuf>,
     /// Take any certificate: encrypted, but nobody knows by whom
-    #[arg(long, global = true, env = "HUB_TLS_INSECURE_SKIP_VERIFY")]
-    #[arg(value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "HUB_TLS_INSECURE_SKIP_VERIFY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) tls_insecure_skip_verify: bool,
     /// Tables and indented JSON for people, or one compact JSON document a line for programs
     #[arg(short, long, global = true, env = "HUB_OUTPUT", value_name = "FORMAT")]

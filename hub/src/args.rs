@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser};
 use tunnel::program::LogFormat;
 
 use crate::listen_addr::ListenAddr;
@@ -27,7 +29,7 @@ pub struct Args {
     pub admin_listen: OptionalListen,
 
     /// Serve TLS (ALPN h2 and http/1.1); needs a certificate and its key
-    #[arg(long, env = "HUB_TLS", requires_all = ["tls_cert_file", "tls_key_file"])]
+    #[arg(long, env = "HUB_TLS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub tls: bool,
 
     /// Certificate chain, PEM
@@ -63,6 +65,30 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
+impl Args {
+    /// What no single flag can tell: whether they fit together.
+    ///
+    /// # Errors
+    /// Bad usage, as clap reports it.
+    pub fn check(self) -> Result<Self, clap::Error> {
+        if self.keepalive_timeout <= self.keepalive_interval {
+            let message = "--keepalive-timeout must be longer than --keepalive-interval: \
+                           an idle agent is heard of once an interval";
+            return Err(Self::command().error(ErrorKind::ValueValidation, message));
+        }
+        let (cert, key) = (self.tls_cert_file.is_some(), self.tls_key_file.is_some());
+        if self.tls && !(cert && key) {
+            let message = "--tls needs --tls-cert-file and --tls-key-file";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
+        if !self.tls && (cert || key) {
+            let message = "--tls-cert-file and --tls-key-file are for --tls, which is not given";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
+        Ok(self)
+    }
+}
+
 /// An address to listen at, or nowhere.
 pub type OptionalListen = Option<ListenAddr>;
 
@@ -96,10 +122,12 @@ mod tests {
             (&["hub", "--listen", "8080"], "host:port"),
             (&["hub", "--keepalive-interval", "0s"], "longer than 0"),
             (&["hub", "--keepalive-timeout", "15"], "15"),
+            (&["hub", "--keepalive-timeout", "15s"], "longer than --keepalive-interval"),
             (&["hub", "--workers", "0"], "--workers"),
             (&["hub", "--log-format", "xml"], "text or json"),
         ] {
-            let error = Args::try_parse_from(line).expect_err("bad usage").to_string();
+            let parsed = Args::try_parse_from(line).and_then(Args::check);
+            let error = parsed.expect_err("bad usage").to_string();
             assert!(error.contains(word), "{line:?}: {error}");
         }
     }

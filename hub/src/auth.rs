@@ -61,7 +61,8 @@ impl Auth {
         let content = std::fs::read_to_string(path)
             .map_err(|source| AuthFileError::Read { path: path.into(), source })?;
         let invalid = |reason| AuthFileError::Invalid { path: path.into(), reason };
-        let file: File = toml::from_str(&content).map_err(|error| invalid(error.to_string()))?;
+        let file: File =
+            toml::from_str(&content).map_err(|error| invalid(in_line(&content, &error)))?;
         let agents = index(file.agents).map_err(invalid)?;
         let callers = index(file.callers).map_err(invalid)?;
         Ok(Self::Tokens(Arc::new(Tokens { agents, callers })))
@@ -230,6 +231,19 @@ impl Pattern {
             rest = &rest[at + part.len()..];
         }
         rest.ends_with(last)
+    }
+}
+
+/// toml's own text is a picture of six lines.
+fn in_line(content: &str, error: &toml::de::Error) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join("; ");
+    match error.span() {
+        Some(span) => {
+            let before = content.as_bytes().iter().take(span.start);
+            let line = 1 + before.filter(|&&byte| byte == b'\n').count();
+            format!("line {line}: {message}")
+        }
+        None => message,
     }
 }
 

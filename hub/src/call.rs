@@ -5,19 +5,21 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
+use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use tunnel::bridge;
 use tunnel::name::Name;
-use tunnel::wire::{HUB_PREFIX, HUB_TOKEN};
+use tunnel::wire::HUB_TOKEN;
 
 use crate::auth::{Caller, Denied};
+use crate::hub_headers::strip_request;
 use crate::metrics::Target;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::refusal::Refusal;
-use crate::route::{Route, is_grpc, route};
+use crate::route::{Route, answer_form, route};
 use crate::services;
 use crate::session::{Permit, Session};
 use crate::splice::{End, Splice, refuse};
@@ -50,8 +52,7 @@ async fn to_agent(
 ) {
     let mut record = Record::start(origin, Target::Agent, request.uri().path(), Some(name.clone()));
     let (head, body) = request.into_parts();
-    let grpc = is_grpc(&head.headers);
-    let bodyless = head.method == Method::HEAD;
+    let form = answer_form(&head.method, &head.headers);
     let opened = match admit(&name, caller, &mut record) {
         Ok(()) => open(&name, head, body.is_end_stream(), &mut respond, origin).await,
         Err(refusal) => Err(Closed::Refused(refusal)),
@@ -59,7 +60,7 @@ async fn to_agent(
     let (permit, response, send) = match opened {
         Ok(opened) => opened,
         Err(Closed::Refused(refusal)) => {
-            let outcome = refuse(&mut respond, &refusal, grpc, bodyless);
+            let outcome = refuse(&mut respond, &refusal, form);
             return record.refused(outcome, &refusal);
         }
         Err(Closed::ByClient(reason)) => {
@@ -67,7 +68,7 @@ async fn to_agent(
         }
     };
     record.reached(&permit.session);
-    let mut splice = Splice::new(body, respond, response, send, grpc, origin.hub.metrics.clone());
+    let mut splice = Splice::new(body, respond, response, send, form, origin.hub.metrics.clone());
     let lost = Refusal::SessionLost(name);
     let (end, outcome) = splice.run(&lost).await;
     record.passed(splice.bytes());
@@ -110,10 +111,12 @@ async fn open(
     loop {
         let permit = tokio::select! {
             biased;
-            picked = origin.hub.registry.pick(name, origin.worker) => picked.map_err(Closed::Refused)?,
+            // First: a call that is dead already must not reach an upstream, whose guard against
+            // cancelled calls would count it against all callers.
             reset = poll_fn(|cx| respond.poll_reset(cx)) => {
                 return Err(Closed::ByClient(reset.unwrap_or(Reason::CANCEL)));
             }
+            picked = origin.hub.registry.pick(name, origin.worker) => picked.map_err(Closed::Refused)?,
         };
         let forwarded = forwarded_head(&head, &permit.session);
         match permit.open(forwarded, end_stream) {
@@ -131,7 +134,11 @@ fn forwarded_head(head: &http::request::Parts, session: &Session) -> Request<()>
     let mut request = Request::new(());
     *request.method_mut() = head.method.clone();
     *request.headers_mut() = head.headers.clone();
-    strip_hub_headers(request.headers_mut());
+    strip_request(request.headers_mut());
+    if session.authority.is_some() {
+        // Servers may refuse a host that differs from :authority (RFC 9113 8.3.1).
+        request.headers_mut().remove(HOST);
+    }
     *request.uri_mut() = forwarded_uri(head, session);
     request
 }
@@ -149,19 +156,10 @@ fn forwarded_uri(head: &http::request::Parts, session: &Session) -> Uri {
 
 /// A request may lack `:authority` (RFC 9113 8.3.1); h2 does not send one without.
 fn host_or_name(headers: &HeaderMap, session: &Session) -> Authority {
-    let host =
-        headers.get(http::header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     // Every name is a valid host.
     host.or_else(|| Authority::try_from(session.name.as_str()).ok())
         .unwrap_or_else(|| Authority::from_static("localhost"))
-}
-
-fn strip_hub_headers(headers: &mut HeaderMap) {
-    let own: Vec<_> =
-        headers.keys().filter(|name| name.as_str().starts_with(HUB_PREFIX)).cloned().collect();
-    for name in own {
-        headers.remove(name);
-    }
 }
 
 async fn to_hub(
@@ -187,7 +185,7 @@ fn refused(
     refusal: &Refusal,
     record: Record,
 ) {
-    let bodyless = request.method() == Method::HEAD;
-    let outcome = refuse(&mut respond, refusal, is_grpc(request.headers()), bodyless);
+    let form = answer_form(request.method(), request.headers());
+    let outcome = refuse(&mut respond, refusal, form);
     record.refused(outcome, refusal);
 }

@@ -1,5 +1,7 @@
 //! One client's HTTP/2 connection: takes its calls, and takes leave when the hub drains.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection};
@@ -35,13 +37,13 @@ async fn accept_calls(
     connection: &mut Connection<BoxIo, Bytes>,
     origin: &Origin,
 ) -> Result<(), h2::Error> {
-    let stop = &origin.hub.stop;
+    let (mut draining, mut closing) = (pin!(origin.stop.draining()), pin!(origin.stop.closing()));
     let mut drains = false;
     loop {
         tokio::select! {
             biased;
-            () = stop.closing() => break,
-            () = stop.draining(), if !drains => {
+            () = &mut closing => break,
+            () = &mut draining, if !drains => {
                 connection.graceful_shutdown();
                 drains = true;
             }
@@ -55,7 +57,7 @@ async fn accept_calls(
         }
     }
     connection.abrupt_shutdown(Reason::NO_ERROR);
-    let farewell = async { while connection.accept().await.is_some() {} };
+    let farewell = async { while let Some(Ok(_)) = connection.accept().await {} };
     // A client that does not read does not get to hear it.
     let _ = timeout(limits::FAREWELL_TIMEOUT, farewell).await;
     Ok(())
@@ -71,6 +73,10 @@ fn builder() -> Builder {
         .max_header_list_size(limits::MAX_HEADER_LIST)
         .max_concurrent_streams(limits::MAX_CLIENT_STREAMS)
         .max_send_buffer_size(limits::MAX_SEND_BUFFER)
+        // The hub ends many at once when a session is lost. Frames that are on their way for streams that
+        // it no longer remembers would count against the whole connection.
+        .max_concurrent_reset_streams(limits::MAX_CLIENT_STREAMS as usize)
+        .reset_stream_duration(limits::SESSION_RESET_MEMORY)
         .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
         .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
     builder

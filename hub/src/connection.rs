@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::HANDSHAKE_TIMEOUT;
+use tunnel::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use tunnel::sockets;
 
 use crate::client_connection;
@@ -126,4 +126,7 @@ async fn answer_plainly(mut stream: Prefixed<TcpStream>, sentence: &str) {
     // Best effort: whoever cannot read it is told by the log.
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
+    // What it has sent and nobody has read would make the system reset the connection, and the answer
+    // might be lost with it.
+    let _ = timeout(FAREWELL_TIMEOUT, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
 }

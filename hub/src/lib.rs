@@ -23,6 +23,7 @@ mod connection;
 mod drain;
 mod first_bytes;
 mod hub;
+mod hub_headers;
 mod listen_addr;
 mod listener;
 mod metrics;
@@ -93,8 +94,10 @@ pub async fn run(
 }
 
 fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
-    // What the two pumps of one stalled call hold: a window, and what h2 has taken of a chunk beyond it.
-    let call = 2 * (u64::from(limits::STREAM_WINDOW) + u64::from(limits::MAX_FRAME_SIZE));
+    // What the two pumps of one stalled call hold: a window each, what h2 has taken for sending, and the
+    // chunk that went beyond it.
+    let (window, chunk) = (u64::from(limits::STREAM_WINDOW), u64::from(limits::MAX_FRAME_SIZE));
+    let call = 2 * (window + limits::MAX_SEND_BUFFER as u64 + chunk);
     info!(
         address = %listeners.public.local_addr()?,
         tls = hub.config.tls.is_some(),

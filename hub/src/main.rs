@@ -7,7 +7,7 @@ use hub::{Args, Config, Listeners};
 use tunnel::program;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse_from(program::args_without_serve()) {
+    let args = match Args::try_parse_from(program::args_without_serve()).and_then(Args::check) {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };

@@ -125,17 +125,17 @@ impl Metrics {
         self.registrations.increment(1);
     }
 
-    /// An upgrade was refused with this HTTP status.
-    pub(crate) fn registration_refused(&self, status: http::StatusCode) {
-        self.rare(REGISTRATION_REFUSALS, "status", status.as_str().to_owned());
+    /// A registration was refused; the reason is one of a few words.
+    pub(crate) fn registration_refused(&self, reason: &'static str) {
+        self.rare(REGISTRATION_REFUSALS, "reason", reason);
     }
 
     /// A connection did not come as far as a protocol.
     pub(crate) fn handshake_failed(&self, stage: &'static str) {
-        self.rare(HANDSHAKE_FAILURES, "stage", stage.to_owned());
+        self.rare(HANDSHAKE_FAILURES, "stage", stage);
     }
 
-    fn rare(&self, name: &'static str, label: &'static str, value: String) {
+    fn rare(&self, name: &'static str, label: &'static str, value: &'static str) {
         with_local_recorder(&self.recorder, || counter!(name, label => value).increment(1));
     }
 
@@ -228,7 +228,7 @@ fn describe() {
     describe_gauge!(AGENTS, "Agent processes that are registered now");
     describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
     describe_counter!(REGISTRATIONS, "Sessions that were registered");
-    describe_counter!(REGISTRATION_REFUSALS, "Registrations that were refused, by HTTP status");
+    describe_counter!(REGISTRATION_REFUSALS, "Registrations that were refused, by reason");
     describe_gauge!(CLIENT_CONNECTIONS, "HTTP/2 connections of clients that are open now");
     describe_counter!(
         HANDSHAKE_FAILURES,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::hub::Hub;
+use crate::stop::Stop;
 
 /// Goes with each connection and its calls. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -11,4 +12,6 @@ pub(crate) struct Origin {
     pub(crate) hub: Arc<Hub>,
     pub(crate) peer: SocketAddr,
     pub(crate) worker: usize,
+    /// The worker's own.
+    pub(crate) stop: Stop,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use h2::Reason;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 /// gRPC's status names, by their code.
 const GRPC_STATUSES: [&str; 17] = [
@@ -26,6 +26,9 @@ const GRPC_STATUSES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// Labels of what is no gRPC status: HTTP statuses by their first digit, then resets.
+const OTHERS: [&str; 6] = ["HTTP_1XX", "HTTP_2XX", "HTTP_3XX", "HTTP_4XX", "HTTP_5XX", "RESET"];
+
 /// What the client was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -39,7 +42,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// How many different labels there are: a bound for tables indexed by [`Self::index`].
-    pub(crate) const LABELS: usize = GRPC_STATUSES.len() + 6;
+    pub(crate) const LABELS: usize = GRPC_STATUSES.len() + OTHERS.len();
 
     /// What a complete response says: `grpc-status` where there is one, else the HTTP status.
     pub(crate) fn of(status: StatusCode, grpc_status: Option<u16>) -> Self {
@@ -59,8 +62,6 @@ impl Outcome {
 
     /// A label from a bounded set.
     pub(crate) fn label(self) -> &'static str {
-        const OTHERS: [&str; 6] =
-            ["HTTP_1XX", "HTTP_2XX", "HTTP_3XX", "HTTP_4XX", "HTTP_5XX", "RESET"];
         let index = self.index();
         GRPC_STATUSES.get(index).copied().unwrap_or_else(|| OTHERS[index - GRPC_STATUSES.len()])
     }
@@ -85,11 +86,6 @@ fn grpc_index(code: u16) -> usize {
 /// The code's name in RFC 9113 7. `h2` has them in its `Debug` only.
 fn reset_name(reason: Reason) -> String {
     format!("{reason:?}")
-}
-
-/// `grpc-status` of a response head or of trailers.
-pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -77,9 +77,7 @@ impl Record {
         let outcome = match answered {
             Ok(answered) => {
                 self.bytes.1 = answered.bytes;
-                let code = answered.grpc_status.as_ref();
-                let code = code.and_then(|code| code.to_str().ok()?.parse().ok());
-                Outcome::of(answered.status, code)
+                Outcome::of(answered.status, answered.grpc_status)
             }
             Err(error) => Outcome::Reset(error.reason().unwrap_or(h2::Reason::CANCEL)),
         };

@@ -69,6 +69,17 @@ pub(crate) enum BadName {
     Repeated,
 }
 
+/// What kind of answer a client can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerForm {
+    /// A gRPC status.
+    Grpc,
+    /// An HTTP status and a sentence.
+    Http,
+    /// An HTTP status without a body: the answer to HEAD.
+    HttpHead,
+}
+
 fn seconds_ago(since: Duration) -> String {
     format!(": its last connection ended {} s ago", since.as_secs())
 }
@@ -121,28 +132,24 @@ impl Refusal {
     }
 
     /// The value of `hub-reason`, and the metrics' label.
-    #[must_use]
     pub(crate) fn reason(&self) -> &'static str {
         Self::REASONS[self.index()]
     }
 
     /// The gRPC status.
-    #[must_use]
     pub(crate) fn code(&self) -> Code {
         self.statuses().0
     }
 
     /// The HTTP status for a caller that does not speak gRPC.
-    #[must_use]
     pub(crate) fn http_status(&self) -> StatusCode {
         self.statuses().1
     }
 
-    /// The head of an answer without a body: trailers-only for gRPC.
-    #[must_use]
-    pub(crate) fn response(&self, grpc: bool) -> Response<()> {
+    /// The head of the answer, which for gRPC is all of it.
+    pub(crate) fn response(&self, form: AnswerForm) -> Response<()> {
         let mut response = Response::new(());
-        if grpc {
+        if form == AnswerForm::Grpc {
             *response.headers_mut() = self.trailers();
             response
                 .headers_mut()
@@ -158,7 +165,6 @@ impl Refusal {
     }
 
     /// The trailers of a gRPC answer whose head has been sent.
-    #[must_use]
     pub(crate) fn trailers(&self) -> HeaderMap {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from(self.code() as i32 as u16));
@@ -190,7 +196,7 @@ mod tests {
     #[test]
     fn grpc_callers_get_trailers_only() {
         let refusal = Refusal::UnknownName("testserver".parse().expect("a name"));
-        let response = refusal.response(true);
+        let response = refusal.response(AnswerForm::Grpc);
         let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(header("grpc-status"), "14");
@@ -201,7 +207,7 @@ mod tests {
 
     #[test]
     fn others_get_an_http_status() {
-        let response = Refusal::BadName(BadName::Repeated).response(false);
+        let response = Refusal::BadName(BadName::Repeated).response(AnswerForm::Http);
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert_eq!(response.headers()["hub-reason"], "bad-name");
         assert!(!response.headers().contains_key("grpc-status"));

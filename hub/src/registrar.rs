@@ -7,6 +7,7 @@ use h2::client::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tracing::{info, warn};
 use tunnel::limits;
@@ -14,23 +15,27 @@ use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
 
 use crate::hub::Hub;
+use crate::origin::Origin;
 use crate::session::{Admitted, Session};
 use crate::settings_gate::SettingsGate;
 
 /// Serves one agent's WebSocket from the upgrade to its end.
-pub(crate) async fn serve<S>(ws: WebSocketStream<S>, admitted: Admitted, hub: Arc<Hub>)
+pub(crate) async fn serve<S>(ws: WebSocketStream<S>, admitted: Admitted, origin: Origin)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let hub = &origin.hub;
     let (io, ws, control) = WsIo::new(ws, hub.config.keepalive);
     let about = (admitted.registration.name.clone(), admitted.peer);
     let Some((session, driver)) = open(io, ws.clone(), admitted).await else {
+        hub.metrics.registration_refused("not-http2");
         warn!(name = %about.0, peer = %about.1, ended = ended(&ws), "session did not begin");
         return;
     };
     let registration = match hub.registry.register(session.clone()) {
         Ok(registration) => registration,
         Err(owned) => {
+            hub.metrics.registration_refused("owned");
             ws.close(CloseCode::Policy, "the name is owned exclusively by another agent");
             let _ = driver.await;
             warn!(name = %session.name, peer = %session.peer, error = %owned, "session refused");
@@ -40,7 +45,7 @@ where
     hub.metrics.registered();
     ws.send(Control::Registered);
     log(&session, "registered", None);
-    run(&session, control, driver, &hub).await;
+    run(&session, control, driver, &origin).await;
     drop(registration);
     log(&session, "unregistered", Some(ended(&ws)));
 }
@@ -69,27 +74,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (io, verdict) = SettingsGate::new(io);
-    let opening = async {
-        let (streams, connection) = builder().handshake(io).await.ok()?;
-        let driver = tokio::spawn(connection);
-        Some((streams, driver, verdict.await))
+    let handshake = timeout(limits::SETTINGS_TIMEOUT, builder().handshake(io)).await;
+    let (streams, connection) = handshake.ok()?.ok()?;
+    let driver = tokio::spawn(connection);
+    let reason = match timeout(limits::SETTINGS_TIMEOUT, verdict).await {
+        Ok(Ok(Ok(()))) => return Some((Arc::new(Session::new(admitted, streams, ws)), driver)),
+        Ok(_) => "the upstream does not speak HTTP/2",
+        Err(_) => "the upstream sent no HTTP/2 SETTINGS in time",
     };
-    // The verdict outlives the timeout's future only through these; what is left on a timeout is closed.
-    match tokio::time::timeout(limits::SETTINGS_TIMEOUT, opening).await {
-        Ok(Some((streams, driver, Ok(Ok(()))))) => {
-            Some((Arc::new(Session::new(admitted, streams, ws)), driver))
-        }
-        Ok(Some((_streams, driver, _no_http2))) => {
-            ws.close(CloseCode::NotHttp2, "the upstream does not speak HTTP/2");
-            let _ = driver.await;
-            None
-        }
-        Ok(None) => None,
-        Err(_) => {
-            ws.close(CloseCode::NotHttp2, "the upstream sent no HTTP/2 SETTINGS in time");
-            None
-        }
-    }
+    ws.close(CloseCode::NotHttp2, reason);
+    let _ = driver.await;
+    // Held until here: without it the connection would end before the close is said.
+    drop(streams);
+    None
 }
 
 /// The HTTP/2 client of a session. Its peer serves many callers at once, so nothing that one of them
@@ -116,8 +113,9 @@ async fn run(
     session: &Arc<Session>,
     mut control: mpsc::Receiver<Control>,
     mut driver: Driver,
-    hub: &Hub,
+    origin: &Origin,
 ) {
+    let Origin { hub, stop, .. } = origin;
     let mut checkup = tokio::time::interval(hub.config.keepalive.interval);
     let mut hub_drains = false;
     let mut hub_closes = false;
@@ -129,17 +127,17 @@ async fn run(
             },
             () = session.nudged() => hub.registry.changed(),
             _ = checkup.tick() => check_up(session, hub).await,
-            () = hub.stop.draining(), if !hub_drains => {
+            () = stop.draining(), if !hub_drains => {
                 // Calls that are on their way are still served: it is the agent who should look elsewhere.
                 session.ws.send(Control::Drain);
                 hub_drains = true;
             }
-            () = hub.stop.closing(), if !hub_closes => {
+            () = stop.closing(), if !hub_closes => {
                 session.ws.close(CloseCode::GoingAway, "the hub is going away");
                 hub_closes = true;
             }
         }
-        if session.is_draining() && session.in_flight.load(Ordering::Acquire) == 0 {
+        if session.is_draining() && session.in_flight.load(Ordering::SeqCst) == 0 {
             session.ws.close(CloseCode::Normal, "drained");
         }
     }

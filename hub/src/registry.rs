@@ -43,6 +43,13 @@ struct Entry {
     room: Arc<Room>,
 }
 
+/// Whether a call has just come, or has waited: who waits is not overtaken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    New,
+    Waited,
+}
+
 /// Whether calls for a name can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
@@ -84,10 +91,10 @@ impl Registry {
         entry.sessions.push(session.clone());
         entry.gone_since = None;
         entry.room.wake_all();
-        drop(names);
         if first {
             self.tell(&session, What::Registered);
         }
+        drop(names);
         self.changed();
         Ok(Registration { registry: self.clone(), session })
     }
@@ -97,7 +104,12 @@ impl Registry {
         let Some(entry) = names.entries.get_mut(&session.name) else {
             return;
         };
+        let before = entry.sessions.len();
         entry.sessions.retain(|other| !Arc::ptr_eq(other, session));
+        if entry.sessions.len() == before {
+            // A newer session has taken its place; there is nothing to tell.
+            return;
+        }
         entry.room.wake_all();
         let last = !entry.sessions.iter().any(|other| other.instance == session.instance);
         if entry.sessions.is_empty() && entry.gone_since.is_none() {
@@ -106,10 +118,11 @@ impl Registry {
             names.gone.push_back((session.name.clone(), now));
         }
         names.forget();
-        drop(names);
+        // Under the lock, so that events come in the order of what they tell.
         if last {
             self.tell(session, What::Unregistered);
         }
+        drop(names);
         self.changed();
     }
 
@@ -146,7 +159,7 @@ impl Registry {
     /// # Errors
     /// The name is unknown or offline, or no stream became free in time.
     pub(crate) async fn pick(&self, name: &Name, worker: usize) -> Result<Permit, Refusal> {
-        let room = match self.try_pick(name, worker)? {
+        let room = match self.try_pick(name, worker, Turn::New)? {
             Ok(permit) => return Ok(permit),
             Err(room) => room,
         };
@@ -157,7 +170,7 @@ impl Registry {
                 // Listening before looking: whoever leaves in between is not missed.
                 let mut left = std::pin::pin!(room.left());
                 left.as_mut().enable();
-                if let Ok(permit) = self.try_pick(name, worker)? {
+                if let Ok(permit) = self.try_pick(name, worker, Turn::Waited)? {
                     return Ok(permit);
                 }
                 left.await;
@@ -167,12 +180,20 @@ impl Registry {
     }
 
     /// The inner error is where to wait for a stream.
-    fn try_pick(&self, name: &Name, worker: usize) -> Result<Result<Permit, Arc<Room>>, Refusal> {
+    fn try_pick(
+        &self,
+        name: &Name,
+        worker: usize,
+        turn: Turn,
+    ) -> Result<Result<Permit, Arc<Room>>, Refusal> {
         let names = self.names.read();
         let entry = names.entries.get(name).ok_or_else(|| Refusal::UnknownName(name.clone()))?;
         if entry.usable().next().is_none() {
             let since = entry.gone_since.map(|since| since.elapsed());
             return Err(Refusal::Offline { name: name.clone(), since });
+        }
+        if turn == Turn::New && entry.room.is_waited_in() {
+            return Ok(Err(entry.room.clone()));
         }
         Ok(entry.take_best(worker).ok_or_else(|| entry.room.clone()))
     }

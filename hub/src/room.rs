@@ -20,6 +20,11 @@ impl Room {
         if self.waiting.fetch_add(1, Ordering::AcqRel) < max { Some(waiting) } else { None }
     }
 
+    /// Whether calls wait.
+    pub(crate) fn is_waited_in(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
     /// Resolves when a stream has become free.
     pub(crate) fn left(&self) -> Notified<'_> {
         self.left.notified()
@@ -27,7 +32,7 @@ impl Room {
 
     /// A stream has become free.
     pub(crate) fn wake_one(&self) {
-        if self.waiting.load(Ordering::Acquire) > 0 {
+        if self.is_waited_in() {
             self.left.notify_one();
         }
     }

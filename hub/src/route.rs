@@ -1,11 +1,11 @@
 //! Where a call goes, from its head alone: no I/O, no clock.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use tunnel::name::Name;
 use tunnel::wire;
 
-use crate::refusal::{BadName, Refusal};
+use crate::refusal::{AnswerForm, BadName, Refusal};
 use crate::services;
 
 /// Where a call goes.
@@ -36,19 +36,19 @@ pub(crate) fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<R
     }
 }
 
-/// Whether the answer is to be gRPC's. `application/grpc`, `application/grpc+proto` and the like; what
-/// gRPC-Web sends is something else.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) else {
-        return false;
-    };
-    kind.strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+/// What kind of answer the client can take. gRPC is `application/grpc`, `application/grpc+proto` and the
+/// like; what gRPC-Web sends is something else.
+pub(crate) fn answer_form(method: &Method, headers: &HeaderMap) -> AnswerForm {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    match kind.strip_prefix(b"application/grpc").map(|rest| rest.first()) {
+        Some(None | Some(b'+' | b';')) => AnswerForm::Grpc,
+        _ if method == Method::HEAD => AnswerForm::HttpHead,
+        _ => AnswerForm::Http,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use tunnel::name::NameError;
 
     use super::*;
@@ -79,15 +79,17 @@ mod tests {
 
     #[test]
     fn grpc_is_told_by_its_content_type() {
-        for (kind, grpc) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc;charset=utf-8", true),
-            ("application/grpc-web+proto", false),
-            ("application/json", false),
+        for (kind, form) in [
+            ("application/grpc", AnswerForm::Grpc),
+            ("application/grpc+proto", AnswerForm::Grpc),
+            ("application/grpc;charset=utf-8", AnswerForm::Grpc),
+            ("application/grpc-web+proto", AnswerForm::Http),
+            ("application/json", AnswerForm::Http),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-            assert_eq!(is_grpc(&headers), grpc, "{kind}");
+            assert_eq!(answer_form(&Method::POST, &headers), form, "{kind}");
         }
+        assert_eq!(answer_form(&Method::GET, &HeaderMap::new()), AnswerForm::Http);
+        assert_eq!(answer_form(&Method::HEAD, &HeaderMap::new()), AnswerForm::HttpHead);
     }
 }

@@ -86,14 +86,18 @@ impl Session {
     }
     /// It takes no new calls.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.load(Ordering::SeqCst)
     }
 
     /// No new calls from now on; the agent is asked for a replacement.
     pub(crate) fn drain(&self) {
-        if !self.draining.swap(true, Ordering::AcqRel) {
+        if !self.draining.swap(true, Ordering::SeqCst) {
             self.ws.send(Control::Drain);
             self.nudged.notify_one();
+            // Whoever waits for a stream of it waits in vain.
+            if let Some(room) = self.room.get() {
+                room.wake_all();
+            }
         }
     }
 
@@ -108,7 +112,9 @@ impl Session {
     }
 
     pub(crate) fn is_same_slot(&self, other: &Self) -> bool {
-        self.instance == other.instance && self.slot == other.slot
+        let holder = |session: &Self| session.holder.as_ref().map(|holder| holder.id().to_owned());
+        // Instances are shown in lists, so knowing one is no right to take its place.
+        self.instance == other.instance && self.slot == other.slot && holder(self) == holder(other)
     }
 
     pub(crate) fn join_room(&self, room: Arc<Room>) {
@@ -126,8 +132,11 @@ impl Session {
         let max = self.streams.current_max_send_streams();
         let taken = self
             .in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| (n < max).then_some(n + 1));
-        taken.is_ok().then(|| Permit { session: self.clone() })
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |n| (n < max).then_some(n + 1));
+        let permit = taken.is_ok().then(|| Permit { session: self.clone() })?;
+        // Asked after the stream is counted: a session that began to drain in between is either seen to
+        // drain here, or sees this call and waits for it.
+        if self.is_draining() { None } else { Some(permit) }
     }
 }
 
@@ -155,7 +164,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let session = &self.session;
-        let last = session.in_flight.fetch_sub(1, Ordering::AcqRel) == 1;
+        let last = session.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
         if last && session.is_draining() {
             session.nudged.notify_one();
         }

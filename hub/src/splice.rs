@@ -15,22 +15,24 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Response, StatusCode};
-use tunnel::limits::LINGER_TIMEOUT;
-use tunnel::wire::HUB_REASON;
+use http::{Response, StatusCode};
+use tunnel::bridge::grpc_status;
+use tunnel::limits::{FAREWELL_TIMEOUT, INFORMATIONAL_MAX, LINGER_TIMEOUT};
 
 pub(crate) use self::end::End;
 use self::pump::{Broken, Pump};
+use crate::hub_headers::{strip_request, strip_response};
 use crate::metrics::Metrics;
-use crate::outcome::{Outcome, grpc_status};
-use crate::refusal::Refusal;
+use crate::outcome::Outcome;
+use crate::refusal::{AnswerForm, Refusal};
 
 /// A call whose stream on the session is open.
 #[derive(Debug)]
 pub(crate) struct Splice {
     upload: Upload,
     answer: Answer,
-    grpc: bool,
+    form: AnswerForm,
+    informational: u8,
     metrics: Arc<Metrics>,
     status: StatusCode,
     grpc_status: Option<u16>,
@@ -56,20 +58,21 @@ enum Answer {
 
 impl Splice {
     /// Joins `request` and `respond`, the client's side, to `response` and `send`, the agent's side.
-    /// `grpc`: the client speaks gRPC.
+    /// `form` is the answer that the client can take should the session be lost.
     pub(crate) fn new(
         request: RecvStream,
         respond: SendResponse<Bytes>,
         response: ResponseFuture,
         send: SendStream<Bytes>,
-        grpc: bool,
+        form: AnswerForm,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let pump = Pump::new(request, send, metrics.request_meter(), |_| {});
+        let pump = Pump::new(request, send, metrics.request_meter(), strip_request);
         Self {
             upload: Upload { pump, stopped: false },
             answer: Answer::Awaited(response, respond),
-            grpc,
+            form,
+            informational: 0,
             metrics,
             status: StatusCode::OK,
             grpc_status: None,
@@ -145,15 +148,20 @@ impl Splice {
         let Answer::Awaited(response, respond) = &mut self.answer else {
             return Poll::Pending;
         };
-        while let Poll::Ready(Some(Ok(informational))) = response.poll_informational(cx) {
-            // An informational response that cannot be sent is no loss: the real one follows.
-            let _ = respond.send_informational(informational);
+        while let Poll::Ready(Some(Ok(mut early))) = response.poll_informational(cx) {
+            if self.informational == INFORMATIONAL_MAX {
+                return Poll::Ready(Err(End::AgentFlood));
+            }
+            self.informational += 1;
+            strip_response(early.headers_mut());
+            // One that cannot be sent is no loss: the real response follows.
+            let _ = respond.send_informational(early);
         }
         let (mut head, body) = match ready!(std::pin::Pin::new(response).poll(cx)) {
             Ok(response) => response.into_parts(),
             Err(error) => return Poll::Ready(Err(End::from_agent(&error))),
         };
-        remove_reason(&mut head.headers);
+        strip_response(&mut head.headers);
         self.status = head.status;
         self.grpc_status = grpc_status(&head.headers);
         // A trailers-only answer stays one: gRPC clients take a head without END_STREAM for a beginning.
@@ -164,7 +172,7 @@ impl Splice {
         self.answer = if whole {
             Answer::HeadOnly(send)
         } else {
-            Answer::Body(Pump::new(body, send, self.metrics.response_meter(), remove_reason))
+            Answer::Body(Pump::new(body, send, self.metrics.response_meter(), strip_response))
         };
         Poll::Ready(Ok(whole))
     }
@@ -189,14 +197,12 @@ impl Splice {
                 _ => Outcome::of(self.status, self.grpc_status),
             };
         };
-        // A reset discards what h2 has not written yet, so the connection gets its turn to write first.
-        tokio::task::yield_now().await;
-        let grpc = self.grpc;
+        self.flush().await;
         match &mut self.answer {
             Answer::Awaited(_, respond) if end == End::SessionLost => {
-                refuse(respond, lost, grpc, false)
+                refuse(respond, lost, self.form)
             }
-            Answer::Body(pump) if end == End::SessionLost && grpc => {
+            Answer::Body(pump) if end == End::SessionLost && self.form == AnswerForm::Grpc => {
                 // A client that has reset the stream meanwhile needs no status.
                 let _ = pump.sink().send_trailers(lost.trailers());
                 Outcome::Grpc(lost.code() as u16)
@@ -205,6 +211,17 @@ impl Splice {
             Answer::Body(pump) => reset(reason, |reason| pump.sink().send_reset(reason)),
             Answer::HeadOnly(send) => reset(reason, |reason| send.send_reset(reason)),
         }
+    }
+
+    /// A reset discards what h2 has not written yet. So what the client's window has room for is awaited,
+    /// and then the connection gets its turn to write.
+    async fn flush(&mut self) {
+        if let Answer::Body(pump) = &mut self.answer {
+            let room = poll_fn(|cx| pump.poll_room(cx));
+            // A client that takes nothing does not hold up the end.
+            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, room).await;
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -236,20 +253,17 @@ fn reset(reason: Reason, send_reset: impl FnOnce(Reason)) -> Outcome {
 pub(crate) fn refuse(
     respond: &mut SendResponse<Bytes>,
     refusal: &Refusal,
-    grpc: bool,
-    bodyless: bool,
+    form: AnswerForm,
 ) -> Outcome {
-    let bodyless = grpc || bodyless;
+    let sentence = form == AnswerForm::Http;
     // A client that is gone already gets no answer, which is no failure of ours.
-    if let Ok(mut send) = respond.send_response(refusal.response(grpc), bodyless)
-        && !bodyless
+    if let Ok(mut send) = respond.send_response(refusal.response(form), !sentence)
+        && sentence
     {
         let _ = send.send_data(format!("{refusal}\n").into(), true);
     }
-    if grpc { Outcome::Grpc(refusal.code() as u16) } else { Outcome::Http(refusal.http_status()) }
-}
-
-/// `hub-reason` means that the hub answered, so nobody else's stands.
-fn remove_reason(headers: &mut HeaderMap) {
-    headers.remove(HUB_REASON);
+    match form {
+        AnswerForm::Grpc => Outcome::Grpc(refusal.code() as u16),
+        AnswerForm::Http | AnswerForm::HttpHead => Outcome::Http(refusal.http_status()),
+    }
 }

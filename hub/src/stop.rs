@@ -10,6 +10,12 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
+    /// One that is told by this one. All who listen to the same one share its locks, so each worker has
+    /// its own.
+    pub(crate) fn child(&self) -> Self {
+        Self { draining: self.draining.child_token(), closing: self.closing.child_token() }
+    }
+
     /// Resolves when nothing new should begin; what runs may end.
     pub(crate) fn draining(&self) -> WaitForCancellationFuture<'_> {
         self.draining.cancelled()

@@ -55,7 +55,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let Some(ws) = websocket(upgrade).await else {
         return;
     };
-    registrar::serve(ws, admitted, origin.hub).await;
+    registrar::serve(ws, admitted, origin).await;
 }
 
 async fn websocket(upgrade: OnUpgrade) -> Option<WebSocketStream<BoxIo>> {
@@ -79,7 +79,10 @@ fn answer(
             response
         }
         Err(rejection) => {
-            origin.hub.metrics.registration_refused(rejection.status);
+            // Scanners ask for other paths all day; only an agent asks for this one.
+            if request.uri().path() == wire::PATH {
+                origin.hub.metrics.registration_refused(rejection.reason());
+            }
             let name = request.headers().get(wire::HUB_NAME);
             info!(
                 peer = %origin.peer,
@@ -111,6 +114,18 @@ impl Rejection {
     fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
         self.header = Some((name, value.into()));
         self
+    }
+
+    /// The metrics' label.
+    fn reason(&self) -> &'static str {
+        match self.status {
+            StatusCode::UNAUTHORIZED => "unauthenticated",
+            StatusCode::FORBIDDEN => "denied",
+            StatusCode::CONFLICT => "owned",
+            StatusCode::UPGRADE_REQUIRED => "version",
+            StatusCode::SERVICE_UNAVAILABLE => "draining",
+            _ => "bad-request",
+        }
     }
 
     fn into_response(self) -> Response<String> {
@@ -199,7 +214,12 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
     let hub: &Arc<Hub> = &origin.hub;
     let registration = Registration::from_headers(headers)
         .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let token = headers.get(wire::HUB_TOKEN).map(HeaderValue::as_bytes);
+    let mut tokens = headers.get_all(wire::HUB_TOKEN).iter().map(HeaderValue::as_bytes);
+    let token = tokens.next();
+    if tokens.next().is_some() {
+        let sentence = format!("the header {} is given more than once", wire::HUB_TOKEN);
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, sentence));
+    }
     let name = &registration.name;
     let holder = hub.config.auth.agent(token, name).map_err(|denied| {
         let (status, sentence) = match denied {

@@ -50,7 +50,7 @@ impl Workers {
         let _ = worker.sockets.send((socket, peer)).await;
     }
 
-    /// Waits for the threads. What their connections still do is cut off.
+    /// Ends the threads, and cuts off what their connections still do.
     pub(crate) async fn join(self) {
         let threads: Vec<_> = self.workers.into_iter().map(|worker| worker.thread).collect();
         let joined = tokio::task::spawn_blocking(|| {
@@ -81,6 +81,7 @@ async fn run(
     worker: usize,
     hub: Arc<Hub>,
 ) {
+    let stop = hub.stop.child();
     while let Some((socket, peer)) = incoming.recv().await {
         let loaded = Loaded(load.clone());
         let socket = match tokio::net::TcpStream::from_std(socket) {
@@ -90,7 +91,7 @@ async fn run(
                 continue;
             }
         };
-        let origin = Origin { hub: hub.clone(), peer, worker };
+        let origin = Origin { hub: hub.clone(), peer, worker, stop: stop.clone() };
         hub.connections.spawn(async move {
             connection::serve(socket, origin).await;
             drop(loaded);

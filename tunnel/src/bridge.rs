@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use tower_service::Service;
 
@@ -60,9 +60,15 @@ pub struct Answered {
     /// Its HTTP status.
     pub status: StatusCode,
     /// Its `grpc-status`, from the trailers, or from the head of a trailers-only answer.
-    pub grpc_status: Option<HeaderValue>,
+    pub grpc_status: Option<u16>,
     /// Bytes of its body.
     pub bytes: u64,
+}
+
+/// `grpc-status` of a response head or of trailers.
+#[must_use]
+pub fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 /// Passes one request to `service` and sends its answer. The service's work is dropped as soon as the
@@ -84,18 +90,18 @@ where
     let (head, body) = response.into_parts();
     let mut body = pin!(body);
     let status = head.status;
-    let mut grpc_status = head.headers.get("grpc-status").cloned();
+    let mut status_code = grpc_status(&head.headers);
     let bodyless = body.is_end_stream();
     let mut send = respond.send_response(Response::from_parts(head, ()), bodyless)?;
     if bodyless {
-        return Ok(Answered { status, grpc_status, bytes: 0 });
+        return Ok(Answered { status, grpc_status: status_code, bytes: 0 });
     }
     let (bytes, trailers) = send_body(body.as_mut(), &mut send).await?;
-    if let Some(value) = trailers.as_ref().and_then(|trailers| trailers.get("grpc-status")) {
-        grpc_status = Some(value.clone());
+    if let Some(code) = trailers.as_ref().and_then(grpc_status) {
+        status_code = Some(code);
     }
     send_end(&mut send, trailers)?;
-    Ok(Answered { status, grpc_status, bytes })
+    Ok(Answered { status, grpc_status: status_code, bytes })
 }
 
 /// The service's answer, unless the client resets the stream first.

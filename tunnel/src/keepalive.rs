@@ -26,6 +26,9 @@ pub(crate) struct Keepalive {
     /// When the read that waits now began to wait. Not the time of the last byte: who does not read,
     /// because a slow upstream holds the relay back, must not conclude that nobody speaks.
     waiting_since: Option<Instant>,
+    /// When the write that waits now began to wait: a peer that takes nothing is as dead as one that says
+    /// nothing, and while a write waits, HTTP/2 may not come to read.
+    blocked_since: Option<Instant>,
     last_ping: Option<(u64, Instant)>,
     pings: u64,
 }
@@ -39,6 +42,7 @@ impl Keepalive {
             timer: Box::pin(tokio::time::sleep_until(next_ping)),
             next_ping,
             waiting_since: None,
+            blocked_since: None,
             last_ping: None,
             pings: 0,
         }
@@ -82,9 +86,24 @@ impl Keepalive {
 
     /// To be called when a read finds nothing: ready once it has waited too long.
     pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        let deadline = *self.waiting_since.get_or_insert(now) + self.config.timeout;
-        if now >= deadline {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        self.poll_timeout(cx, since)
+    }
+
+    /// To be called when a write finds no room: ready once it has waited too long.
+    pub(crate) fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        self.poll_timeout(cx, since)
+    }
+
+    /// A write has found room.
+    pub(crate) fn unblocked(&mut self) {
+        self.blocked_since = None;
+    }
+
+    fn poll_timeout(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
+        let deadline = since + self.config.timeout;
+        if Instant::now() >= deadline {
             return Poll::Ready(());
         }
         if deadline < self.timer.deadline() {

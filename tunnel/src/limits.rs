@@ -21,8 +21,8 @@ pub const SESSIONS_MAX: u16 = 64;
 
 // --- handshakes ---
 
-/// A peer that has connected must finish TLS, show its first bytes, and send its HTTP/1.1 head, each
-/// within this. A slow mobile link needs about 3 s for TLS; 10 s leaves room and bounds idle sockets.
+/// A peer that has connected must finish TLS and show its first bytes within this, and then send its
+/// HTTP/1.1 head or HTTP/2 preface within this again. A slow mobile link needs about 3 s for TLS; 10 s leaves room and bounds idle sockets.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the WebSocket's 101 to the upstream's HTTP/2 SETTINGS. One round trip to the agent and one to
 /// its upstream; a server that sends nothing by then does not speak HTTP/2.
@@ -35,6 +35,10 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// Sent bytes that stay unacknowledged this long mean a dead peer; Linux alone would try for 15 minutes.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes that the kernel takes before they can be sent. With its own limit of megabytes, a ping on a thin
+/// link would wait behind them for longer than the keepalive timeout, and one stream's bulk would hold up
+/// the others.
+pub const TCP_UNSENT: u32 = 128 * KIB;
 
 // --- HTTP/2, on every end that is ours ---
 
@@ -60,6 +64,8 @@ pub const MAX_CLIENT_STREAMS: u32 = 1024;
 /// Calls at once on one session of an agent that serves them itself. Beyond it the hub takes another
 /// session, or waits.
 pub const MAX_SERVICE_STREAMS: u32 = 4096;
+/// 1xx responses before the real one. They have no flow control; servers send one or two.
+pub const INFORMATIONAL_MAX: u8 = 16;
 /// Calls at once on one session, until the upstream's SETTINGS say otherwise.
 pub const INITIAL_MAX_SESSION_STREAMS: usize = 100;
 /// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the *connection* dies. One
@@ -77,7 +83,7 @@ pub const SESSION_RESET_MEMORY: Duration = Duration::from_secs(30);
 pub const COALESCE_BYTES: usize = 16 * KIB as usize;
 /// How long a call may wait for a session whose upstream takes no more streams now.
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many calls may wait so at one session.
+/// How many calls may wait so for one name.
 pub const STREAM_QUEUE_MAX: usize = 1024;
 /// A server that has answered in full may go on reading the request. If nothing of it moves for this
 /// long, the call is over.

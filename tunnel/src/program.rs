@@ -88,11 +88,11 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Prints why a program failed, in one line with its causes.
+/// Prints why a program failed, in one line. Our errors tell their cause themselves.
 #[must_use]
 pub fn fail(program: &str, error: &anyhow::Error) -> ExitCode {
     use std::io::Write;
     // Nobody is left to tell if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
+    let _ = writeln!(std::io::stderr(), "{program}: {error}");
     ExitCode::FAILURE
 }

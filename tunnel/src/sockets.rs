@@ -5,9 +5,9 @@ use std::io;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-use crate::limits::{TCP_KEEPALIVE, TCP_USER_TIMEOUT};
+use crate::limits::{TCP_KEEPALIVE, TCP_UNSENT, TCP_USER_TIMEOUT};
 
-/// No delay for small writes, and a dead peer is noticed.
+/// No delay for small writes, no long queue in the kernel, and a dead peer is noticed.
 ///
 /// # Errors
 /// The socket is closed already.
@@ -16,6 +16,9 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
     let options = SockRef::from(socket);
     options.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))?;
     #[cfg(target_os = "linux")]
-    options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+    {
+        options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+        options.set_tcp_notsent_lowat(TCP_UNSENT)?;
+    }
     Ok(())
 }

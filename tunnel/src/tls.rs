@@ -1,4 +1,4 @@
-//! Whom a TLS client of ours trusts: the agent towards the hub and its upstream, `client` towards the hub.
+//! TLS of all programs: whose certificate a client believes, which one the hub shows.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,9 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+
+const CERTIFICATE: &str = "the TLS certificate";
+const KEY: &str = "the TLS key";
 
 /// Why a TLS configuration cannot be used. Every variant names the file at fault.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +105,9 @@ pub fn server_config(
     key: &Path,
     alpn: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates("the TLS certificate", cert)?;
+    let chain = certificates(CERTIFICATE, cert)?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read {
-        what: "the TLS key",
+        what: KEY,
         path: key.into(),
         source,
     })?;
@@ -112,7 +115,12 @@ pub fn server_config(
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, secret)
-        .map_err(|source| TlsError::Rejected { what: "the TLS key", path: key.into(), source })?;
+        .map_err(|source| match source {
+            rustls::Error::InvalidCertificate(_) => {
+                TlsError::Rejected { what: CERTIFICATE, path: cert.into(), source }
+            }
+            _ => TlsError::Rejected { what: KEY, path: key.into(), source },
+        })?;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
 }

@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_core::Stream;
@@ -30,7 +31,7 @@ use crate::wire::{CloseCode, Control};
 
 mod handle;
 
-use handle::{Command, Shared};
+use handle::Shared;
 pub use handle::{Ended, Handle};
 
 /// How every WebSocket of ours is set up.
@@ -51,10 +52,11 @@ pub struct WsIo<S> {
     /// What is left of the binary message that was read last.
     unread: Bytes,
     keepalive: Keepalive,
-    commands: mpsc::Receiver<Command>,
     control: mpsc::Sender<Control>,
     shared: Arc<Shared>,
     phase: Phase,
+    /// A ping or a control message has been written and may not have been sent.
+    unflushed: bool,
 }
 
 #[derive(Debug)]
@@ -73,13 +75,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
         ws: WebSocketStream<S>,
         keepalive: KeepaliveConfig,
     ) -> (Self, Handle, mpsc::Receiver<Control>) {
-        let (command_sender, commands) = mpsc::channel(CONTROL_QUEUE);
         let (control, control_receiver) = mpsc::channel(CONTROL_QUEUE);
         let shared = Arc::new(Shared::default());
-        let handle = Handle { commands: command_sender, shared: shared.clone() };
+        let handle = Handle(shared.clone());
         let keepalive = Keepalive::new(keepalive);
         let phase = Phase::Open;
-        let io = Self { ws, unread: Bytes::new(), keepalive, commands, control, shared, phase };
+        let unread = Bytes::new();
+        let io = Self { ws, unread, keepalive, control, shared, phase, unflushed: false };
         (io, handle, control_receiver)
     }
 
@@ -91,35 +93,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
         poll_fn(|cx| self.poll_closing(cx)).await;
     }
 
+    /// Reads and drops what comes until the peer closes, for `time` at most.
+    pub async fn drain(&mut self, time: Duration) {
+        let drained = poll_fn(|cx| {
+            while !ready!(self.poll_chunk(cx))?.is_empty() {
+                self.unread.clear();
+            }
+            Poll::Ready(io::Result::Ok(()))
+        });
+        // However it ends, it has ended.
+        let _ = tokio::time::timeout(time, drained).await;
+    }
+
     /// Sends what is due besides data: pings, control messages, and the start of a close.
     fn poll_upkeep(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
-        let mut sent = false;
+        if !matches!(self.phase, Phase::Open) {
+            return Ok(());
+        }
+        // Not behind a socket that is full: the close has a deadline of its own.
+        if let Some((code, reason)) = self.shared.poll_close(cx) {
+            self.begin_close(code, reason);
+            return Ok(());
+        }
         while let Poll::Ready(payload) = self.keepalive.poll_ping(cx) {
-            // A ping that cannot be written now is left out: the socket is full, so there is a peer.
+            // Left out where the socket is full: what it is full of is a sign of life as good.
             if self.poll_sendable(cx)?.is_ready() {
-                Pin::new(&mut self.ws).start_send(Message::Ping(payload))?;
-                sent = true;
+                self.send_unflushed(Message::Ping(payload))?;
             }
         }
-        while self.poll_sendable(cx)?.is_ready() {
-            let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) else {
-                break;
-            };
-            match command {
-                Command::Send(control) => {
-                    Pin::new(&mut self.ws).start_send(Message::text(control.as_text()))?;
-                    sent = true;
-                }
-                Command::Close(code, reason) => {
-                    self.begin_close(code, reason);
-                    return Ok(());
-                }
-            }
+        while self.shared.has_control() && self.poll_sendable(cx)?.is_ready() {
+            let Some(control) = self.shared.next_control() else { break };
+            self.send_unflushed(Message::text(control.as_text()))?;
         }
-        if sent && let Poll::Ready(result) = Pin::new(&mut self.ws).poll_flush(cx) {
+        if self.unflushed
+            && let Poll::Ready(result) = Pin::new(&mut self.ws).poll_flush(cx)
+        {
+            self.unflushed = false;
             result?;
         }
         Ok(())
+    }
+
+    fn send_unflushed(&mut self, message: Message) -> Result<(), WsError> {
+        self.unflushed = true;
+        Pin::new(&mut self.ws).start_send(message)
     }
 
     fn poll_sendable(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, WsError> {
@@ -188,9 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
             }
             let Poll::Ready(message) = Pin::new(&mut self.ws).poll_next(cx) else {
                 ready!(self.keepalive.poll_silence(cx));
-                let silence = self.keepalive.timeout();
-                let _ = self.shared.ended.set(Ended::Silent(silence));
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                return Poll::Ready(self.silent());
             };
             self.keepalive.heard();
             match message {
@@ -257,13 +272,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
             return Poll::Ready(self.fail(&error));
         }
         if !matches!(self.phase, Phase::Open) {
+            // An error makes HTTP/2 give up the stream at once, so the closing handshake goes first.
+            ready!(self.poll_closing(cx));
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let result = match ready!(Pin::new(&mut self.ws).poll_ready(cx)) {
-            Ok(()) => Pin::new(&mut self.ws).start_send(Message::Binary(message())),
-            Err(error) => Err(error),
+        let Poll::Ready(ready) = Pin::new(&mut self.ws).poll_ready(cx) else {
+            ready!(self.keepalive.poll_blocked(cx));
+            return Poll::Ready(self.silent());
         };
-        Poll::Ready(result.or_else(|error| self.fail(&error)))
+        self.keepalive.unblocked();
+        let sent =
+            ready.and_then(|()| Pin::new(&mut self.ws).start_send(Message::Binary(message())));
+        Poll::Ready(sent.or_else(|error| self.fail(&error)))
+    }
+
+    /// Nothing came, or nothing was taken, for the keepalive timeout.
+    fn silent<T>(&mut self) -> io::Result<T> {
+        let _ = self.shared.ended.set(Ended::Silent(self.keepalive.timeout()));
+        self.phase = Phase::Over;
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 
@@ -306,6 +333,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WsIo<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Err(error) = self.poll_upkeep(cx) {
+            return Poll::Ready(self.fail(&error));
+        }
         if !matches!(self.phase, Phase::Open) {
             return Poll::Ready(Ok(()));
         }

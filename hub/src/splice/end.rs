@@ -12,6 +12,8 @@ pub(crate) enum End {
     ClientReset(Reason),
     /// The upstream reset the stream.
     AgentReset(Reason),
+    /// The upstream sends more than the hub is willing to hold.
+    AgentFlood,
     /// The upstream said GOAWAY before it looked at the call: it may be tried again.
     Unprocessed,
     /// The session went away under the call.
@@ -22,7 +24,8 @@ impl End {
     /// What a failure on the agent's side means.
     pub(super) fn from_agent(error: &h2::Error) -> Self {
         let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
-        if error.is_go_away() && error.is_remote() && reason == Reason::NO_ERROR {
+        // h2 says so of streams above the last one that the GOAWAY names, and of no others.
+        if error.is_go_away() && error.is_remote() {
             Self::Unprocessed
         } else if error.is_reset() {
             Self::AgentReset(reason)
@@ -39,7 +42,11 @@ impl End {
 
     /// The reset that the agent's side gets. Codes that speak of the client's connection stay there.
     pub(super) fn reset_to_agent(self) -> Option<Reason> {
-        matches!(self, Self::ClientReset(_)).then_some(Reason::CANCEL)
+        match self {
+            Self::ClientReset(_) => Some(Reason::CANCEL),
+            Self::AgentFlood => Some(Reason::ENHANCE_YOUR_CALM),
+            _ => None,
+        }
     }
 
     /// The reset that the client's side gets. Those codes cross on which gRPC clients act; a NO_ERROR
@@ -48,7 +55,7 @@ impl End {
         match self {
             Self::Complete | Self::ClientReset(_) => None,
             Self::Unprocessed => Some(Reason::REFUSED_STREAM),
-            Self::SessionLost => Some(Reason::INTERNAL_ERROR),
+            Self::SessionLost | Self::AgentFlood => Some(Reason::INTERNAL_ERROR),
             Self::AgentReset(reason) => Some(match reason {
                 Reason::REFUSED_STREAM
                 | Reason::CANCEL
@@ -65,7 +72,7 @@ impl End {
         match self {
             Self::Complete | Self::ClientReset(_) => Level::DEBUG,
             Self::AgentReset(_) | Self::Unprocessed => Level::INFO,
-            Self::SessionLost => Level::WARN,
+            Self::SessionLost | Self::AgentFlood => Level::WARN,
         }
     }
 }
@@ -85,6 +92,7 @@ mod tests {
             (End::AgentReset(Reason::ENHANCE_YOUR_CALM), None, Some(Reason::ENHANCE_YOUR_CALM)),
             (End::AgentReset(Reason::FLOW_CONTROL_ERROR), None, Some(Reason::INTERNAL_ERROR)),
             (End::AgentReset(Reason::NO_ERROR), None, Some(Reason::INTERNAL_ERROR)),
+            (End::AgentFlood, Some(Reason::ENHANCE_YOUR_CALM), Some(Reason::INTERNAL_ERROR)),
             (End::Unprocessed, None, Some(Reason::REFUSED_STREAM)),
             (End::SessionLost, None, Some(Reason::INTERNAL_ERROR)),
         ] {

@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
+use tunnel::bridge::grpc_status;
 
 use super::backlog::Backlog;
 use crate::metrics::Meter;
-use crate::outcome::grpc_status;
 
 /// What does not get through.
 #[derive(Debug)]
@@ -143,6 +143,11 @@ impl Pump {
             };
         }
         Poll::Ready(())
+    }
+
+    /// Ready when the sink's window has room beyond what it has taken, or when it takes no more.
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_sink(cx).map(|_| ())
     }
 
     /// Ready when the sink's window has room for a byte; `h2` holds the rest of the chunk. Asking for

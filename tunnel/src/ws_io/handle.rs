@@ -1,12 +1,15 @@
 //! Speaks to the peer of a WebSocket from outside its byte stream, and tells how it ended.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
 
+use crate::limits::CONTROL_QUEUE;
 use crate::wire::{CloseCode, Control};
 
 /// Why a WebSocket came to its end, as this side saw it.
@@ -49,51 +52,86 @@ impl fmt::Display for Seconds {
 
 /// Speaks to the peer from outside the byte stream. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Handle {
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) shared: Arc<Shared>,
-}
+pub struct Handle(pub(super) Arc<Shared>);
 
-#[derive(Debug)]
-pub(super) enum Command {
-    Send(Control),
-    Close(CloseCode, &'static str),
-}
-
+/// What a [`Handle`] and its byte stream have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
+    outbox: Mutex<Outbox>,
     /// Nanoseconds; 0 is not measured yet.
     rtt: AtomicU64,
     pub(super) ended: OnceLock<Ended>,
+}
+
+/// What is to be said to the peer, and whom to wake to say it.
+#[derive(Debug, Default)]
+struct Outbox {
+    controls: VecDeque<Control>,
+    close: Option<(CloseCode, &'static str)>,
+    waker: Option<Waker>,
 }
 
 impl Handle {
     /// Sends a control message. Lost if the WebSocket has ended, or if so many wait that the peer
     /// cannot be reading.
     pub fn send(&self, control: Control) {
-        let _ = self.commands.try_send(Command::Send(control));
+        self.0.put(|outbox| {
+            if outbox.controls.len() < CONTROL_QUEUE {
+                outbox.controls.push_back(control);
+            }
+        });
     }
 
     /// Closes the WebSocket; readers then see the end of the stream. The first reason given stands.
     pub fn close(&self, code: CloseCode, reason: &'static str) {
-        let _ = self.commands.try_send(Command::Close(code, reason));
+        self.0.put(|outbox| {
+            outbox.close.get_or_insert((code, reason));
+        });
     }
 
     /// The latest round trip time by ping.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
-        let nanos = self.shared.rtt.load(Ordering::Relaxed);
+        let nanos = self.0.rtt.load(Ordering::Relaxed);
         (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
     /// Why the WebSocket has ended, once it has.
     #[must_use]
     pub fn ended(&self) -> Option<&Ended> {
-        self.shared.ended.get()
+        self.0.ended.get()
     }
 }
 
 impl Shared {
+    fn put(&self, put: impl FnOnce(&mut Outbox)) {
+        let mut outbox = self.outbox.lock();
+        put(&mut outbox);
+        let waker = outbox.waker.take();
+        drop(outbox);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the WebSocket is to be closed, and how. Wakes the task when something is put in.
+    pub(super) fn poll_close(&self, cx: &Context<'_>) -> Option<(CloseCode, &'static str)> {
+        let mut outbox = self.outbox.lock();
+        if outbox.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            outbox.waker = Some(cx.waker().clone());
+        }
+        outbox.close
+    }
+
+    /// The next control message to send.
+    pub(super) fn next_control(&self) -> Option<Control> {
+        self.outbox.lock().controls.pop_front()
+    }
+
+    pub(super) fn has_control(&self) -> bool {
+        !self.outbox.lock().controls.is_empty()
+    }
+
     pub(super) fn set_rtt(&self, rtt: Duration) {
         let nanos = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
         self.rtt.store(nanos.max(1), Ordering::Relaxed);

@@ -1,4 +1,4 @@
-use std::time::Duration;
+//! Two ends in memory, with paused time.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -134,4 +134,43 @@ async fn a_lost_connection_and_a_protocol_violation_are_told_apart() {
     agent.write_all(&[0x82, 0x01, b'x']).await.expect("an unmasked frame");
     hub.read_u8().await.expect_err("clients must mask");
     assert!(matches!(handle.ended(), Some(Ended::Violation(_))), "{:?}", handle.ended());
+}
+
+/// Writes until the socket takes no more.
+async fn fill(hub: &mut WsIo<DuplexStream>) {
+    while tokio::time::timeout(Duration::from_secs(1), hub.write_all(&[0; 64])).await.is_ok() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_dead_after_the_timeout() {
+    let ((mut hub, handle, _), _agent) = pair(256).await;
+    fill(&mut hub).await;
+    let error = hub.write_all(&[0; 64]).await.expect_err("nobody reads");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(handle.ended(), Some(&Ended::Silent(KEEPALIVE.timeout)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_socket_holds_up_no_close() {
+    let ((mut hub, handle, _), _agent) = pair(256).await;
+    fill(&mut hub).await;
+    let start = tokio::time::Instant::now();
+    handle.close(CloseCode::Replaced, "");
+    assert_eq!(hub.read(&mut [0; 8]).await.expect("end of stream"), 0);
+    assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_during_the_close_leaves_it_whole() {
+    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024).await;
+    handle.close(CloseCode::GoingAway, "bye");
+    // Said too late, and closed once more: neither must disturb the handshake.
+    handle.send(Control::Drain);
+    handle.close(CloseCode::Normal, "again");
+    let mut got = Vec::new();
+    let (written, read) = tokio::join!(hub.write_all(b"late"), agent.read_to_end(&mut got));
+    assert_eq!(written.expect_err("closing").kind(), io::ErrorKind::BrokenPipe);
+    read.expect("end of stream");
+    let bye = Ended::ByPeer { code: CloseCode::GoingAway, reason: "bye".into() };
+    assert_eq!(agent_handle.ended(), Some(&bye));
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// A self-signed certificate for loopback, which vouches for itself, and its key: PEM files.
+/// A self-signed certificate, which vouches for itself, and its key: PEM files.
 pub(crate) struct Certs {
     dir: TempDir,
     pub(crate) cert: PathBuf,
@@ -14,8 +14,13 @@ pub(crate) struct Certs {
 impl Certs {
     /// Makes them.
     pub(crate) fn new() -> Self {
+        Self::for_hosts(&["localhost", "127.0.0.1"])
+    }
+
+    /// The same, for other hosts.
+    pub(crate) fn for_hosts(hosts: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).unwrap();
         let cert = write(dir.path(), "cert.pem", &made.cert.pem());
         let key = write(dir.path(), "key.pem", &made.signing_key.serialize_pem());

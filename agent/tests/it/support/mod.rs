@@ -1,5 +1,6 @@
 //! Starts the programs and what they talk to.
 
+pub(crate) mod auth;
 pub(crate) mod binaries;
 pub(crate) mod certs;
 pub(crate) mod fake;

@@ -9,8 +9,8 @@ use super::within;
 
 /// Status and body of an HTTP/1.1 GET.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let text = exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-    let text = text.await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let text = exchange(address, &request).await;
     let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
     let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
     (status, body.to_owned())

@@ -33,7 +33,9 @@ impl Agent {
         let runtime = runtime.unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = runtime.spawn(async {
-            agent::run(config, async { drop(stopped.await) }).await.expect("a usable configuration");
+            agent::run(config, async { drop(stopped.await) })
+                .await
+                .expect("a usable configuration");
         });
         Self { runtime: Some(runtime), stop: Some(stop), running: Some(running) }
     }

@@ -1,8 +1,8 @@
 //! A raw HTTP/2 client, to see what tonic hides.
 
 use bytes::Bytes;
+use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{Reason, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
@@ -28,9 +28,16 @@ pub(crate) struct Answer {
     pub(crate) end: Result<HeaderMap, h2::Error>,
 }
 
+/// Tests hold many calls open and read them late, which h2 takes for a flood of small frames otherwise.
+pub(crate) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.data_frame_budget(usize::MAX);
+    builder
+}
+
 impl Client {
     pub(crate) async fn connect(address: impl ToSocketAddrs) -> Self {
-        Self::connect_with(address, &Builder::new()).await
+        Self::connect_with(address, &builder()).await
     }
 
     pub(crate) async fn connect_with(address: impl ToSocketAddrs, builder: &Builder) -> Self {
@@ -127,10 +134,5 @@ impl Answer {
 
     pub(crate) fn hub_reason(&self) -> Option<&str> {
         self.metadata("hub-reason")
-    }
-
-    /// The code of the reset that broke the body.
-    pub(crate) fn reset(&self) -> Option<Reason> {
-        self.end.as_ref().err().and_then(h2::Error::reason)
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::within;
+use super::{NAME, within};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -21,10 +21,40 @@ pub(crate) const STATUS_200: &[u8] = &[0x88];
 
 const PREFACE: usize = 24;
 
+/// The head of a gRPC call for [`NAME`], in HPACK without compression (RFC 7541 6).
+pub(crate) fn request_head(path: &str) -> Vec<u8> {
+    const POST_AND_HTTP: [u8; 2] = [0x83, 0x86];
+    let literal = |name: &str, value: &str| {
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        [&[0, name.len() as u8], name, &[value.len() as u8], value].concat()
+    };
+    [
+        POST_AND_HTTP.to_vec(),
+        literal(":path", path),
+        literal(":authority", "hub.test"),
+        literal("content-type", "application/grpc"),
+        literal("name", NAME),
+    ]
+    .concat()
+}
+
 /// One frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Whether what an HTTP/2 client says from the beginning has a HEADERS frame in it.
+pub(crate) fn has_headers(said: &[u8]) -> bool {
+    let mut frames = said.get(PREFACE..).unwrap_or_default();
+    while let [a, b, c, kind, ..] = *frames {
+        if kind == HEADERS {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        frames = frames.get(9 + length..).unwrap_or_default();
+    }
+    false
 }
 
 /// Waits for connections, of which the first is the session's.

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod agent;
+pub(crate) mod auth_file;
 pub(crate) mod client;
 pub(crate) mod frames;
 pub(crate) mod grpc;

@@ -8,8 +8,12 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async};
+use tunnel::wire::Control;
+use tunnel::ws_io::WsIo;
 
+use super::frames::{SETTINGS, frame, has_headers};
 use super::hub::Hub;
+use super::upstream::Connection;
 use super::within;
 
 /// A WebSocket that the hub has upgraded.
@@ -17,6 +21,8 @@ pub(crate) struct RawAgent {
     pub(crate) ws: WebSocketStream<TcpStream>,
     /// Of the hub's answer.
     pub(crate) headers: HeaderMap,
+    /// What the hub has said on the byte stream, as far as it was read.
+    said: Vec<u8>,
 }
 
 impl RawAgent {
@@ -33,7 +39,9 @@ impl RawAgent {
         }
         let tcp = TcpStream::connect(hub.address).await.expect("connected");
         match within("an upgrade", client_async(request, tcp)).await {
-            Ok((ws, response)) => Ok(Self { ws, headers: response.into_parts().0.headers }),
+            Ok((ws, response)) => {
+                Ok(Self { ws, headers: response.into_parts().0.headers, said: Vec::new() })
+            }
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
                 Err((response.status(), String::from_utf8(body).expect("text")))
@@ -51,6 +59,48 @@ impl RawAgent {
     /// Sends some of the byte stream.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.message(Message::Binary(Bytes::copy_from_slice(bytes))).await;
+    }
+
+    /// Begins as every HTTP/2 server does, after which the session counts as registered.
+    pub(crate) async fn settings(&mut self) {
+        self.send(&frame(SETTINGS, 0, 0, &[])).await;
+    }
+
+    /// Speaks HTTP/2, of which nothing has been read yet.
+    pub(crate) fn serve(self) -> Connection {
+        let keepalive = hub::Config::default().keepalive;
+        let (io, _, control) = WsIo::new(self.ws, keepalive);
+        // The hub may say what it likes.
+        drop(control);
+        Connection::on(io)
+    }
+
+    /// Waits for a request on the byte stream.
+    pub(crate) async fn request(&mut self) {
+        while !has_headers(&self.said) {
+            let message = self.next("a request").await;
+            assert!(!message.is_close(), "{message:?}");
+        }
+    }
+
+    /// The next control message.
+    pub(crate) async fn control(&mut self) -> Control {
+        loop {
+            match self.next("a control message").await {
+                Message::Text(text) => return Control::from_text(&text),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn next(&mut self, what: &str) -> Message {
+        let message = within(what, self.ws.next()).await;
+        let message = message.expect("an open WebSocket").expect("a message");
+        if let Message::Binary(more) = &message {
+            self.said.extend_from_slice(more);
+        }
+        message
     }
 
     pub(crate) async fn message(&mut self, message: Message) {

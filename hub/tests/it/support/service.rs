@@ -142,7 +142,8 @@ struct Method {
 impl StreamingService<Bytes> for Method {
     type Response = Bytes;
     type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Self::ResponseStream>, Status>> + Send>>;
+    type Future =
+        Pin<Box<dyn Future<Output = Result<Response<Self::ResponseStream>, Status>> + Send>>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
         let (sender, receiver) = mpsc::channel(16);

@@ -2,6 +2,8 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
@@ -27,8 +29,12 @@ pub(crate) struct Upstream {
 /// One connection from an agent.
 pub(crate) struct Connection {
     calls: mpsc::Receiver<Call>,
-    ends: mpsc::Sender<End>,
+    pub(crate) ends: Ends,
 }
+
+/// Ends a connection.
+#[derive(Clone)]
+pub(crate) struct Ends(mpsc::Sender<End>);
 
 /// How the server ends a connection.
 enum End {
@@ -73,6 +79,15 @@ impl Upstream {
         Self { address, connections }
     }
 
+    /// Answers whatever comes from now on, on however many connections.
+    pub(crate) fn answer_all(mut self) {
+        tokio::spawn(async move {
+            while let Some(connection) = self.connections.recv().await {
+                connection.answer_all(Arc::default());
+            }
+        });
+    }
+
     /// The next connection that an agent has made.
     pub(crate) async fn connection(&mut self) -> Connection {
         within("a connection from the agent", self.connections.recv()).await.expect("one")
@@ -93,7 +108,7 @@ impl Connection {
     fn new() -> (Self, mpsc::Sender<Call>, mpsc::Receiver<End>) {
         let (call_sender, calls) = mpsc::channel(CALLS);
         let (ends, end_receiver) = mpsc::channel(4);
-        (Self { calls, ends }, call_sender, end_receiver)
+        (Self { calls, ends: Ends(ends) }, call_sender, end_receiver)
     }
 
     /// The next call.
@@ -101,29 +116,30 @@ impl Connection {
         within("a call at the upstream", self.calls.recv()).await.expect("a call")
     }
 
-    /// Answers every call from now on as [`Call::answer`] does. Returns how many there were, when the
-    /// connection is over.
-    pub(crate) async fn answer_all(&mut self) -> usize {
-        let mut answered = 0;
-        while let Some(call) = self.calls.recv().await {
-            call.answer();
-            answered += 1;
-        }
-        answered
-    }
-
-    pub(crate) async fn go_away(&self) {
-        self.ends.send(End::GoAway).await.expect("a connection");
-    }
-
-    pub(crate) async fn kill(&self) {
-        self.ends.send(End::Kill).await.expect("a connection");
+    /// Answers every call from now on as [`Call::answer`] does, and counts them.
+    pub(crate) fn answer_all(mut self, answered: Arc<AtomicUsize>) {
+        tokio::spawn(async move {
+            while let Some(call) = self.calls.recv().await {
+                call.answer();
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        });
     }
 
     /// Resolves when the connection is over.
     pub(crate) async fn ended(&mut self) {
         let ended = async { while self.calls.recv().await.is_some() {} };
         within("the end of a connection at the upstream", ended).await;
+    }
+}
+
+impl Ends {
+    pub(crate) async fn go_away(&self) {
+        self.0.send(End::GoAway).await.expect("a connection");
+    }
+
+    pub(crate) async fn kill(&self) {
+        self.0.send(End::Kill).await.expect("a connection");
     }
 }
 

@@ -1,0 +1,75 @@
+//! TCP, and TLS on it where it is wanted: the way to the hub and to an upstream.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tunnel::box_io::BoxIo;
+use tunnel::sockets;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransportError {
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("it does not speak TLS on this port")]
+    NoTls,
+    #[error("it does not offer {0} over TLS")]
+    Protocol(String),
+    #[error("not a host name for TLS: {0}")]
+    ServerName(String),
+}
+
+/// Connects; with `tls`, the peer must choose one of the protocols that it offers, if it offers any.
+pub(crate) async fn connect(
+    host: &str,
+    port: u16,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<BoxIo, TransportError> {
+    let tcp = TcpStream::connect((host, port)).await.map_err(TransportError::Connect)?;
+    sockets::tune(&tcp).map_err(TransportError::Connect)?;
+    match tls {
+        None => Ok(Box::new(tcp)),
+        Some(config) => secure(host, tcp, config).await,
+    }
+}
+
+async fn secure(
+    host: &str,
+    tcp: TcpStream,
+    config: &Arc<ClientConfig>,
+) -> Result<BoxIo, TransportError> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| TransportError::ServerName(host.to_owned()))?;
+    let connected = TlsConnector::from(config.clone()).connect(name, tcp).await;
+    let stream = connected.map_err(|error| explain(error, config))?;
+    // HTTP/1.1 is what a server speaks that has never heard of ALPN; HTTP/2 must be agreed on.
+    let agreed = stream.get_ref().1.alpn_protocol();
+    if agreed.is_none() && config.alpn_protocols.iter().any(|protocol| protocol == b"h2") {
+        return Err(no_protocol(config));
+    }
+    Ok(Box::new(stream))
+}
+
+/// rustls's words for the two commonest mistakes are riddles.
+fn explain(error: io::Error, config: &ClientConfig) -> TransportError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidMessage(_)) => TransportError::NoTls,
+        Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
+            no_protocol(config)
+        }
+        _ => TransportError::Tls(error),
+    }
+}
+
+fn no_protocol(config: &ClientConfig) -> TransportError {
+    let wanted: Vec<_> =
+        config.alpn_protocols.iter().map(|protocol| String::from_utf8_lossy(protocol)).collect();
+    let wanted = wanted.join(" or ");
+    TransportError::Protocol(if wanted == "h2" { "HTTP/2 (ALPN h2)".into() } else { wanted })
+}

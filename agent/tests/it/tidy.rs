@@ -1,0 +1,98 @@
+//! The repository itself: files that stay small and say what they are, and a map that is true.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// No file is longer.
+const MAX_LINES: usize = 400;
+/// Folders of the repository that hold sources, as the map names them.
+const CRATES: [&str; 6] = ["hub", "agent", "cli", "proto", "tunnel", "scripts/certs"];
+/// How a generated file begins, which is as long as it is.
+const GENERATED: &str = "// This file is @generated";
+const MAP: &str = "ARCHITECTURE.md";
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every `.rs` file that somebody has written, by its path in the repository.
+fn sources() -> Vec<String> {
+    let root = repository();
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let (path, name) = (entry.path(), entry.file_name());
+            if path.is_dir() {
+                // What cargo and the tools leave behind is not ours.
+                if name != "target" && !name.to_str().unwrap().starts_with('.') {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.retain(|path| !read(path).starts_with(GENERATED));
+    found.sort();
+    assert!(found.len() > 50, "{found:?}");
+    found
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn is_in_a_crate(path: &str) -> bool {
+    CRATES.iter().any(|name| path.strip_prefix(name).is_some_and(|rest| rest.starts_with("/src/")))
+}
+
+#[test]
+fn no_file_is_long() {
+    let lines = |path: &String| read(path).lines().count();
+    let long: Vec<_> = sources().into_iter().filter(|path| lines(path) > MAX_LINES).collect();
+    assert!(long.is_empty(), "more than {MAX_LINES} lines: {long:?}");
+}
+
+#[test]
+fn every_file_says_first_what_it_is() {
+    let silent: Vec<_> =
+        sources().into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
+    assert!(silent.is_empty(), "they do not open with //!: {silent:?}");
+}
+
+/// The map names files, and folders, with a slash at their end, for all that is in them.
+#[test]
+fn the_map_of_the_code_is_true() {
+    let (files, folders) = mapped(&read(MAP));
+    let sources = sources();
+    let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
+    let covered = |path: &String| {
+        files.contains(path) || folders.iter().any(|folder| path.starts_with(folder))
+    };
+    let missing = sources.iter().filter(|path| is_in_a_crate(path) && !is_test(path));
+    let missing: Vec<_> = missing.filter(|path| !covered(path)).collect();
+    let is_gone = |path: &&String| !repository().join(path).exists();
+    let gone: Vec<_> = files.iter().chain(&folders).filter(is_gone).collect();
+    assert!(missing.is_empty(), "not in {MAP}: {missing:#?}");
+    assert!(gone.is_empty(), "only in {MAP}: {gone:#?}");
+}
+
+/// The source files and folders of the crates that a text names, wherever it does.
+fn mapped(text: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let in_a_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let paths = text.split(|c| !in_a_path(c)).filter(|path| is_in_a_crate(path)).map(str::to_owned);
+    let (files, rest): (BTreeSet<_>, BTreeSet<_>) = paths.partition(|path| path.ends_with(".rs"));
+    (files, rest.into_iter().filter(|path| path.ends_with('/')).collect())
+}
+
+#[test]
+fn files_and_folders_of_the_crates_are_the_map() {
+    let text = "`hub/src/a.rs`, hub/src/splice/b.rs: of `cli/src/`, not `README.md`, `hub/src`\n\
+        | `scripts/certs/src/main.rs` | `hub/tests/it/main.rs` |";
+    let (files, folders) = mapped(text);
+    let expected = ["hub/src/a.rs", "hub/src/splice/b.rs", "scripts/certs/src/main.rs"];
+    assert_eq!(Vec::from_iter(files), expected);
+    assert_eq!(Vec::from_iter(folders), ["cli/src/"]);
+}

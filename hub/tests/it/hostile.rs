@@ -1,0 +1,198 @@
+//! Whatever a peer sends, only its own connection suffers.
+
+use h2::Reason;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use crate::support::agent::{Agent, config};
+use crate::support::client::{Client, answer};
+use crate::support::frames::{
+    DATA, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, STATUS_200, frame, request_head,
+};
+use crate::support::hub::Hub;
+use crate::support::message::grpc;
+use crate::support::raw_agent::RawAgent;
+use crate::support::service::Test;
+use crate::support::world::World;
+use crate::support::{NAME, until, within};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Somebody else is still served.
+async fn assert_unharmed(world: &mut World) {
+    let (response, _sending) = world.client.open(grpc(NAME, "/a.B/C"), true).await;
+    world.session.call().await.answer();
+    assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+}
+
+#[tokio::test]
+async fn garbage_instead_of_a_protocol() {
+    let mut world = World::start().await;
+    let settings_of_the_wrong_size = [PREFACE, &frame(SETTINGS, 0, 0, b"12345")].concat();
+    let data_on_no_stream =
+        [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(DATA, 0, 7, b"x")].concat();
+    let endless_line = [b"GET /", &[b'x'; 1 << 20][..]].concat();
+    for garbage in [
+        &b"\0\0\0\0\0\0\0\0"[..],
+        b"\xff\xfe\xfd",
+        b"hello there\r\n",
+        b"PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n",
+        &endless_line,
+        &settings_of_the_wrong_size,
+        &data_on_no_stream,
+    ] {
+        let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
+        // A hub that has seen enough may hang up before all is written, or reset the connection.
+        _ = tcp.write_all(garbage).await;
+        let mut answer = Vec::new();
+        _ = within("the hub to hang up", tcp.read_to_end(&mut answer)).await;
+        assert_unharmed(&mut world).await;
+    }
+}
+
+#[tokio::test]
+async fn connections_that_end_early() {
+    let mut world = World::start().await;
+    for part in
+        [&b""[..], b"P", &PREFACE[..12], &PREFACE[..23], PREFACE, b"GET /ws HTT", b"\x16\x03"]
+    {
+        let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
+        tcp.write_all(part).await.unwrap();
+        tcp.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        _ = within("the hub to hang up", tcp.read_to_end(&mut answer)).await;
+    }
+    assert_unharmed(&mut world).await;
+}
+
+/// An agent whose upstream speaks HTTP/1 is told so, and its name is never shown.
+#[tokio::test]
+async fn an_upstream_that_speaks_http1() {
+    let hub = Hub::start().await;
+    let mut agent = RawAgent::register(&hub, NAME, "instance-1", "0").await;
+    agent.send(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let closed = agent.closed().await.expect("a close frame");
+    assert_eq!(closed.0, 4001, "{closed:?}");
+    assert!(closed.1.contains("HTTP/2"), "{closed:?}");
+    assert_eq!(hub.metric("hub_registrations_total").await, 0.0);
+}
+
+/// A session counts from the upstream's first frame on, not before.
+#[tokio::test]
+async fn an_upstream_that_says_nothing_is_not_shown() {
+    let hub = Hub::start().await;
+    let mut agent = RawAgent::register(&hub, NAME, "instance-1", "0").await;
+    let client = hub.client().await;
+    let silent = client.call(grpc(NAME, "/a.B/C"), b"").await.expect("an answer");
+    assert_eq!(silent.hub_reason(), Some("unknown-name"));
+    let settings = frame(SETTINGS, 0, 0, &[]);
+    agent.send(&settings[..4]).await;
+    agent.send(&settings[4..]).await;
+    hub.until_serving(NAME).await;
+}
+
+/// An agent that breaks HTTP/2 under running calls loses its session; its callers are told.
+#[tokio::test]
+async fn an_upstream_that_breaks_http2() {
+    let mut world = World::start().await;
+    for broken in [
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
+        frame(SETTINGS, 0, 0, b"12345"),
+        frame(HEADERS, END_HEADERS, 2, STATUS_200),
+        frame(DATA, 0, 0, b"on no stream"),
+    ] {
+        let mut agent = RawAgent::register(&world.hub, "broken", "instance-1", "0").await;
+        agent.settings().await;
+        world.hub.until_serving("broken").await;
+        let client = Client::connect(world.hub.address).await;
+        let (response, _sending) = client.open(grpc("broken", "/a.B/C"), true).await;
+        agent.request().await;
+        agent.send(&broken).await;
+        let answer = answer(response).await.expect("an answer");
+        assert_eq!((answer.grpc_status(), answer.hub_reason()), (Some("14"), Some("session-lost")));
+        agent.closed().await;
+        world.hub.until_offline("broken").await;
+        assert_unharmed(&mut world).await;
+    }
+}
+
+/// Control messages that mean nothing cost nothing, however many.
+#[tokio::test]
+async fn a_flood_of_control_messages() {
+    let mut world = World::start().await;
+    let mut flooder = RawAgent::register(&world.hub, "flooder", "instance-1", "0").await;
+    for text in ["", "{", "{\"type\":\"kick\"}", "[]"].iter().cycle().take(10_000) {
+        flooder.message(Message::text(*text)).await;
+    }
+    assert_unharmed(&mut world).await;
+    let mut session = flooder.serve();
+    world.hub.until_serving("flooder").await;
+    let (response, _sending) = world.client.open(grpc("flooder", "/a.B/C"), true).await;
+    session.call().await.answer();
+    assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+}
+
+/// A message has to be whole before it can be used, so its size is limited.
+#[tokio::test]
+async fn a_websocket_message_that_is_too_large() {
+    let mut world = World::start().await;
+    let mut agent = RawAgent::register(&world.hub, "large", "instance-1", "0").await;
+    agent.settings().await;
+    world.hub.until_serving("large").await;
+    let message = Message::binary(vec![0; 2 << 20]);
+    // The hub may hang up before all is written.
+    _ = within("sent", futures_util::SinkExt::send(&mut agent.ws, message)).await;
+    world.hub.until_offline("large").await;
+    assert_unharmed(&mut world).await;
+}
+
+/// Calls that are opened and reset in one breath: what a client does on its own connection must not trip the
+/// flood guards of an upstream, which would end the session that it shares with others.
+#[tokio::test]
+async fn calls_that_are_reset_in_one_breath() {
+    const CALLS: u32 = 500;
+    let mut world = World::start().await;
+    let mut said = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    for stream in (1..).step_by(2).take(CALLS as usize) {
+        said.extend(frame(HEADERS, END_HEADERS, stream, &request_head("/a.B/Storm")));
+        said.extend(frame(RST_STREAM, 0, stream, &u32::from(Reason::CANCEL).to_be_bytes()));
+    }
+    let mut storm = TcpStream::connect(world.hub.address).await.unwrap();
+    storm.write_all(&said).await.unwrap();
+    let line = "hub_calls_total{target=\"agent\",outcome=\"RESET\",hub_reason=\"none\"}";
+    let hub = &world.hub;
+    until("all of them", async || hub.metric(line).await == f64::from(CALLS)).await;
+
+    let (response, _sending) = world.client.open(grpc(NAME, "/a.B/Unharmed"), true).await;
+    let unharmed = async {
+        loop {
+            let call = world.session.call().await;
+            if call.request.uri().path() == "/a.B/Unharmed" {
+                return call;
+            }
+        }
+    };
+    within("the other client's call", unharmed).await.answer();
+    assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+}
+
+/// An agent's own services stand more, for all that reaches them comes through the hub.
+#[tokio::test]
+async fn a_storm_of_resets_at_services() {
+    let hub = Hub::start().await;
+    let routes = Test::new().routes().await;
+    let _agent = Agent::start(config(&hub, agent::Upstream::Services(routes)));
+    hub.until_serving(NAME).await;
+    let storm = hub.client().await;
+    for _ in 0..2000 {
+        let (_response, mut sending) = storm.open(grpc(NAME, "/test.v1.Test/Join"), false).await;
+        sending.send_reset(Reason::CANCEL);
+    }
+    let client = hub.client().await;
+    let call = client.call(grpc(NAME, "/test.v1.Test/Echo"), b"hello").await.expect("an answer");
+    assert_eq!(call.grpc_status(), Some("0"), "{call:?}");
+    assert_eq!(hub.metric("hub_registrations_total").await, 1.0);
+}

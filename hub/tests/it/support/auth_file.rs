@@ -1,0 +1,55 @@
+//! Auth files.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use hub::Auth;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::hub::{Hub, config};
+
+/// Agents and callers: id, token, name pattern, and whether a name is theirs alone.
+pub(crate) struct Entry {
+    pub(crate) kind: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) names: &'static str,
+    pub(crate) exclusive: bool,
+}
+
+pub(crate) fn agent(token: &'static str, names: &'static str) -> Entry {
+    Entry { kind: "agents", token, names, exclusive: false }
+}
+
+pub(crate) fn caller(token: &'static str, names: &'static str) -> Entry {
+    Entry { kind: "callers", token, names, exclusive: false }
+}
+
+/// A hub that lets nobody else in.
+pub(crate) async fn guarded_hub(entries: &[Entry]) -> Hub {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.toml");
+    std::fs::write(&path, entries.iter().map(entry).collect::<String>()).unwrap();
+    let auth = Auth::from_file(&path).expect("an auth file");
+    Hub::start_with(hub::Config { auth, ..config() }).await
+}
+
+fn entry(entry: &Entry) -> String {
+    let Entry { kind, token, names, exclusive } = entry;
+    let hash = Sha256::digest(token).iter().fold(String::new(), |mut hash, byte| {
+        write!(hash, "{byte:02x}").unwrap();
+        hash
+    });
+    let id = format!("holder of {token}");
+    format!(
+        "[[{kind}]]\nid = '{id}'\ntoken_sha256 = '{hash}'\nnames = ['{names}']\nexclusive = {exclusive}\n"
+    )
+}
+
+/// A file with an agent's token.
+pub(crate) fn token_file(token: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, token).unwrap();
+    (folder, path)
+}

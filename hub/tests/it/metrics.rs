@@ -124,11 +124,11 @@ async fn agents_and_connections_are_counted() {
 }
 
 #[tokio::test]
-async fn refused_registrations_are_counted_by_status() {
+async fn refused_registrations_are_counted_by_reason() {
     let hub = Hub::start().await;
     let refused = RawAgent::connect(&hub, &[("hub-name", "Bad Name"), ("hub-instance", "i")]).await;
     assert_eq!(refused.err().map(|(status, _)| status.as_u16()), Some(400));
-    let line = "hub_registration_refusals_total{status=\"400\"}";
+    let line = "hub_registration_refusals_total{reason=\"bad-request\"}";
     assert_eq!(hub.metric(line).await, 1.0);
 }
 

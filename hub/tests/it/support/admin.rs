@@ -22,7 +22,8 @@ pub(crate) async fn exchange(address: SocketAddr, text: &str) -> String {
         let mut tcp = TcpStream::connect(address).await.expect("connected");
         tcp.write_all(text.as_bytes()).await.expect("written");
         let mut answer = Vec::new();
-        tcp.read_to_end(&mut answer).await.expect("an answer");
+        // A peer that hangs up before it has read everything resets the connection, after its answer.
+        _ = tcp.read_to_end(&mut answer).await;
         String::from_utf8(answer).expect("text")
     };
     within("an answer over HTTP/1.1", answer).await

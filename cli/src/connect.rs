@@ -20,6 +20,7 @@ use tunnel::limits::{
     CALLER_PING_INTERVAL, CALLER_PING_TIMEOUT, CALLER_WINDOW, DIAL_TIMEOUT,
     MAX_RESPONSE_HEADER_LIST,
 };
+use tunnel::tap::Tapped;
 use tunnel::tls::{TlsError, Trust, client_config};
 
 use crate::http2_check::{Http2Check, NotHttp2};
@@ -88,8 +89,9 @@ pub(crate) async fn connect(
     let io = tokio::time::timeout(DIAL_TIMEOUT, dial(hub, tls))
         .await
         .map_err(|_| DialError::Timeout)??;
-    let io = Http2Check::new(io);
-    let verdict = io.verdict();
+    let check = Http2Check::default();
+    let verdict = check.verdict();
+    let io = Tapped::new(io, check);
     let channel = Endpoint::from(hub.uri.clone())
         .user_agent(concat!("grpc-hub-client/", env!("CARGO_PKG_VERSION")))?
         .initial_stream_window_size(CALLER_WINDOW)
@@ -133,10 +135,10 @@ fn explain_tls(error: io::Error) -> DialError {
 
 /// Hands out the one connection there is. The program never connects a second time: what a lost
 /// connection has cut short must be seen.
-struct Dialled(Option<Http2Check<BoxIo>>);
+struct Dialled(Option<Tapped<BoxIo, Http2Check>>);
 
 impl Service<Uri> for Dialled {
-    type Response = TokioIo<Http2Check<BoxIo>>;
+    type Response = TokioIo<Tapped<BoxIo, Http2Check>>;
     type Error = io::Error;
     type Future = Ready<io::Result<Self::Response>>;
 

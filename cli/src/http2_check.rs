@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
+use tunnel::tap::Tap;
 
 /// A server's first frame is SETTINGS, whose length never has a highest byte but 0.
 const HTTP2_FIRST_BYTE: u8 = 0;
@@ -30,22 +31,16 @@ pub(crate) enum NotHttp2 {
     Silent,
 }
 
-/// A transport that fails when its first byte is not HTTP/2's.
-#[derive(Debug)]
-pub(crate) struct Http2Check<Io> {
-    io: Io,
+/// Fails the first read when its first byte is not HTTP/2's.
+#[derive(Debug, Default)]
+pub(crate) struct Http2Check {
     /// Set by the first read, if it is bad news. Shared with who reports errors, because the HTTP/2
     /// stack drops the cause when it loses the connection before a call has begun.
     verdict: Arc<OnceLock<NotHttp2>>,
     checked: bool,
 }
 
-impl<Io> Http2Check<Io> {
-    /// Checks what comes out of `io`.
-    pub(crate) fn new(io: Io) -> Self {
-        Self { io, verdict: Arc::default(), checked: false }
-    }
-
+impl Http2Check {
     /// Where a failed check leaves what it has found.
     pub(crate) fn verdict(&self) -> Arc<OnceLock<NotHttp2>> {
         Arc::clone(&self.verdict)
@@ -62,14 +57,15 @@ fn judge(first: Option<u8>) -> Result<(), NotHttp2> {
     }
 }
 
-impl<Io: AsyncRead + Unpin> AsyncRead for Http2Check<Io> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl Tap for Http2Check {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
+        let read = ready!(Pin::new(io).poll_read(cx, buf));
         if self.checked {
             return Poll::Ready(read);
         }
@@ -85,47 +81,19 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Http2Check<Io> {
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Http2Check<Io> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt as _;
+    use tunnel::tap::Tapped;
 
     use super::*;
 
     async fn verdict(answer: &[u8]) -> Option<NotHttp2> {
-        let mut checked = Http2Check::new(answer);
+        let check = Http2Check::default();
+        let verdict = check.verdict();
         let mut all = Vec::new();
-        let read = checked.read_to_end(&mut all).await;
-        let verdict = checked.verdict().get().copied();
+        let read = Tapped::new(answer, check).read_to_end(&mut all).await;
+        let verdict = verdict.get().copied();
         assert_eq!(read.is_ok(), verdict.is_none());
         assert!(read.is_err() || all == answer);
         verdict

@@ -1,11 +1,12 @@
 //! Tells by a connection's first bytes what its peer speaks, and puts them back.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tunnel::tap::{Tap, Tapped};
 
 /// With this an HTTP/2 client begins (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -43,7 +44,7 @@ pub(crate) async fn sniff<S: AsyncRead + Unpin>(mut io: S) -> io::Result<(Protoc
     let mut read = BytesMut::with_capacity(PREFACE.len());
     loop {
         if let Some(protocol) = judge(&read) {
-            return Ok((protocol, Prefixed { prefix: read.freeze(), io }));
+            return Ok((protocol, Tapped::new(io, Prefix(read.freeze()))));
         }
         if (&mut io).take((PREFACE.len() - read.len()) as u64).read_buf(&mut read).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -52,55 +53,25 @@ pub(crate) async fn sniff<S: AsyncRead + Unpin>(mut io: S) -> io::Result<(Protoc
 }
 
 /// A stream whose first bytes have been read already, and are read again.
-#[derive(Debug)]
-pub(crate) struct Prefixed<S> {
-    prefix: Bytes,
-    io: S,
-}
+pub(crate) type Prefixed<S> = Tapped<S, Prefix>;
 
-impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+/// The bytes to be read again.
+#[derive(Debug)]
+pub(crate) struct Prefix(Bytes);
+
+impl Tap for Prefix {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.prefix.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
+        if self.0.is_empty() {
+            return Pin::new(io).poll_read(cx, buf);
         }
-        let n = self.prefix.len().min(buf.remaining());
-        buf.put_slice(&self.prefix[..n]);
-        self.prefix.advance(n);
+        let n = self.0.len().min(buf.remaining());
+        buf.put_slice(&self.0.split_to(n));
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -73,7 +73,7 @@ async fn open<S>(io: WsIo<S>, ws: Handle, admitted: Admitted) -> Option<(Arc<Ses
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, verdict) = SettingsGate::new(io);
+    let (io, verdict) = SettingsGate::on(io);
     let handshake = timeout(limits::SETTINGS_TIMEOUT, builder().handshake(io)).await;
     let (streams, connection) = handshake.ok()?.ok()?;
     let driver = tokio::spawn(connection);

@@ -1,12 +1,13 @@
 //! Watches the first bytes of a session for the SETTINGS frame with which every HTTP/2 server begins
 //! (RFC 9113 3.4), so that a session is shown to callers only once its upstream has spoken.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::oneshot;
+use tunnel::tap::{Tap, Tapped};
 
 /// Length, type, flags, stream id (RFC 9113 4.1).
 const FRAME_HEAD: usize = 9;
@@ -18,10 +19,7 @@ pub(crate) struct NotHttp2;
 
 /// Passes bytes through, and the verdict on the first of them out.
 #[derive(Debug)]
-pub(crate) struct SettingsGate<S> {
-    io: S,
-    state: State,
-}
+pub(crate) struct SettingsGate(State);
 
 #[derive(Debug)]
 enum State {
@@ -34,12 +32,12 @@ enum State {
     Shut,
 }
 
-impl<S> SettingsGate<S> {
-    /// The receiver gets the verdict; it fails if the stream ends before there is one.
-    pub(crate) fn new(io: S) -> (Self, oneshot::Receiver<Result<(), NotHttp2>>) {
+impl SettingsGate {
+    /// Puts a gate on `io`. The receiver gets the verdict; it fails if the stream ends before there is one.
+    pub(crate) fn on<S>(io: S) -> (Tapped<S, Self>, oneshot::Receiver<Result<(), NotHttp2>>) {
         let (sender, receiver) = oneshot::channel();
         let state = State::Judging { head: Vec::with_capacity(FRAME_HEAD), verdict: Some(sender) };
-        (Self { io, state }, receiver)
+        (Tapped::new(io, Self(state)), receiver)
     }
 }
 
@@ -61,53 +59,24 @@ impl State {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for SettingsGate<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl Tap for SettingsGate {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
+        let Self(state) = self;
         loop {
             let before = buf.filled().len();
-            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            ready!(Pin::new(&mut *io).poll_read(cx, buf))?;
             let ended = buf.filled().len() == before;
-            this.state.judge(&buf.filled()[before..]);
-            if !matches!(this.state, State::Shut) || ended {
+            state.judge(&buf.filled()[before..]);
+            if !matches!(state, State::Shut) || ended {
                 return Poll::Ready(Ok(()));
             }
             buf.set_filled(before);
         }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for SettingsGate<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
@@ -121,7 +90,7 @@ mod tests {
     async fn judge(bytes: &[u8]) -> (Option<Result<(), NotHttp2>>, Vec<u8>) {
         let mut verdicts = Vec::new();
         for size in [1, 64] {
-            let (mut gate, mut verdict) = SettingsGate::new(bytes);
+            let (mut gate, mut verdict) = SettingsGate::on(bytes);
             let mut through = Vec::new();
             let mut chunk = vec![0; size];
             while let n @ 1.. = gate.read(&mut chunk).await.expect("read") {

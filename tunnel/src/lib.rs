@@ -14,6 +14,7 @@ pub mod name;
 pub mod program;
 pub mod registration;
 pub mod sockets;
+pub mod tap;
 pub mod tls;
 pub mod wire;
 pub mod ws_io;

@@ -5,7 +5,7 @@
 //!                               |                                       v
 //!                    input ---> call (codec: descriptor <-> bytes) ---> output
 //! ```
-//! Every call, of a built-in service too, is made of [descriptors](schema) and takes that one path.
+//! Every call, of a built-in service too, is made of descriptors and takes that one path.
 
 pub mod args;
 mod call;

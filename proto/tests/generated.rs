@@ -1,5 +1,7 @@
 //! The checked-in code is what the `.proto` files say. `make pb` rewrites it (`UPDATE_PB=1`).
 
+#![allow(clippy::expect_used, reason = "so tests fail")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use tunnel::wire::Control;
 use crate::support::admin::get;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::answer;
-use crate::support::hub::{self, Hub};
+use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message, ok};
 use crate::support::raw_agent::RawAgent;
 use crate::support::upstream::Upstream;
@@ -40,7 +40,7 @@ async fn a_running_call_ends_while_the_hub_drains() {
 
 #[tokio::test]
 async fn what_still_runs_after_the_drain_timeout_is_cut_off() {
-    let config = ::hub::Config { drain_timeout: SOON, ..hub::config() };
+    let config = hub::Config { drain_timeout: SOON, ..hub_config() };
     let mut world = World::start_with(config, h2::server::Builder::new()).await;
     let (unanswered, _first) = world.client.open(grpc(NAME, "/a.B/First"), true).await;
     let _unanswered_call = world.session.call().await;
@@ -110,7 +110,7 @@ async fn what_still_runs_after_an_agents_drain_timeout_is_cut_off() {
 /// What nobody uses is not waited for, however long the drain timeout.
 #[tokio::test]
 async fn an_idle_hub_stops_at_once() {
-    let config = ::hub::Config { drain_timeout: Duration::MAX, ..hub::config() };
+    let config = hub::Config { drain_timeout: Duration::MAX, ..hub_config() };
     let mut world = World::start_with(config, h2::server::Builder::new()).await;
     world.hub.drain();
     world.hub.ended().await;

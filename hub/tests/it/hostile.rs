@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use crate::support::agent::{Agent, config};
 use crate::support::client::{Client, answer};
 use crate::support::frames::{
-    DATA, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, STATUS_200, frame, request_head,
+    DATA, END_HEADERS, HEADERS, PREFACE, RST_STREAM, SETTINGS, STATUS_200, frame, request_head,
 };
 use crate::support::hub::Hub;
 use crate::support::message::grpc;
@@ -16,8 +16,6 @@ use crate::support::raw_agent::RawAgent;
 use crate::support::service::Test;
 use crate::support::world::World;
 use crate::support::{NAME, until, within};
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Somebody else is still served.
 async fn assert_unharmed(world: &mut World) {
@@ -157,7 +155,7 @@ async fn calls_that_are_reset_in_one_breath() {
     let mut world = World::start().await;
     let mut said = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     for stream in (1..).step_by(2).take(CALLS as usize) {
-        said.extend(frame(HEADERS, END_HEADERS, stream, &request_head("/a.B/Storm")));
+        said.extend(frame(HEADERS, END_HEADERS, stream, &request_head(NAME, "/a.B/Storm")));
         said.extend(frame(RST_STREAM, 0, stream, &u32::from(Reason::CANCEL).to_be_bytes()));
     }
     let mut storm = TcpStream::connect(world.hub.address).await.unwrap();

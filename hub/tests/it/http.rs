@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 
+use h2::Reason;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::support::client::answer;
@@ -80,14 +81,30 @@ async fn informational_responses_come_before_the_real_one() {
     for link in ["</a.css>", "</b.css>"] {
         let mut early = Response::new(());
         *early.status_mut() = StatusCode::EARLY_HINTS;
-        *early.headers_mut() = headers([("link", link)]);
+        *early.headers_mut() = headers([("link", link), ("hub-reason", "made up")]);
         call.respond.send_informational(early).unwrap();
         let informational = poll_fn(|cx| response.poll_informational(cx));
         let informational =
             within("early hints", informational).await.expect("hints").expect("hints");
         assert_eq!(informational.status(), StatusCode::EARLY_HINTS);
-        assert_eq!(informational.headers()["link"], link);
+        assert_eq!(*informational.headers(), headers([("link", link)]));
     }
     call.respond.send_response(Response::new(()), true).unwrap();
     assert_eq!(answer(response).await.expect("an answer").http_status(), 200);
+}
+
+/// They have no flow control, so a server that never comes to an end with them is stopped.
+#[tokio::test]
+async fn a_flood_of_informational_responses() {
+    let mut world = World::start().await;
+    let (response, _) = world.client.open(plain(Method::GET, NAME, "/page"), true).await;
+    let mut call = world.session.call().await;
+    for _ in 0..100 {
+        let mut early = Response::new(());
+        *early.status_mut() = StatusCode::PROCESSING;
+        call.respond.send_informational(early).unwrap();
+    }
+    let error = within("a reset", response).await.expect_err("a reset");
+    assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR));
+    assert_eq!(call.reset().await, Reason::ENHANCE_YOUR_CALM);
 }

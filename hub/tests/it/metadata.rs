@@ -81,6 +81,16 @@ async fn the_upstream_gets_what_the_client_sent() {
 }
 
 #[tokio::test]
+async fn the_hubs_own_headers_do_not_pass_as_trailers() {
+    let mut world = World::start().await;
+    let (_response, mut sending) = world.client.open(grpc(NAME, "/a.B/C"), false).await;
+    sending.send_trailers(headers([("hub-token", "secret"), ("x-checksum", "1")])).unwrap();
+    let mut call = world.session.call().await;
+    let (_, trailers) = call.body().await;
+    assert_eq!(trailers.expect("trailers"), headers([("x-checksum", "1")]));
+}
+
+#[tokio::test]
 async fn the_client_gets_what_the_upstream_sent() {
     let mut world = World::start().await;
     let mut head = grpc_head();

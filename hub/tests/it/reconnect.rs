@@ -8,7 +8,7 @@ use h2::Reason;
 use crate::clients::{list, until_sessions};
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Answer, Client, answer};
-use crate::support::hub::{self, Hub};
+use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
 use crate::support::upstream::Upstream;
 use crate::support::world::World;
@@ -102,7 +102,7 @@ async fn an_agent_finds_a_hub_that_has_restarted() {
     let mut world = World::start().await;
     world.hub.drain();
     world.hub.ended().await;
-    let hub = Hub::start_at(world.hub.address, hub::config()).await;
+    let hub = Hub::start_at(world.hub.address, hub_config()).await;
     world.upstream.answer_all();
     hub.until_serving(NAME).await;
     assert!(is_served(&hub.client().await).await);
@@ -119,6 +119,6 @@ async fn an_agent_may_start_before_its_hub() {
     gone.drain();
     gone.ended().await;
     let _agent = Agent::start(config);
-    let hub = Hub::start_at(address, hub::config()).await;
+    let hub = Hub::start_at(address, hub_config()).await;
     hub.until_serving(NAME).await;
 }

@@ -3,7 +3,10 @@
 use http::{HeaderValue, Method, Request};
 
 use crate::support::client::{Answer, Client, answer};
-use crate::support::hub::{Hub, config};
+use crate::support::frames::{
+    DATA, END_HEADERS, FrameConnection, HEADERS, PING, frame, request_head,
+};
+use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message, plain, receive_exactly};
 use crate::support::world::World;
 use crate::support::{NAME, until, within};
@@ -115,7 +118,7 @@ const LIMIT: Refusal = Refusal { grpc: "8", http: 429, reason: "limit" };
 
 async fn one_call_at_once() -> World {
     let upstream = h2::server::Builder::new().max_concurrent_streams(1).clone();
-    World::start_with(config(), upstream).await
+    World::start_with(hub_config(), upstream).await
 }
 
 #[tokio::test]
@@ -133,10 +136,15 @@ async fn a_call_waits_for_a_free_stream_for_a_while() {
     let (second, _second) = world.client.open(grpc(NAME, "/a.B/Second"), true).await;
     let hub = &world.hub;
     until("both at the hub", async || hub.metric("hub_streams_in_flight").await == 2.0).await;
+    let (third, _third) = world.client.open(grpc(NAME, "/a.B/Third"), true).await;
     held.answer();
     answer(first).await.expect("an answer");
-    world.session.call().await.answer();
-    assert_eq!(answer(second).await.expect("an answer").grpc_status(), Some("0"));
+    for (path, response) in [("/a.B/Second", second), ("/a.B/Third", third)] {
+        let call = world.session.call().await;
+        assert_eq!(call.request.uri().path(), path, "who waits is not overtaken");
+        call.answer();
+        assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+    }
 }
 
 /// Beyond those that wait already, nobody waits.
@@ -191,6 +199,36 @@ async fn when_the_agent_is_killed_before_the_response_head() {
 async fn when_the_agent_is_killed_after_the_response_head() {
     let mut world = World::start().await;
     after_the_head(&mut world, async |world| world.agent.kill()).await;
+}
+
+/// What the client was still sending must not count against its connection, which has other calls.
+#[tokio::test]
+async fn a_session_that_is_lost_under_many_uploads_costs_no_client_its_connection() {
+    const CALLS: u32 = 100;
+    let mut world = World::start().await;
+    let mut client = FrameConnection::connect(world.hub.address).await;
+    let streams = || (1..).step_by(2).take(CALLS as usize);
+    let head = request_head(NAME, "/a.B/Upload");
+    let heads: Vec<_> = streams().map(|id| frame(HEADERS, END_HEADERS, id, &head)).collect();
+    client.write(&heads).await;
+    let mut held = Vec::new();
+    for _ in 0..CALLS {
+        held.push(world.session.call().await);
+    }
+    world.session.ends.kill().await;
+    for _ in 0..CALLS {
+        client.next(HEADERS).await;
+    }
+    // As if it had not heard of it yet: more than the 1024 late frames that h2 forgives a connection.
+    let mut late: Vec<_> = streams().map(|id| frame(DATA, 0, id, b"late")).collect();
+    late.push(frame(PING, 0, 0, &[0; 8]));
+    for _ in 0..50 {
+        client.write(&late).await;
+        client.next(PING).await;
+    }
+    let last = 2 * CALLS + 1;
+    client.write(&[frame(HEADERS, END_HEADERS, last, &request_head("nobody", "/a.B/C"))]).await;
+    assert_eq!(client.next(HEADERS).await, last);
 }
 
 /// gRPC gets trailers, other HTTP a reset, both after what had arrived.

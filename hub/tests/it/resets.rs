@@ -4,7 +4,7 @@ use h2::Reason;
 use http::Method;
 
 use crate::support::agent::{Agent, config, server};
-use crate::support::client::{Client, answer};
+use crate::support::client::{Client, answer, builder};
 use crate::support::frames::{
     DATA, END_HEADERS, END_STREAM, FrameConnection, FrameServer, GOAWAY, HEADERS, RST_STREAM,
     STATUS_200, frame,
@@ -45,7 +45,7 @@ async fn resets_before_the_response_head_cross_by_the_table() {
 struct Frames {
     client: Client,
     upstream: FrameConnection,
-    _hub: Hub,
+    hub: Hub,
     _agent: Agent,
 }
 
@@ -56,7 +56,7 @@ impl Frames {
         let agent = Agent::start(config(&hub, server(server_.address)));
         let upstream = server_.connection().await;
         hub.until_serving(NAME).await;
-        Self { client: hub.client().await, upstream, _hub: hub, _agent: agent }
+        Self { client: hub.client().await, upstream, hub, _agent: agent }
     }
 }
 
@@ -100,16 +100,56 @@ async fn no_error_after_the_end_is_a_clean_end() {
     assert_eq!(told.expect("a reset"), Reason::NO_ERROR);
 }
 
-/// The upstream has not looked at the call, so the client may try again.
+/// What a client has not read yet is not lost under the reset either, if it reads on.
+#[tokio::test]
+async fn data_before_a_reset_arrives_through_a_small_window() {
+    let mut world = Frames::start().await;
+    let window = builder().initial_window_size(100).clone();
+    let client = Client::connect_with(world.hub.address, &window).await;
+    let (response, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    let stream = world.upstream.request().await;
+    let answer = [
+        frame(HEADERS, END_HEADERS, stream, STATUS_200),
+        frame(DATA, 0, stream, &[7; 10_000]),
+        frame(RST_STREAM, 0, stream, &u32::from(Reason::CANCEL).to_be_bytes()),
+    ];
+    world.upstream.write(&answer).await;
+    let mut body = within("a head", response).await.expect("a head").into_body();
+    let (received, end) = within("an end", receive(&mut body)).await;
+    assert_eq!(received.len(), 10_000);
+    assert_eq!(end.expect_err("a reset").reason(), Some(Reason::CANCEL));
+}
+
+/// GOAWAY: the last stream that was looked at, and a code.
+fn goaway(last: u32, code: Reason) -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[last.to_be_bytes(), u32::from(code).to_be_bytes()].concat())
+}
+
+/// The upstream has not looked at the call, so the client may try again, whatever was wrong.
 #[tokio::test]
 async fn a_call_that_goaway_leaves_unprocessed_is_refused() {
-    let mut world = Frames::start().await;
-    let (response, _sending) = world.client.open(grpc(NAME, "/a.B/C"), true).await;
-    world.upstream.request().await;
-    let nothing_processed = [0; 8];
-    world.upstream.write(&[frame(GOAWAY, 0, 0, &nothing_processed)]).await;
-    let error = within("a reset", response).await.expect_err("a reset");
-    assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM));
+    for code in [Reason::NO_ERROR, Reason::ENHANCE_YOUR_CALM] {
+        let mut world = Frames::start().await;
+        let (response, _sending) = world.client.open(grpc(NAME, "/a.B/C"), true).await;
+        world.upstream.request().await;
+        world.upstream.write(&[goaway(0, code)]).await;
+        let error = within("a reset", response).await.expect_err("a reset");
+        assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM), "{code:?}");
+    }
+}
+
+/// The upstream may have acted on the call, so nobody may try it again by itself.
+#[tokio::test]
+async fn a_call_that_goaway_leaves_half_done_is_lost() {
+    for code in [Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
+        let mut world = Frames::start().await;
+        let (response, _sending) = world.client.open(grpc(NAME, "/a.B/C"), true).await;
+        let stream = world.upstream.request().await;
+        world.upstream.write(&[goaway(stream, code)]).await;
+        drop(world.upstream);
+        let answer = answer(response).await.expect("an answer");
+        assert_eq!((answer.grpc_status(), answer.hub_reason()), (Some("14"), Some("session-lost")));
+    }
 }
 
 /// Codes that speak of the client's own connection stay there.

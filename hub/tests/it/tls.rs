@@ -1,5 +1,6 @@
 //! TLS on the hub's port, at the upstream, and where nobody expects it.
 
+use http::HeaderValue;
 use http::uri::Authority;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -7,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::admin::exchange;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer, builder};
-use crate::support::hub::{self, Hub};
+use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
 use crate::support::secure::Certificate;
 use crate::support::upstream::{Connection, Upstream};
@@ -26,7 +27,7 @@ impl SecureWorld {
     async fn start() -> Self {
         let certificate = Certificate::new();
         let tls = Some(certificate.server(&[b"h2", b"http/1.1"]));
-        let hub = Hub::start_with(::hub::Config { tls, ..hub::config() }).await;
+        let hub = Hub::start_with(hub::Config { tls, ..hub_config() }).await;
         let mut upstream = Upstream::listen().await;
         let agent = Agent::start(agent::Config {
             hub: format!("wss://localhost:{}/ws", hub.address.port()).parse().unwrap(),
@@ -131,9 +132,12 @@ async fn an_upstream_with_tls() {
     let mut session = upstream.connection().await;
     hub.until_serving(NAME).await;
     let client = hub.client().await;
-    let (response, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    let mut request = grpc(NAME, "/a.B/C");
+    request.headers_mut().insert("host", HeaderValue::from_static("hub.test"));
+    let (response, _sending) = client.open(request, true).await;
     let call = session.call().await;
     assert_eq!(call.request.uri().to_string(), "https://inner.test:443/a.B/C");
+    assert_eq!(call.header("host"), None);
     call.answer();
     assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
 }

@@ -7,7 +7,7 @@ use hub::Auth;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::hub::{Hub, config};
+use super::hub::{Hub, hub_config};
 
 /// Agents and callers: id, token, name pattern, and whether a name is theirs alone.
 pub(crate) struct Entry {
@@ -31,7 +31,7 @@ pub(crate) async fn guarded_hub(entries: &[Entry]) -> Hub {
     let path = folder.path().join("auth.toml");
     std::fs::write(&path, entries.iter().map(entry).collect::<String>()).unwrap();
     let auth = Auth::from_file(&path).expect("an auth file");
-    Hub::start_with(hub::Config { auth, ..config() }).await
+    Hub::start_with(hub::Config { auth, ..hub_config() }).await
 }
 
 fn entry(entry: &Entry) -> String {

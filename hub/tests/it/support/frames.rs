@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{NAME, within};
+use super::within;
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 
 pub(crate) const END_STREAM: u8 = 1;
@@ -19,21 +20,22 @@ pub(crate) const END_HEADERS: u8 = 4;
 /// `:status: 200`, from HPACK's static table.
 pub(crate) const STATUS_200: &[u8] = &[0x88];
 
-const PREFACE: usize = 24;
+/// With this a client begins.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The head of a gRPC call for [`NAME`], in HPACK without compression (RFC 7541 6).
-pub(crate) fn request_head(path: &str) -> Vec<u8> {
+/// The head of a gRPC call, in HPACK without compression (RFC 7541 6).
+pub(crate) fn request_head(name: &str, path: &str) -> Vec<u8> {
     const POST_AND_HTTP: [u8; 2] = [0x83, 0x86];
-    let literal = |name: &str, value: &str| {
-        let (name, value) = (name.as_bytes(), value.as_bytes());
-        [&[0, name.len() as u8], name, &[value.len() as u8], value].concat()
+    let literal = |header: &str, value: &str| {
+        let (header, value) = (header.as_bytes(), value.as_bytes());
+        [&[0, header.len() as u8], header, &[value.len() as u8], value].concat()
     };
     [
         POST_AND_HTTP.to_vec(),
         literal(":path", path),
         literal(":authority", "hub.test"),
         literal("content-type", "application/grpc"),
-        literal("name", NAME),
+        literal("name", name),
     ]
     .concat()
 }
@@ -46,7 +48,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// Whether what an HTTP/2 client says from the beginning has a HEADERS frame in it.
 pub(crate) fn has_headers(said: &[u8]) -> bool {
-    let mut frames = said.get(PREFACE..).unwrap_or_default();
+    let mut frames = said.get(PREFACE.len()..).unwrap_or_default();
     while let [a, b, c, kind, ..] = *frames {
         if kind == HEADERS {
             return true;
@@ -63,7 +65,7 @@ pub(crate) struct FrameServer {
     listener: TcpListener,
 }
 
-/// The server's end of a connection, after both sides have said SETTINGS.
+/// One end of a connection, after its first words.
 pub(crate) struct FrameConnection {
     tcp: TcpStream,
 }
@@ -78,7 +80,7 @@ impl FrameServer {
     pub(crate) async fn connection(&self) -> FrameConnection {
         let (tcp, _) = within("a connection", self.listener.accept()).await.unwrap();
         let mut connection = FrameConnection { tcp };
-        let mut preface = [0; PREFACE];
+        let mut preface = [0; PREFACE.len()];
         within("a preface", connection.tcp.read_exact(&mut preface)).await.expect("a preface");
         connection.write(&[frame(SETTINGS, 0, 0, &[])]).await;
         connection
@@ -86,6 +88,14 @@ impl FrameServer {
 }
 
 impl FrameConnection {
+    /// Connects as a client.
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let tcp = TcpStream::connect(address).await.expect("connected");
+        let mut connection = Self { tcp };
+        connection.write(&[PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[])]).await;
+        connection
+    }
+
     /// Writes frames in one go.
     pub(crate) async fn write(&mut self, frames: &[Vec<u8>]) {
         self.tcp.write_all(&frames.concat()).await.expect("written");
@@ -93,29 +103,27 @@ impl FrameConnection {
 
     /// Waits for the next request, and returns its stream.
     pub(crate) async fn request(&mut self) -> u32 {
-        within("a request", self.next(HEADERS)).await
+        self.next(HEADERS).await
     }
 
     /// Waits for a reset of a stream, and returns its code.
     pub(crate) async fn reset(&mut self) -> u32 {
-        within("a reset", self.next_payload(RST_STREAM)).await
+        let (_, code) = self.next_frame(RST_STREAM).await;
+        u32::from_be_bytes(code.try_into().expect("four bytes"))
     }
 
-    async fn next(&mut self, kind: u8) -> u32 {
-        loop {
-            let (found, stream, _) = self.read().await;
-            if found == kind {
-                return stream;
-            }
-        }
+    /// Waits for a frame of this kind, and returns its stream.
+    pub(crate) async fn next(&mut self, kind: u8) -> u32 {
+        self.next_frame(kind).await.0
     }
 
-    async fn next_payload(&mut self, kind: u8) -> u32 {
+    async fn next_frame(&mut self, kind: u8) -> (u32, Vec<u8>) {
         loop {
-            let (found, _, payload) = self.read().await;
+            let (found, stream, payload) = within("a frame", self.read()).await;
             if found == kind {
-                return u32::from_be_bytes(payload.try_into().expect("four bytes"));
+                return (stream, payload);
             }
+            assert_ne!(found, GOAWAY, "{}", payload.escape_ascii());
         }
     }
 

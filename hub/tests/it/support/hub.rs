@@ -29,13 +29,13 @@ pub(crate) struct Hub {
 }
 
 /// The configuration of most hubs here.
-pub(crate) fn config() -> Config {
+pub(crate) fn hub_config() -> Config {
     Config { workers: NonZeroUsize::new(2).unwrap(), ..Config::default() }
 }
 
 impl Hub {
     pub(crate) async fn start() -> Self {
-        Self::start_with(config()).await
+        Self::start_with(hub_config()).await
     }
 
     pub(crate) async fn start_with(config: Config) -> Self {

@@ -2,11 +2,11 @@
 
 use h2::server::Builder;
 
+use super::NAME;
 use super::agent::{Agent, config, server};
 use super::client::Client;
-use super::hub::Hub;
+use super::hub::{Hub, hub_config};
 use super::upstream::{Connection, Upstream};
-use super::{NAME, hub};
 
 /// A hub and one agent with one session, registered.
 pub(crate) struct World {
@@ -20,12 +20,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        Self::start_with(hub::config(), Builder::new()).await
+        Self::start_with(hub_config(), Builder::new()).await
     }
 
     /// `builder` is the upstream's.
-    pub(crate) async fn start_with(config_: ::hub::Config, builder: Builder) -> Self {
-        let hub = Hub::start_with(config_).await;
+    pub(crate) async fn start_with(hub: hub::Config, builder: Builder) -> Self {
+        let hub = Hub::start_with(hub).await;
         let mut upstream = Upstream::listen_with(builder, None).await;
         let agent = Agent::start(config(&hub, server(upstream.address)));
         let session = upstream.connection().await;

@@ -8,7 +8,7 @@ PORT ?= 8080
 HOSTS ?= localhost 127.0.0.1 ::1
 
 .PHONY: all
-all: gencert pb build ## Everything into bin/ (default)
+all: $(CERTS)/hub.pem pb build ## Everything into bin/ (default)
 
 .PHONY: help
 help: ## This list
@@ -18,7 +18,7 @@ help: ## This list
 .PHONY: build
 build: ## Release build of hub, agent and client into bin/
 	$(CARGO) build --release --locked -p hub -p agent -p client
-	@mkdir -p bin && cp target/release/hub target/release/agent target/release/client bin/
+	@mkdir -p bin && install target/release/hub target/release/agent target/release/client bin/
 
 .PHONY: demo
 demo: build ## Start a hub and an agent, and call the agent through the hub (ONCE=1: then stop, PORT=n)
@@ -37,7 +37,7 @@ lint: ## Format, clippy, documentation; cargo-deny where it is installed
 	  else echo "cargo-deny is not installed: dependencies are not checked"; fi
 
 .PHONY: e2e
-e2e: build gencert ## Real clients and servers in Go and Python, grpcurl (installs them into .tools/)
+e2e: build $(CERTS)/hub.pem ## Real clients and servers in Go and Python, grpcurl (installs them into .tools/)
 	scripts/e2e/install.sh
 	scripts/e2e/run
 
@@ -46,15 +46,17 @@ pb: ## Regenerate the code of the protobuf files
 	UPDATE_PB=1 $(CARGO) test --quiet --locked -p hub-proto
 
 .PHONY: gencert
-gencert: $(CERTS)/hub.pem ## Make a CA and a certificate for the hub in certs/, if there are none (HOSTS="a b")
+gencert: ## Make a CA and a certificate for the hub in certs/ (HOSTS="a b")
+	@$(MAKE_CERTS)
 
 $(CERTS)/hub.pem:
-	$(CARGO) run --quiet --locked -p certs -- make $(CERTS) $(foreach host,$(HOSTS),--host $(host))
+	@$(MAKE_CERTS)
+
+MAKE_CERTS = $(CARGO) run --quiet --locked -p certs -- make $(CERTS) $(foreach host,$(HOSTS),--host $(host))
 
 .PHONY: readcert
-readcert: gencert ## Show the certificates in certs/
-	@$(CARGO) run --quiet --locked -p certs -- read $(CERTS)/ca.pem
-	@$(CARGO) run --quiet --locked -p certs -- read $(CERTS)/hub.pem
+readcert: ## Show the certificates in certs/
+	@$(CARGO) run --quiet --locked -p certs -- read $(CERTS)/ca.pem $(CERTS)/hub.pem
 
 .PHONY: clean
 clean: ## Remove what was built; certificates stay

@@ -10,7 +10,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use http::uri::Authority;
 use tunnel::limits::SESSIONS_MAX;
 use tunnel::name::Name;
-use tunnel::program::LogFormat;
+use tunnel::program::{LogFormat, without_serve};
 use tunnel::registration::{RegistrationError, parse_label};
 
 use crate::fluentd::{Command, CommandError};
@@ -26,8 +26,8 @@ use crate::upstream::UpstreamAddr;
     after_help = "RUST_LOG chooses what is logged (default: info)."
 )]
 pub struct Args {
-    /// The name to register, as in --name
-    #[arg(value_name = "NAME", required_unless_present = "name")]
+    /// After `serve`: the name to register, as in --name
+    #[arg(value_name = "NAME")]
     pub positional_name: Option<Name>,
 
     /// The name to register: what clients send as metadata `name`
@@ -85,16 +85,26 @@ impl Args {
     ///
     /// # Errors
     /// Bad usage, help or version, as clap tells them.
-    pub fn from_line(
-        line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-    ) -> Result<Self, clap::Error> {
+    pub fn from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let (line, serve) = without_serve(line);
         let matches = Self::command().try_get_matches_from(line)?;
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let wrong = |kind, message| Err(Self::command().error(kind, message));
+        if typed("positional_name") && !serve {
+            // Or a slip such as `agent status` would register a name.
+            let message = "a name alone is no command: say agent serve NAME, or agent --name NAME";
+            return wrong(ErrorKind::UnknownArgument, message);
+        }
         if typed("positional_name") && typed("name") {
             let message = "the name is given twice, as an argument and with --name";
-            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            return wrong(ErrorKind::ArgumentConflict, message);
         }
-        Self::from_arg_matches(&matches)
+        let args = Self::from_arg_matches(&matches)?;
+        if args.name().is_none() {
+            let message = "no name: give --name NAME, or set AGENT_NAME";
+            return wrong(ErrorKind::MissingRequiredArgument, message);
+        }
+        Ok(args)
     }
 
     /// The name to register. What is typed wins over the environment.
@@ -116,10 +126,14 @@ fn command(text: &str) -> Result<Command, CommandError> {
 mod tests {
     use super::*;
 
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Args::from_line(line.iter().map(OsString::from))
+    }
+
     #[test]
-    fn the_name_is_a_flag_or_an_argument() {
-        for line in [&["agent", "--name", "a"][..], &["agent", "a"]] {
-            let args = Args::from_line(line).expect("good usage");
+    fn the_name_is_a_flag_or_an_argument_of_serve() {
+        for line in [&["agent", "--name", "a"][..], &["agent", "serve", "a"]] {
+            let args = parse(line).expect("good usage");
             assert_eq!(args.name().map(Name::as_str), Some("a"));
         }
     }
@@ -128,16 +142,20 @@ mod tests {
     fn bad_usage_is_told() {
         for (line, word) in [
             (&["agent"][..], "--name"),
+            (&["agent", "status"], "agent serve NAME"),
             (&["agent", "--name", "A"], "a-z"),
-            (&["agent", "a", "--name", "b"], "given twice"),
-            (&["agent", "a", "--hub-uri", "http://hub"], "ws://"),
-            (&["agent", "a", "--upstream", "50051"], "host:port"),
-            (&["agent", "a", "--sessions", "0"], "1..=64"),
-            (&["agent", "a", "--label", "zone"], "key=value"),
-            (&["agent", "a", "--fluentd-command", "sh -c 'x"], "--fluentd-command"),
-            (&["agent", "a", "--upstream", ":1", "--fluentd-command", "x"], "cannot be used with"),
+            (&["agent", "serve", "a", "--name", "b"], "given twice"),
+            (&["agent", "serve", "a", "--hub-uri", "http://hub"], "ws://"),
+            (&["agent", "serve", "a", "--upstream", "50051"], "host:port"),
+            (&["agent", "serve", "a", "--sessions", "0"], "1..=64"),
+            (&["agent", "serve", "a", "--label", "zone"], "key=value"),
+            (&["agent", "serve", "a", "--fluentd-command", "sh -c 'x"], "--fluentd-command"),
+            (
+                &["agent", "serve", "a", "--upstream", ":1", "--fluentd-command", "x"],
+                "cannot be used with",
+            ),
         ] {
-            let error = Args::from_line(line).expect_err("bad usage").to_string();
+            let error = parse(line).expect_err("bad usage").to_string();
             assert!(error.contains(word), "{line:?}: {error}");
         }
     }

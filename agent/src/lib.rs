@@ -65,6 +65,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         sessions: TaskTracker::new(),
         config,
     });
+    if agent.config.token_file.is_some() && !agent.config.hub.tls {
+        warn!(hub = %agent.config.hub, "the token crosses the network in clear text: use wss://");
+    }
     let slots = TaskTracker::new();
     tokio::select! {
         () = keep_up(&agent, &slots) => {}

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use agent::fluentd::Supervisor;
 use agent::{Args, Config, Upstream, builtin_services};
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use tunnel::program;
 use tunnel::tls::Trust;
 
 fn main() -> ExitCode {
-    let args = match Args::from_line(program::args_without_serve()) {
+    let args = match Args::from_line(std::env::args_os()) {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
@@ -40,8 +40,9 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
     };
     if let Some(path) = &args.token_file {
         // Later a missing file is waited for, but at the start it is a mistake.
-        std::fs::read_to_string(path)
+        let token = std::fs::read_to_string(path)
             .map_err(|error| anyhow!("cannot read the token file {}: {error}", path.display()))?;
+        ensure!(!token.trim().is_empty(), "the token file {} is empty", path.display());
     }
     Ok(Config {
         token_file: args.token_file,

@@ -20,6 +20,9 @@ use crate::dial::{DialError, Dialled, Retry, dial};
 use crate::relay::{RelayEnd, relay};
 use crate::upstream::UpstreamError;
 
+/// What may be said of an upstream that nobody has heard speak HTTP/2.
+const UNSPOKEN: &str = "the upstream hung up before it spoke HTTP/2; is it a gRPC server?";
+
 /// What the slots of one agent share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -149,6 +152,7 @@ async fn carry(mut io: WsIo<BoxIo>, upstream: Connected, registered: &OnceLock<(
                 // A server that speaks no HTTP/2 hangs up as soon as it has said so. The hub's judgement of
                 // what it said is on its way, and worth more than the hanging up.
                 io.drain(CLOSE_TIMEOUT).await;
+                return io.close(CloseCode::Normal, UNSPOKEN).await;
             }
             io.close(CloseCode::Normal, reason).await;
         }

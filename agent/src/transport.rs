@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
@@ -17,6 +17,8 @@ pub(crate) enum TransportError {
     Connect(io::Error),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    #[error("{0}; if it is to be trusted, name its CA with --tls-ca-file")]
+    Untrusted(io::Error),
     #[error("it does not speak TLS on this port")]
     NoTls,
     #[error("it does not offer {0} over TLS")]
@@ -56,12 +58,15 @@ async fn secure(
     Ok(Box::new(stream))
 }
 
-/// rustls's words for the two commonest mistakes are riddles.
+/// rustls's words for the commonest mistakes are riddles.
 fn explain(error: io::Error, config: &ClientConfig) -> TransportError {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::InvalidMessage(_)) => TransportError::NoTls,
         Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
             no_protocol(config)
+        }
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            TransportError::Untrusted(error)
         }
         _ => TransportError::Tls(error),
     }

@@ -23,11 +23,13 @@ const HTTP1_FIRST_BYTE: u8 = b'H';
 pub(crate) enum NotHttp2 {
     #[error("the port speaks TLS: use https://")]
     Tls,
-    #[error("the port speaks HTTP/1 and no HTTP/2")]
+    #[error("the port speaks HTTP/1 and no HTTP/2: is it a hub's --listen port?")]
     Http1,
     #[error("the port does not speak HTTP/2")]
     Other,
-    #[error("it closed the connection without an answer; a port with TLS needs https://")]
+    #[error(
+        "it closed the connection without an answer: is it a hub's --listen port, and without TLS?"
+    )]
     Silent,
 }
 
@@ -47,14 +49,21 @@ impl Http2Check {
     }
 }
 
-fn judge(first: Option<u8>) -> Result<(), NotHttp2> {
-    match first {
-        Some(HTTP2_FIRST_BYTE) => Ok(()),
-        Some(TLS_ALERT) => Err(NotHttp2::Tls),
-        Some(HTTP1_FIRST_BYTE) => Err(NotHttp2::Http1),
+fn judge(answer: &[u8]) -> Result<(), NotHttp2> {
+    match answer.first() {
+        Some(&HTTP2_FIRST_BYTE) => Ok(()),
+        Some(&TLS_ALERT) => Err(NotHttp2::Tls),
+        // Servers that are spoken to without TLS say so in HTTP/1.1: the hub, nginx, Go's.
+        Some(&HTTP1_FIRST_BYTE) if mentions_tls(answer) => Err(NotHttp2::Tls),
+        Some(&HTTP1_FIRST_BYTE) => Err(NotHttp2::Http1),
         Some(_) => Err(NotHttp2::Other),
         None => Err(NotHttp2::Silent),
     }
+}
+
+fn mentions_tls(answer: &[u8]) -> bool {
+    let answer = String::from_utf8_lossy(answer);
+    ["TLS", "HTTPS"].iter().any(|word| answer.contains(word))
 }
 
 impl Tap for Http2Check {
@@ -71,8 +80,7 @@ impl Tap for Http2Check {
         }
         self.checked = true;
         // A reset instead of an answer tells as little as a close.
-        let first = buf.filled().get(before).copied();
-        let Err(verdict) = judge(first) else {
+        let Err(verdict) = judge(&buf.filled()[before..]) else {
             return Poll::Ready(read);
         };
         buf.set_filled(before);
@@ -104,6 +112,9 @@ mod tests {
         assert_eq!(verdict(b"\0\0\x06\x04\0HTTP").await, None);
         assert_eq!(verdict(b"\x15\x03\x03\0\x02").await, Some(NotHttp2::Tls));
         assert_eq!(verdict(b"HTTP/1.1 400").await, Some(NotHttp2::Http1));
+        let hub =
+            b"HTTP/1.1 400 Bad Request\r\n\r\nThis port speaks TLS: use https:// or wss://.\n";
+        assert_eq!(verdict(hub).await, Some(NotHttp2::Tls));
         assert_eq!(verdict(b"SSH-2.0-x").await, Some(NotHttp2::Other));
         assert_eq!(verdict(b"").await, Some(NotHttp2::Silent));
     }

@@ -113,6 +113,11 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     if matches!(hub.config.auth, Auth::Open) {
         warn!("no --auth-file: whoever reaches this port may register any name and call any name");
     }
+    if matches!(hub.config.auth, Auth::Tokens(_)) && hub.config.tls.is_none() {
+        warn!(
+            "--auth-file without --tls: tokens cross the network in clear text, unless something in front speaks TLS"
+        );
+    }
     Ok(())
 }
 

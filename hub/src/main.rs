@@ -7,7 +7,9 @@ use hub::{Args, Config, Listeners};
 use tunnel::program;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse_from(program::args_without_serve()).and_then(Args::check) {
+    let args = match Args::try_parse_from(program::without_serve(std::env::args_os()).0)
+        .and_then(Args::check)
+    {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
@@ -24,7 +26,9 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let stop = program::stop_signal()?;
     let public = args.listen.bind().await?;
     let admin = match &args.admin_listen {
-        Some(addr) => Some(addr.bind().await?),
+        Some(addr) => Some(addr.bind().await.map_err(|error| {
+            anyhow::anyhow!("admin listener: {error}; choose another with --admin-listen")
+        })?),
         None => None,
     };
     hub::run(Listeners { public, admin }, config, stop).await?;

@@ -16,7 +16,7 @@ pub const LABEL_MAX_BYTES: usize = 256;
 /// Bytes of `Hub-Instance`, `Hub-Agent-Version`, `Hub-Authority`: shown in lists and logs.
 pub const HEADER_MAX_BYTES: usize = 255;
 /// The highest number of sessions that one agent process may hold. Four already use four cores of the
-/// hub (DESIGN: at least 2, at most 4 advised); more only for who measured it.
+/// hub (it advises at least 2, at most 4); more only for who measured it.
 pub const SESSIONS_MAX: u16 = 64;
 
 // --- handshakes ---

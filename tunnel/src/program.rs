@@ -1,5 +1,6 @@
 //! What the programs do alike around their work: logging, stop signals, exit codes.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -61,10 +62,15 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
-/// The command line without the word `serve` after the program's name: it may be said or left out.
-pub fn args_without_serve() -> impl Iterator<Item = std::ffi::OsString> {
-    let said = |(i, arg): &(usize, std::ffi::OsString)| *i == 1 && arg == "serve";
-    std::env::args_os().enumerate().filter(move |arg| !said(arg)).map(|(_, arg)| arg)
+/// A command line without the word `serve` after the program's name, which may be said or left out, and
+/// whether it was said.
+pub fn without_serve(line: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, bool) {
+    let mut line: Vec<_> = line.into_iter().collect();
+    let said = line.get(1).is_some_and(|word| word == "serve");
+    if said {
+        line.remove(1);
+    }
+    (line, said)
 }
 
 /// Resolves on the first SIGTERM or SIGINT (Ctrl-C). A second one ends the process at once.

@@ -32,6 +32,7 @@ impl Greeter for Friendly {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(include_bytes!("descriptors.bin"))
         .build_v1()?;
@@ -40,6 +41,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let upstream = agent::Upstream::Services(services);
     let config =
         agent::Config::new("greeter".parse()?, "ws://localhost:8080/ws".parse()?, upstream);
-    agent::run(config, std::future::pending()).await?;
+    agent::run(config, async { drop(tokio::signal::ctrl_c().await) }).await?;
     Ok(())
 }

@@ -109,12 +109,12 @@ async fn an_auth_file_with_a_mistake_is_named_with_its_line() {
 async fn a_bad_ca_file_of_an_agent_is_named() {
     let certs = Certs::new();
     for path in unreadable(&certs) {
-        assert_named(&run_agent(&["a", "--tls-ca-file", text(path)]).await, text(path));
+        assert_named(&run_agent(&["serve", "a", "--tls-ca-file", text(path)]).await, text(path));
     }
     for content in ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
     {
         let path = certs.file("ca.pem", content);
-        assert_named(&run_agent(&["a", "--tls-ca-file", text(&path)]).await, "ca.pem");
+        assert_named(&run_agent(&["serve", "a", "--tls-ca-file", text(&path)]).await, "ca.pem");
     }
 }
 
@@ -122,7 +122,7 @@ async fn a_bad_ca_file_of_an_agent_is_named() {
 async fn an_unreadable_token_file_of_an_agent_is_named() {
     let certs = Certs::new();
     for path in unreadable(&certs) {
-        assert_named(&run_agent(&["a", "--token-file", text(path)]).await, text(path));
+        assert_named(&run_agent(&["serve", "a", "--token-file", text(path)]).await, text(path));
     }
 }
 

@@ -31,21 +31,31 @@ enum Args {
     },
     /// Show what the certificates of a PEM file say
     Read {
-        /// The file
-        file: PathBuf,
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
 }
 
 fn main() -> Result<()> {
     match Args::parse() {
         Args::Make { dir, hosts } => make(&dir, hosts),
-        Args::Read { file } => read(&file),
+        Args::Read { files } => files.iter().try_for_each(|file| read(file)),
     }
 }
 
 fn make(dir: &Path, hosts: Vec<String>) -> Result<()> {
     let files = ["ca.pem", "hub.pem", "hub.key"].map(|name| dir.join(name));
     if files.iter().all(|file| file.exists()) {
+        let made_for = hosts_of(&files[1])?;
+        ensure!(
+            made_for == hosts,
+            "{} is there, for {}; remove {} to make one for {}",
+            files[1].display(),
+            made_for.join(", "),
+            dir.display(),
+            hosts.join(", ")
+        );
         return say(&format!("{} are there already\n", list(&files)));
     }
     let there = files.iter().find(|file| file.exists());
@@ -123,6 +133,18 @@ fn read(file: &Path) -> Result<()> {
     }
     ensure!(!text.is_empty(), "no certificate in {}", file.display());
     say(&text)
+}
+
+/// The host names of the first certificate in a file.
+fn hosts_of(file: &Path) -> Result<Vec<String>> {
+    let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let pem = Pem::iter_from_buffer(&content).next();
+    let pem = pem.with_context(|| format!("no certificate in {}", file.display()))??;
+    let names = pem
+        .parse_x509()?
+        .subject_alternative_name()?
+        .map(|names| names.value.general_names.iter().map(host).collect());
+    Ok(names.unwrap_or_default())
 }
 
 fn host(name: &GeneralName<'_>) -> String {

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -25,8 +26,7 @@ impl Fifo {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
-        let made = std::process::Command::new("mkfifo").arg(&path).status();
-        assert!(made.unwrap().success());
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
         let (sender, lines) = mpsc::unbounded_channel();
         let source = path.clone();
         // A thread of its own: opening waits for a writer, and nothing should wait for this to end.

@@ -14,7 +14,7 @@ use tonic::service::Routes;
 use tonic::{Request, Status};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::{v1, v1alpha};
-use tunnel::limits::CLOSE_TIMEOUT;
+use tunnel::limits::{CLOSE_TIMEOUT, OWN_REQUEST_MAX};
 
 use self::clients::Clients;
 use self::events::Events;
@@ -35,15 +35,24 @@ const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 pub(crate) fn routes(registry: &Arc<Registry>, activity: &Arc<Activity>, stop: &Stop) -> Routes {
     let mut routes = Routes::default();
     routes = routes
-        .add_service(HubServer::new(Clients::new(registry.clone())))
-        .add_service(ActivityServer::new(Events::new(activity.clone(), stop.clone())))
-        .add_service(HealthServer::new(Health::new(registry.clone(), stop.clone())));
+        .add_service(
+            HubServer::new(Clients::new(registry.clone()))
+                .max_decoding_message_size(OWN_REQUEST_MAX),
+        )
+        .add_service(
+            ActivityServer::new(Events::new(activity.clone(), stop.clone()))
+                .max_decoding_message_size(OWN_REQUEST_MAX),
+        )
+        .add_service(
+            HealthServer::new(Health::new(registry.clone(), stop.clone()))
+                .max_decoding_message_size(OWN_REQUEST_MAX),
+        );
     // Fails only if the descriptors are none; then the services are there without it.
     if let Ok(reflection) = reflection().build_v1() {
-        routes = routes.add_service(reflection);
+        routes = routes.add_service(reflection.max_decoding_message_size(OWN_REQUEST_MAX));
     }
     if let Ok(reflection) = reflection().build_v1alpha() {
-        routes = routes.add_service(reflection);
+        routes = routes.add_service(reflection.max_decoding_message_size(OWN_REQUEST_MAX));
     }
     routes.prepare()
 }

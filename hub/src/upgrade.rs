@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{HANDSHAKE_TIMEOUT, RETRY_AFTER_SECONDS};
+use tunnel::limits::{HANDSHAKE_TIMEOUT, LOGGED_MAX, RETRY_AFTER_SECONDS};
 use tunnel::registration::Registration;
 use tunnel::{wire, ws_io};
 
@@ -86,8 +86,8 @@ fn answer(
             let name = request.headers().get(wire::HUB_NAME);
             info!(
                 peer = %origin.peer,
-                path = request.uri().path(),
-                name = name.map(|name| String::from_utf8_lossy(name.as_bytes())).as_deref(),
+                path = shortened(request.uri().path().as_bytes()),
+                name = name.map(|name| shortened(name.as_bytes())),
                 status = rejection.status.as_u16(),
                 error = rejection.sentence,
                 "HTTP/1.1 request refused",
@@ -95,6 +95,11 @@ fn answer(
             rejection.into_response()
         }
     }
+}
+
+/// What a stranger sends does not fill the log.
+fn shortened(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(LOGGED_MAX)]).into_owned()
 }
 
 /// Why there is no upgrade.

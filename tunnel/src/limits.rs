@@ -54,7 +54,9 @@ pub const MAX_FRAME_SIZE: u32 = 64 * KIB;
 /// Bytes of one stream that h2 takes for sending before the splice stops reading the other side.
 pub const MAX_SEND_BUFFER: usize = 128 * KIB as usize;
 /// Bytes of a header list that a client may send. gRPC's own default is 8 KiB; tokens make it grow.
-pub const MAX_HEADER_LIST: u32 = 64 * KIB;
+/// Well below 64 KiB: hyper, and so tonic, takes 16 KiB, answers up to four times that with 431, and ends
+/// the connection, which here is everybody's session, beyond. The hub may add an `:authority` to it.
+pub const MAX_HEADER_LIST: u32 = 48 * KIB;
 /// Bytes of a header list that an upstream may answer with. Above the clients' limit, so that a server
 /// which echoes what it got does not lose its answer.
 pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
@@ -147,6 +149,11 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Events on their way to one watcher; what it does not read waits among the last [`ACTIVITY_BUFFER`],
 /// until it is lost.
 pub const ACTIVITY_IN_HAND: usize = 16;
+/// Bytes of a request to the hub's own services. Theirs are empty or a name; tonic holds a message in
+/// memory until it is whole, and would take 4 MiB.
+pub const OWN_REQUEST_MAX: usize = 64 * KIB as usize;
+/// Characters of a stranger's text in a log line.
+pub const LOGGED_MAX: usize = 128;
 
 // --- agent ---
 

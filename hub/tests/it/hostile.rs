@@ -194,3 +194,14 @@ async fn a_storm_of_resets_at_services() {
     assert_eq!(call.grpc_status(), Some("0"), "{call:?}");
     assert_eq!(hub.metric("hub_registrations_total").await, 1.0);
 }
+
+#[tokio::test]
+async fn a_request_to_the_hub_itself_is_not_held_in_memory_without_bounds() {
+    let hub = Hub::start().await;
+    let client = hub.client().await;
+    let list = || grpc("", "/hub.v1.Hub/ListClients");
+    let large = client.call(list(), &vec![0; 100_000]).await.expect("an answer");
+    assert_eq!(large.grpc_status(), Some("11"), "OUT_OF_RANGE: {large:?}");
+    let small = client.call(list(), &[]).await.expect("an answer");
+    assert_eq!(small.grpc_status(), Some("0"), "{small:?}");
+}

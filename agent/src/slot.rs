@@ -70,13 +70,19 @@ pub(crate) async fn run(slot: u16, agent: Arc<Shared>) {
             () = agent.stop.cancelled() => return,
         };
         let pause = match set_up {
-            Ok(session) => match follow(session, slot, &agent).await {
-                Next::Replace(lived) => {
-                    backoff.survived(lived);
-                    backoff.at_once(fastrand::f64())
+            Ok(session) => {
+                let pause = match follow(session, slot, &agent).await {
+                    Next::Replace(lived) => {
+                        backoff.survived(lived);
+                        backoff.at_once(fastrand::f64())
+                    }
+                    Next::Ended(over) => pause_after(&over, &mut backoff),
+                };
+                if !agent.stop.is_cancelled() {
+                    info!(hub = %agent.config.hub, slot, retry_in = ?pause, "dialling again");
                 }
-                Next::Ended(over) => pause_after(&over, &mut backoff),
-            },
+                pause
+            }
             Err(error) => pause_before(&error, &mut backoff),
         };
         tokio::select! {

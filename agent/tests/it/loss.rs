@@ -102,6 +102,7 @@ async fn a_hub_killed_under_a_stream_is_dialled_again() {
         .log
         .said("disconnected", &[("ended", "connection lost"), ("level", "WARN")])
         .await;
+    agent.process.log.said("dialling again", &[("retry_in", "s")]).await;
     hub.process.end().await;
 
     let hub = Hub::start_at(&listen, &[], &[]).await;

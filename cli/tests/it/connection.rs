@@ -80,12 +80,16 @@ async fn tls_and_plain_mixed_up_is_said() {
 #[tokio::test]
 async fn a_port_with_something_else_is_said() {
     let http1 = format!("http://{}", answer_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
-    run(&http1, &LIST, "").await.failed(14, "UNAVAILABLE: the port speaks HTTP/1 and no HTTP/2");
+    run(&http1, &LIST, "").await.failed(
+        14,
+        "UNAVAILABLE: the port speaks HTTP/1 and no HTTP/2: is it a hub's --listen port?",
+    );
     let silent = format!("http://{}", answer_raw(b"").await);
     let ended = run(&silent, &LIST, "").await;
     ended.failed(
         14,
-        "UNAVAILABLE: it closed the connection without an answer; a port with TLS needs https://",
+        "UNAVAILABLE: it closed the connection without an answer: is it a hub's --listen port, \
+         and without TLS?",
     );
 }
 

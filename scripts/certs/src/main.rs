@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -37,8 +38,19 @@ enum Args {
     },
 }
 
-fn main() -> Result<()> {
-    match Args::parse() {
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "certs: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    match args {
         Args::Make { dir, hosts } => make(&dir, hosts),
         Args::Read { files } => files.iter().try_for_each(|file| read(file)),
     }

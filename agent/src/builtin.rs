@@ -30,16 +30,11 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 /// The HTTP/2 server of a session. All callers share it, so what one of them does (cancels in a storm,
 /// sends in small pieces) must not trip a guard of the whole connection; the hub guards each caller.
 fn builder() -> Builder {
-    let mut builder = Builder::new();
+    let mut builder = bridge::server_builder();
     builder
-        .initial_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .max_frame_size(limits::MAX_FRAME_SIZE)
         .max_header_list_size(limits::MAX_RESPONSE_HEADER_LIST)
         .max_concurrent_streams(limits::MAX_SERVICE_STREAMS)
-        .max_send_buffer_size(limits::MAX_SEND_BUFFER)
         .max_concurrent_reset_streams(limits::SESSION_RESETS_REMEMBERED)
-        .reset_stream_duration(limits::SESSION_RESET_MEMORY)
         .max_pending_accept_reset_streams(limits::SESSION_RESETS_REMEMBERED)
         .max_local_error_reset_streams(None)
         .data_frame_budget(usize::MAX);

@@ -8,7 +8,7 @@ use h2::server::{Builder, Connection};
 use tokio::time::timeout;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
-use tunnel::limits;
+use tunnel::{bridge, limits};
 
 use crate::call;
 use crate::origin::Origin;
@@ -65,18 +65,13 @@ async fn accept_calls(
 
 /// The HTTP/2 server that clients meet. Guards stand here, on the offender's own connection.
 fn builder() -> Builder {
-    let mut builder = Builder::new();
+    let mut builder = bridge::server_builder();
     builder
-        .initial_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .max_frame_size(limits::MAX_FRAME_SIZE)
         .max_header_list_size(limits::MAX_HEADER_LIST)
         .max_concurrent_streams(limits::MAX_CLIENT_STREAMS)
-        .max_send_buffer_size(limits::MAX_SEND_BUFFER)
         // The hub ends many at once when a session is lost. Frames that are on their way for streams that
         // it no longer remembers would count against the whole connection.
         .max_concurrent_reset_streams(limits::MAX_CLIENT_STREAMS as usize)
-        .reset_stream_duration(limits::SESSION_RESET_MEMORY)
         .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
         .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
     builder

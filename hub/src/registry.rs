@@ -203,7 +203,7 @@ impl Entry {
     fn check_owner(&self, holder: Option<&Holder>) -> Result<(), Owned> {
         let id = holder.map(Holder::id);
         let exclusive = |holder: Option<&Holder>| holder.is_some_and(Holder::is_exclusive);
-        let stranger = |session: &Arc<Session>| session.holder.as_ref().map(Holder::id) != id;
+        let stranger = |session: &Arc<Session>| session.holder_id() != id;
         let owned = self.sessions.iter().any(|session| {
             stranger(session) && (exclusive(session.holder.as_ref()) || exclusive(holder))
         });

@@ -84,6 +84,12 @@ impl Session {
             room: OnceLock::new(),
         }
     }
+
+    /// Whose token registered it; nobody's at an open hub.
+    pub(crate) fn holder_id(&self) -> Option<&str> {
+        self.holder.as_ref().map(Holder::id)
+    }
+
     /// It takes no new calls.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
@@ -112,9 +118,9 @@ impl Session {
     }
 
     pub(crate) fn is_same_slot(&self, other: &Self) -> bool {
-        let holder = |session: &Self| session.holder.as_ref().map(|holder| holder.id().to_owned());
         // Instances are shown in lists, so knowing one is no right to take its place.
-        self.instance == other.instance && self.slot == other.slot && holder(self) == holder(other)
+        let same_holder = self.holder_id() == other.holder_id();
+        self.instance == other.instance && self.slot == other.slot && same_holder
     }
 
     pub(crate) fn join_room(&self, room: Arc<Room>) {

@@ -5,14 +5,8 @@
 /// `hub.v1`: what the hub tells about itself.
 pub mod hub {
     /// Version 1.
-    #[allow(missing_docs, clippy::all, reason = "generated")]
-    #[allow(
-        unreachable_pub,
-        unused_qualifications,
-        elided_lifetimes_in_paths,
-        reason = "generated"
-    )]
-    #[allow(clippy::use_self, reason = "generated")]
+    #[allow(missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+    #[allow(clippy::all, clippy::use_self, reason = "generated")]
     pub mod v1 {
         include!("gen/hub.v1.rs");
     }
@@ -21,14 +15,8 @@ pub mod hub {
 /// `fluentd.v1`: the service that an agent without an upstream offers.
 pub mod fluentd {
     /// Version 1.
-    #[allow(missing_docs, clippy::all, reason = "generated")]
-    #[allow(
-        unreachable_pub,
-        unused_qualifications,
-        elided_lifetimes_in_paths,
-        reason = "generated"
-    )]
-    #[allow(clippy::use_self, reason = "generated")]
+    #[allow(missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+    #[allow(clippy::all, clippy::use_self, reason = "generated")]
     pub mod v1 {
         include!("gen/fluentd.v1.rs");
     }

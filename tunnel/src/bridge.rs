@@ -15,6 +15,22 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use tower_service::Service;
 
+use crate::limits;
+
+/// What all HTTP/2 servers of ours have in common: windows and buffers. The guards against floods differ
+/// by whom a connection is shared with, and are for the caller to set.
+#[must_use]
+pub fn server_builder() -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_frame_size(limits::MAX_FRAME_SIZE)
+        .max_send_buffer_size(limits::MAX_SEND_BUFFER)
+        .reset_stream_duration(limits::SESSION_RESET_MEMORY);
+    builder
+}
+
 /// The body of a request, read from its stream as the service asks for it.
 #[derive(Debug)]
 pub struct RequestBody {

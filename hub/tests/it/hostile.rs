@@ -1,6 +1,7 @@
 //! Whatever a peer sends, only its own connection suffers.
 
 use h2::Reason;
+use h2::server::Builder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::Message;
@@ -10,7 +11,7 @@ use crate::support::client::{Client, answer};
 use crate::support::frames::{
     DATA, END_HEADERS, HEADERS, PREFACE, RST_STREAM, SETTINGS, STATUS_200, frame, request_head,
 };
-use crate::support::hub::Hub;
+use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
 use crate::support::raw_agent::RawAgent;
 use crate::support::service::Test;
@@ -204,4 +205,32 @@ async fn a_request_to_the_hub_itself_is_not_held_in_memory_without_bounds() {
     assert_eq!(large.grpc_status(), Some("11"), "OUT_OF_RANGE: {large:?}");
     let small = client.call(list(), &[]).await.expect("an answer");
     assert_eq!(small.grpc_status(), Some("0"), "{small:?}");
+}
+
+/// hyper takes header lists of 16 KiB, and ends the connection beyond four times that: at such an upstream
+/// a list that the hub lets pass, and may add to, must stay well below.
+#[tokio::test]
+async fn header_lists_that_would_end_an_upstreams_connection_stop_at_the_hub() {
+    let mut upstream = Builder::new();
+    upstream.max_header_list_size(16 << 10);
+    let mut world = World::start_with(hub_config(), upstream).await;
+    for bytes in [20 << 10, 47 << 10, 50 << 10, 63 << 10] {
+        let mut request = grpc(NAME, "/a.B/C");
+        let large = "x".repeat(bytes).parse().unwrap();
+        request.headers_mut().insert("large", large);
+        let refused = world.client.request(request).await;
+        let status = refused.as_ref().map(|answer| answer.http_status());
+        assert!(
+            status.is_err() || status.is_ok_and(|status| status == 431),
+            "{bytes}: {refused:?}"
+        );
+        assert_unharmed(&mut world).await;
+    }
+    assert_eq!(
+        world
+            .hub
+            .metric("hub_calls_total{target=\"agent\",outcome=\"HTTP_4XX\",hub_reason=\"none\"}")
+            .await,
+        2.0
+    );
 }

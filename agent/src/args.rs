@@ -71,6 +71,16 @@ pub struct Args {
     #[arg(long, env = "AGENT_AUTHORITY", value_name = "HOST")]
     pub authority: Option<Authority>,
 
+    /// Cancelled calls of one caller that the upstream bears in 30 s; more wait, since some servers end the
+    /// connection. 0: any number [default: 150]
+    #[arg(long, env = "AGENT_MAX_CANCELS", value_name = "N")]
+    pub max_cancels: Option<u32>,
+
+    /// Bytes of the largest metadata that the upstream takes [default: what its HTTP/2 settings say, else
+    /// 48 KiB]; nginx, which says nothing, wants 8192
+    #[arg(long, env = "AGENT_MAX_HEADER_LIST", value_name = "BYTES")]
+    pub max_header_list: Option<u32>,
+
     /// The process that the built-in fluentd service supervises, e.g. "fluentd -c fluent.conf"
     #[arg(long, env = "AGENT_FLUENTD_COMMAND", value_name = "COMMAND", value_parser = command, conflicts_with = "upstream")]
     pub fluentd_command: Option<Command>,

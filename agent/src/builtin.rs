@@ -32,7 +32,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 fn builder() -> Builder {
     let mut builder = bridge::server_builder();
     builder
-        .max_header_list_size(limits::MAX_RESPONSE_HEADER_LIST)
+        .max_header_list_size(limits::MAX_HEADER_LIST_READ)
         .max_concurrent_streams(limits::MAX_SERVICE_STREAMS)
         .max_concurrent_reset_streams(limits::SESSION_RESETS_REMEMBERED)
         .max_pending_accept_reset_streams(limits::SESSION_RESETS_REMEMBERED)

@@ -45,6 +45,11 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Replaces `:authority` of calls.
     pub authority: Option<Authority>,
+    /// How many cancelled calls of one caller the upstream bears in 30 s; 0 is any number, `None` the
+    /// hub's choice.
+    pub max_cancels: Option<u32>,
+    /// Bytes of the largest header list that the upstream takes; `None` leaves it to its SETTINGS.
+    pub max_header_list: Option<u32>,
     /// Pings to the hub.
     pub keepalive: KeepaliveConfig,
     /// How long running calls may take to end once the agent is asked to stop.
@@ -66,6 +71,8 @@ impl Config {
             sessions: None,
             labels: BTreeMap::new(),
             authority: None,
+            max_cancels: None,
+            max_header_list: None,
             keepalive: KeepaliveConfig {
                 interval: limits::KEEPALIVE_INTERVAL,
                 timeout: limits::KEEPALIVE_TIMEOUT,
@@ -88,6 +95,12 @@ impl Config {
                 Upstream::Services(_) => Scheme::HTTP,
             },
             authority: self.authority.clone(),
+            max_cancels: match &self.upstream {
+                Upstream::Server(_) => self.max_cancels,
+                // Ours has no guard that a cancel could trip.
+                Upstream::Services(_) => Some(0),
+            },
+            max_header_list: self.max_header_list,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

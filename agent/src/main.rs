@@ -13,11 +13,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
-    program::init_logging(args.log_format);
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => program::fail("agent", &error),
-    }
+    program::run("agent", args.log_format, || run(args))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,6 +46,8 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         sessions: args.sessions,
         labels: args.labels.into_iter().collect(),
         authority: args.authority,
+        max_cancels: args.max_cancels,
+        max_header_list: args.max_header_list,
         ..Config::new(name, args.hub_uri, upstream)
     })
 }

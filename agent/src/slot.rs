@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{BACKOFF_FATAL, CLOSE_TIMEOUT, CLOSING_TIMEOUT};
+use tunnel::limits::{BACKOFF_FATAL, CLOSE_TIMEOUT, CLOSING_TIMEOUT, REPLACED_AT_ONCE};
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
 
@@ -74,7 +74,11 @@ pub(crate) async fn run(slot: u16, agent: Arc<Shared>) {
                 let pause = match follow(session, slot, &agent).await {
                     Next::Replace(lived) => {
                         backoff.survived(lived);
-                        backoff.at_once(fastrand::f64())
+                        if lived >= REPLACED_AT_ONCE {
+                            Duration::ZERO
+                        } else {
+                            backoff.at_once(fastrand::f64())
+                        }
                     }
                     Next::Ended(over) => pause_after(&over, &mut backoff),
                 };

@@ -1,7 +1,7 @@
 //! The gRPC server that the agent exposes: where it is, and how to reach it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ impl FromStr for UpstreamAddr {
             return if path.is_empty() {
                 Err(UpstreamAddrError)
             } else {
-                Ok(Self(Addr::Unix(path.into())))
+                // Component by component: one more slash in front would be read as part of the scheme.
+                Ok(Self(Addr::Unix(Path::new(path).components().collect())))
             };
         }
         let (tls, authority) = match text.split_once("://") {
@@ -128,6 +129,7 @@ mod tests {
             ("127.0.0.1:50051", "http://127.0.0.1:50051"),
             (":50051", "http://localhost:50051"),
             ("[::1]:50051", "http://[::1]:50051"),
+            ("[fe80::1%eth0]:50051", "http://[fe80::1%eth0]:50051"),
             ("http://server", "http://server:80"),
             ("https://server/", "https://server:443"),
             ("unix:/run/server.sock", "unix:/run/server.sock"),
@@ -136,7 +138,18 @@ mod tests {
             let addr: UpstreamAddr = text.parse().expect(text);
             assert_eq!(addr.to_string(), full);
         }
-        for text in ["", "server", "ftp://server", "http://", "unix:", "a b:1", "server:99999"] {
+        for text in [
+            "",
+            "server",
+            "ftp://server",
+            "http://",
+            "unix:",
+            "a b:1",
+            "server:99999",
+            "[server]:1",
+            "[server%%]:1",
+            "[::1%]:1",
+        ] {
             assert_eq!(text.parse::<UpstreamAddr>(), Err(UpstreamAddrError), "{text}");
         }
     }

@@ -92,7 +92,9 @@ pub(crate) async fn connect(
     let check = Http2Check::default();
     let verdict = check.verdict();
     let io = Tapped::new(io, check);
-    let channel = Endpoint::from(hub.uri.clone())
+    // Not the hub's URI: a tonic that was built with TLS wants to speak it itself where that says https.
+    let channel = Endpoint::from_static("http://hub")
+        .origin(hub.uri.clone())
         .user_agent(concat!("grpc-hub-client/", env!("CARGO_PKG_VERSION")))?
         .initial_stream_window_size(CALLER_WINDOW)
         .initial_connection_window_size(CALLER_WINDOW)

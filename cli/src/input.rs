@@ -145,7 +145,7 @@ fn parse_all(
 }
 
 /// Reads the next document and not one byte beyond it, or finds the end of the input.
-fn parse_next<R: Read>(
+pub(crate) fn parse_next<R: Read>(
     json: &mut serde_json::Deserializer<IoRead<R>>,
     descriptor: &MessageDescriptor,
 ) -> Result<Option<DynamicMessage>, InputError> {

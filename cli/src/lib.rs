@@ -16,6 +16,8 @@ mod connect;
 mod describe;
 mod details;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http2_check;
 mod input;
 mod metadata;

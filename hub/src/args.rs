@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
+use tunnel::limits::{MAX_CLIENT_STREAMS, STREAM_WINDOW};
 use tunnel::program::LogFormat;
 
 use crate::listen_addr::ListenAddr;
@@ -59,6 +60,20 @@ pub struct Args {
     /// Worker threads [default: one a core]
     #[arg(long, env = "HUB_WORKERS", value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+
+    /// Connections at once, agents' and clients' together; more are hung up on
+    /// [default: 65536, or what the system's limit of open files allows]
+    #[arg(long, env = "HUB_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<NonZeroUsize>,
+
+    /// Calls at once on one client connection; gRPC clients queue what goes beyond
+    #[arg(long, env = "HUB_MAX_CALLS", value_name = "N", default_value_t = MAX_CLIENT_STREAMS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_calls: u32,
+
+    /// Bytes of one stream on their way, each direction; fast streams over long links want more, and each
+    /// stalled call holds as much
+    #[arg(long, env = "HUB_STREAM_WINDOW", value_name = "BYTES", default_value_t = STREAM_WINDOW, value_parser = clap::value_parser!(u32).range(65_535..=1 << 30))]
+    pub stream_window: u32,
 
     /// text or json
     #[arg(long, env = "HUB_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]

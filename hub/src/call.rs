@@ -8,12 +8,14 @@ use h2::{Reason, RecvStream};
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Uri};
-use tunnel::bridge;
 use tunnel::name::Name;
 use tunnel::wire::HUB_TOKEN;
+use tunnel::{bridge, limits};
 
 use crate::auth::{Caller, Denied};
+use crate::header_list;
 use crate::hub_headers::strip_request;
+use crate::limit::Limit;
 use crate::metrics::Target;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
@@ -21,8 +23,8 @@ use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::route::{Route, answer_form, route};
 use crate::services;
-use crate::session::{Permit, Session};
-use crate::splice::{End, Splice, refuse};
+use crate::session::Session;
+use crate::splice::{End, Opened, Splice, refuse};
 
 /// Serves one call to its end.
 pub(crate) async fn serve(
@@ -30,6 +32,11 @@ pub(crate) async fn serve(
     respond: SendResponse<Bytes>,
     origin: Origin,
 ) {
+    let max = limits::MAX_HEADER_LIST as usize;
+    if header_list::request_size(&request) > max {
+        let record = Record::start(&origin, Target::Hub, request.uri().path(), None);
+        return refused(request, respond, &Refusal::HeaderList(max), record);
+    }
     let token = request.headers().get(HUB_TOKEN).cloned();
     let caller = origin.hub.config.auth.caller(token.as_ref().map(HeaderValue::as_bytes));
     match route(request.method(), request.uri(), request.headers()) {
@@ -57,7 +64,7 @@ async fn to_agent(
         Ok(()) => open(&name, head, body.is_end_stream(), &mut respond, origin).await,
         Err(refusal) => Err(Closed::Refused(refusal)),
     };
-    let (permit, response, send) = match opened {
+    let opened = match opened {
         Ok(opened) => opened,
         Err(Closed::Refused(refusal)) => {
             let outcome = refuse(&mut respond, &refusal, form);
@@ -67,17 +74,14 @@ async fn to_agent(
             return record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
         }
     };
-    record.reached(&permit.session);
-    let mut splice = Splice::new(body, respond, response, send, form, origin.hub.metrics.clone());
+    record.reached(&opened.permit.session);
+    let mut splice =
+        Splice::new(body, respond, opened, form, origin.party(), origin.hub.metrics.clone());
     let lost = Refusal::SessionLost(name);
     let (end, outcome) = splice.run(&lost).await;
     record.passed(splice.bytes());
     record.ended(end, outcome, Some(&lost));
-    if end == End::Complete {
-        splice.linger().await;
-    }
-    // Held to the end: the stream counts against the upstream's limit for as long as it is open.
-    drop(permit);
+    splice.leave(end, origin.party()).await;
 }
 
 fn admit(name: &Name, caller: Result<Caller, Denied>, record: &mut Record) -> Result<(), Refusal> {
@@ -89,8 +93,6 @@ fn admit(name: &Name, caller: Result<Caller, Denied>, record: &mut Record) -> Re
 fn unauthenticated(denied: Denied) -> Refusal {
     if denied == Denied::NoToken { Refusal::NoToken } else { Refusal::UnknownToken }
 }
-
-type Opened = (Permit, h2::client::ResponseFuture, h2::SendStream<Bytes>);
 
 /// Why no stream was opened.
 enum Closed {
@@ -116,11 +118,19 @@ async fn open(
             reset = poll_fn(|cx| respond.poll_reset(cx)) => {
                 return Err(Closed::ByClient(reset.unwrap_or(Reason::CANCEL)));
             }
-            picked = origin.hub.registry.pick(name, origin.worker) => picked.map_err(Closed::Refused)?,
+            picked = origin.hub.registry.pick(name, origin.worker, origin.party()) => picked.map_err(Closed::Refused)?,
         };
+        if permit.session.cancels.is_full(origin.party()) {
+            origin.hub.limits.reached(Limit::Cancels, origin.peer, Some(name));
+            return Err(Closed::Refused(Refusal::CancelledCalls(name.clone())));
+        }
         let forwarded = forwarded_head(&head, &permit.session);
+        let max = permit.session.max_header_list;
+        if header_list::request_size(&forwarded) > max {
+            return Err(Closed::Refused(Refusal::HeaderList(max)));
+        }
         match permit.open(forwarded, end_stream) {
-            Ok((response, send)) => return Ok((permit, response, send)),
+            Ok((response, send)) => return Ok(Opened { permit, response, send }),
             Err(_) if permit.session.is_refusing().await => permit.session.drain(),
             // The session is fine, so it is this request that cannot be sent.
             Err(error) => return Err(Closed::Refused(Refusal::BadRequest(error.to_string()))),
@@ -175,6 +185,10 @@ async fn to_hub(
         Err(_) if services::is_health(request.uri().path()) => {}
         Err(denied) => return refused(request, respond, &unauthenticated(denied), record),
     }
+    let Ok(_one) = origin.own_calls.try_acquire() else {
+        origin.hub.limits.reached(Limit::OwnCalls, origin.peer, None);
+        return refused(request, respond, &Refusal::OwnCalls, record);
+    };
     let answered = bridge::serve(origin.hub.services.clone(), request, respond).await;
     record.answered(&answered);
 }

@@ -5,12 +5,15 @@ use std::pin::pin;
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
 use tunnel::{bridge, limits};
 
 use crate::call;
+use crate::client_guard::{ClientGuard, Flood};
+use crate::config::Config;
 use crate::origin::Origin;
 
 /// Serves the connection until the client closes it, or the hub must end.
@@ -20,13 +23,17 @@ use crate::origin::Origin;
 pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let peer = origin.peer;
     let _counted = origin.hub.metrics.client_connection();
-    let mut connection = match timeout(limits::HANDSHAKE_TIMEOUT, builder().handshake(io)).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return debug!(%peer, %error, "client connection failed"),
-        Err(_) => return debug!(%peer, error = "handshake too slow", "client connection failed"),
-    };
+    let (io, flood) = ClientGuard::on(io);
+    let mut connection =
+        match timeout(limits::HANDSHAKE_TIMEOUT, builder(&origin.hub.config).handshake(io)).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return debug!(%peer, %error, "client connection failed"),
+            Err(_) => {
+                return debug!(%peer, error = "handshake too slow", "client connection failed");
+            }
+        };
     debug!(%peer, "client connected");
-    match accept_calls(&mut connection, &origin).await {
+    match accept_calls(&mut connection, &flood, &origin).await {
         Ok(()) => debug!(%peer, "client disconnected"),
         Err(error) => debug!(%peer, %error, "client disconnected"),
     }
@@ -34,15 +41,22 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
 
 /// Only accepts: to be polled is what drives the whole connection, so nothing else may wait in here.
 async fn accept_calls(
-    connection: &mut Connection<BoxIo, Bytes>,
+    connection: &mut Connection<impl AsyncRead + AsyncWrite + Unpin, Bytes>,
+    flood: &Flood,
     origin: &Origin,
 ) -> Result<(), h2::Error> {
     let (mut draining, mut closing) = (pin!(origin.stop.draining()), pin!(origin.stop.closing()));
+    let mut flooded = pin!(flood.begun());
     let mut drains = false;
-    loop {
+    let mut begun = 0;
+    let reason = loop {
         tokio::select! {
             biased;
-            () = &mut closing => break,
+            () = &mut closing => break Reason::NO_ERROR,
+            limit = &mut flooded => {
+                origin.hub.limits.reached(limit, origin.peer, None);
+                break Reason::ENHANCE_YOUR_CALM;
+            }
             () = &mut draining, if !drains => {
                 connection.graceful_shutdown();
                 drains = true;
@@ -51,12 +65,16 @@ async fn accept_calls(
                 Some(call) => {
                     let (request, respond) = call?;
                     tokio::spawn(call::serve(request, respond, origin.clone()));
+                    begun += 1;
+                    if begun % limits::ACCEPT_TURN == 0 {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 None => return Ok(()),
             },
         }
-    }
-    connection.abrupt_shutdown(Reason::NO_ERROR);
+    };
+    connection.abrupt_shutdown(reason);
     let farewell = async { while let Some(Ok(_)) = connection.accept().await {} };
     // A client that does not read does not get to hear it.
     let _ = timeout(limits::FAREWELL_TIMEOUT, farewell).await;
@@ -64,14 +82,15 @@ async fn accept_calls(
 }
 
 /// The HTTP/2 server that clients meet. Guards stand here, on the offender's own connection.
-fn builder() -> Builder {
+fn builder(config: &Config) -> Builder {
     let mut builder = bridge::server_builder();
     builder
-        .max_header_list_size(limits::MAX_HEADER_LIST)
-        .max_concurrent_streams(limits::MAX_CLIENT_STREAMS)
+        .initial_window_size(config.stream_window)
+        .max_header_list_size(limits::MAX_HEADER_LIST_READ)
+        .max_concurrent_streams(config.max_calls)
         // The hub ends many at once when a session is lost. Frames that are on their way for streams that
         // it no longer remembers would count against the whole connection.
-        .max_concurrent_reset_streams(limits::MAX_CLIENT_STREAMS as usize)
+        .max_concurrent_reset_streams(config.max_calls as usize)
         .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
         .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
     builder

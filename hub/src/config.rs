@@ -20,6 +20,12 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Worker threads.
     pub workers: NonZeroUsize,
+    /// Connections at once, agents' and clients' together.
+    pub max_connections: usize,
+    /// Calls at once on one client connection.
+    pub max_calls: u32,
+    /// Flow control window of one stream, each way, in bytes: what one stalled call can hold.
+    pub stream_window: u32,
     /// Serve TLS, which must offer ALPN `h2` and `http/1.1`; plain TCP without.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who may register and who may call.
@@ -46,9 +52,22 @@ impl Default for Config {
             },
             drain_timeout: limits::DRAIN_TIMEOUT,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            max_connections: limits::CONNECTIONS,
+            max_calls: limits::MAX_CLIENT_STREAMS,
+            stream_window: limits::STREAM_WINDOW,
             tls: None,
             auth: Auth::Open,
         }
+    }
+}
+
+impl Config {
+    /// With no more connections than `files` allow: each is one, and something is needed for the rest.
+    #[must_use]
+    pub fn within_open_files(mut self, files: u64) -> Self {
+        let fits = usize::try_from(files.saturating_sub(limits::OTHER_FILES)).unwrap_or(usize::MAX);
+        self.max_connections = self.max_connections.min(fits.max(1));
+        self
     }
 }
 
@@ -70,6 +89,11 @@ impl TryFrom<&Args> for Config {
             },
             drain_timeout: args.drain_timeout,
             workers: args.workers.unwrap_or(default.workers),
+            max_connections: args
+                .max_connections
+                .map_or(default.max_connections, NonZeroUsize::get),
+            max_calls: args.max_calls,
+            stream_window: args.stream_window,
             tls,
             auth: args.auth_file.as_deref().map_or(Ok(Auth::Open), Auth::from_file)?,
         })

@@ -13,6 +13,7 @@ use tunnel::sockets;
 
 use crate::client_connection;
 use crate::first_bytes::{Prefixed, Protocol, sniff};
+use crate::limit::Limit;
 use crate::origin::Origin;
 use crate::upgrade;
 
@@ -53,15 +54,20 @@ impl OpenError {
 /// Serves one connection to its end.
 pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
     let peer = origin.peer;
-    let opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, &origin)).await;
+    let hub = origin.hub.clone();
+    let handshake = hub.handshakes.begin();
+    let opened = tokio::select! {
+        opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, &origin)) => opened,
+        () = handshake.ousted() => return hub.limits.reached(Limit::Handshakes, peer, None),
+    };
     match opened {
         Ok(Ok(Opened::Http2(io))) => {
-            let clients = origin.hub.clients.clone();
-            clients.track_future(client_connection::serve(io, origin)).await;
+            drop(handshake);
+            hub.clients.track_future(client_connection::serve(io, origin)).await;
         }
-        Ok(Ok(Opened::Http1(io))) => upgrade::serve(io, origin).await,
+        Ok(Ok(Opened::Http1(io))) => upgrade::serve(io, origin, handshake).await,
         Ok(Err(error)) => {
-            origin.hub.metrics.handshake_failed(error.stage());
+            hub.metrics.handshake_failed(error.stage());
             match error {
                 // Port scanners and health checks do this all day.
                 OpenError::Io(_) => debug!(%peer, %error, "connection not opened"),
@@ -69,7 +75,7 @@ pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
             }
         }
         Err(_) => {
-            origin.hub.metrics.handshake_failed("timeout");
+            hub.metrics.handshake_failed("timeout");
             info!(%peer, error = "too slow", "connection not opened");
         }
     }

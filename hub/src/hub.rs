@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
+use tunnel::limits::HANDSHAKES;
 
 use crate::activity::Activity;
 use crate::config::Config;
+use crate::handshakes::Handshakes;
+use crate::limit::Limits;
 use crate::metrics::Metrics;
+use crate::registrants::Registrants;
 use crate::registry::Registry;
 use crate::services;
 use crate::stop::Stop;
@@ -23,6 +27,9 @@ pub(crate) struct Hub {
     pub(crate) registry: Arc<Registry>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) handshakes: Handshakes,
+    pub(crate) registrants: Registrants,
     pub(crate) services: Routes,
     pub(crate) stop: Stop,
     /// Every accepted connection.
@@ -36,6 +43,7 @@ impl Hub {
         let activity = Arc::new(Activity::new());
         let registry = Arc::new(Registry::new(activity.clone()));
         let stop = Stop::default();
+        let metrics = Metrics::new();
         Arc::new(Self {
             node_id: random_id(),
             // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
@@ -44,7 +52,10 @@ impl Hub {
             services: services::routes(&registry, &activity, &stop),
             registry,
             activity,
-            metrics: Metrics::new(),
+            limits: Limits::new(metrics.clone()),
+            handshakes: Handshakes::new(HANDSHAKES),
+            registrants: Registrants::default(),
+            metrics,
             stop,
             connections: TaskTracker::new(),
             clients: TaskTracker::new(),

@@ -17,13 +17,22 @@ mod admin;
 mod args;
 mod auth;
 mod call;
+mod cancels;
 mod client_connection;
+mod client_guard;
 mod config;
 mod connection;
 mod drain;
 mod first_bytes;
+mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod handshakes;
+mod header_list;
 mod hub;
 mod hub_headers;
+mod limit;
+mod lines;
 mod listen_addr;
 mod listener;
 mod metrics;
@@ -31,6 +40,7 @@ mod origin;
 mod outcome;
 mod record;
 mod refusal;
+mod registrants;
 mod registrar;
 mod registry;
 mod room;
@@ -38,9 +48,13 @@ mod route;
 mod services;
 mod session;
 mod settings_gate;
+mod share;
+mod sieve;
 mod splice;
 mod stop;
 mod upgrade;
+mod upload_window;
+mod upstream_watch;
 mod worker;
 
 use std::io;
@@ -82,7 +96,7 @@ pub async fn run(
     let upkeep = tokio::spawn(upkeep(hub.clone()));
     let admin = listeners.admin.map(|admin| tokio::spawn(admin::serve(admin, hub.clone())));
     tokio::select! {
-        () = listener::accept(listeners.public, &workers) => {}
+        () = listener::accept(listeners.public, &workers, &hub) => {}
         () = shutdown => {}
     }
     drain::drain(&hub, workers).await;
@@ -96,15 +110,16 @@ pub async fn run(
 fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     // What the two pumps of one stalled call hold: a window each, what h2 has taken for sending, and the
     // chunk that went beyond it.
-    let (window, chunk) = (u64::from(limits::STREAM_WINDOW), u64::from(limits::MAX_FRAME_SIZE));
+    let (window, chunk) = (u64::from(hub.config.stream_window), u64::from(limits::MAX_FRAME_SIZE));
     let call = 2 * (window + limits::MAX_SEND_BUFFER as u64 + chunk);
     info!(
         address = %listeners.public.local_addr()?,
         tls = hub.config.tls.is_some(),
         workers = hub.config.workers,
         node = hub.node_id,
+        max_connections = hub.config.max_connections,
         stalled_call_kib = call >> 10,
-        client_connection_mib = (call * u64::from(limits::MAX_CLIENT_STREAMS)) >> 20,
+        client_connection_mib = (call * u64::from(hub.config.max_calls)) >> 20,
         "listening",
     );
     if let Some(admin) = &listeners.admin {

@@ -6,6 +6,11 @@ use clap::Parser;
 use hub::{Args, Config, Listeners};
 use tunnel::program;
 
+/// Gives back to the system what a flood of calls has taken, also when nobody calls any more: glibc's keeps
+/// most of it, and others wait for the next call. `.cargo/config.toml` says after how long.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let args = match Args::try_parse_from(program::without_serve(std::env::args_os()).0)
         .and_then(Args::check)
@@ -13,16 +18,12 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
-    program::init_logging(args.log_format);
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => program::fail("hub", &error),
-    }
+    program::run("hub", args.log_format, || run(&args))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(args: &Args) -> anyhow::Result<()> {
-    let config = Config::try_from(args)?;
+    let config = Config::try_from(args)?.within_open_files(program::raise_open_files());
     let stop = program::stop_signal()?;
     let public = args.listen.bind().await?;
     let admin = match &args.admin_listen {

@@ -26,6 +26,7 @@ const CALLS: &str = "hub_calls_total";
 const CALL_DURATION: &str = "hub_call_duration_seconds";
 const CALL_BYTES: &str = "hub_call_bytes_total";
 const STREAMS: &str = "hub_streams_in_flight";
+const LIMITS_REACHED: &str = "hub_limits_reached_total";
 const SESSION_RTT: &str = "hub_session_rtt_seconds";
 const BUILD_INFO: &str = "hub_build_info";
 
@@ -133,6 +134,11 @@ impl Metrics {
     /// A connection did not come as far as a protocol.
     pub(crate) fn handshake_failed(&self, stage: &'static str) {
         self.rare(HANDSHAKE_FAILURES, "stage", stage);
+    }
+
+    /// A peer has reached a limit; the label is one of a few words.
+    pub(crate) fn limit_reached(&self, limit: &'static str) {
+        self.rare(LIMITS_REACHED, "limit", limit);
     }
 
     fn rare(&self, name: &'static str, label: &'static str, value: &'static str) {
@@ -245,6 +251,7 @@ fn describe() {
     );
     describe_counter!(CALL_BYTES, Unit::Bytes, "Bytes of DATA passed on, by direction");
     describe_gauge!(STREAMS, "Calls that are running now");
+    describe_counter!(LIMITS_REACHED, "Times that a client or an agent reached a limit, by limit");
     describe_histogram!(
         SESSION_RTT,
         Unit::Seconds,

@@ -50,6 +50,15 @@ pub(crate) enum Refusal {
     /// All streams that the upstream takes are in use, and no room came in time.
     #[error("\"{0}\" takes no more calls at once")]
     Limit(Name),
+    /// So many of the caller's cancelled calls are still running there that it may begin no more.
+    #[error("too many of your cancelled calls still run at \"{0}\"")]
+    CancelledCalls(Name),
+    /// The client has as many calls to the hub's own services open as it may.
+    #[error("too many calls to the hub itself on this connection")]
+    OwnCalls,
+    /// The request's header list is larger than the hub, or the upstream, takes.
+    #[error("the metadata is larger than the {0} bytes that are taken")]
+    HeaderList(usize),
     /// The session went away under the call.
     #[error("the connection to \"{0}\" was lost during the call")]
     SessionLost(Name),
@@ -109,7 +118,7 @@ impl Refusal {
             Self::Offline { .. } => 4,
             Self::NoToken | Self::UnknownToken => 5,
             Self::Denied(_) => 6,
-            Self::Limit(_) => 7,
+            Self::Limit(_) | Self::CancelledCalls(_) | Self::OwnCalls | Self::HeaderList(_) => 7,
             Self::SessionLost(_) => 8,
             Self::BadRequest(_) => 9,
         }
@@ -126,7 +135,12 @@ impl Refusal {
             Self::Offline { .. } => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::NoToken | Self::UnknownToken => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::Denied(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
-            Self::Limit(_) => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
+            Self::Limit(_) | Self::CancelledCalls(_) | Self::OwnCalls => {
+                (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)
+            }
+            Self::HeaderList(_) => {
+                (Code::ResourceExhausted, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            }
             Self::SessionLost(_) => (Code::Unavailable, StatusCode::BAD_GATEWAY),
         }
     }

@@ -1,23 +1,28 @@
 //! Brings a session into being on an agent's WebSocket, into the registry, and to its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use h2::client::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tracing::{info, warn};
 use tunnel::limits;
+use tunnel::name::Name;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
 
+use crate::frames::PREFACE_BYTES;
 use crate::hub::Hub;
+use crate::limit::Limit;
 use crate::origin::Origin;
 use crate::session::{Admitted, Session};
 use crate::settings_gate::SettingsGate;
+use crate::sieve::Sieve;
+use crate::upstream_watch::UpstreamWatch;
 
 /// Serves one agent's WebSocket from the upgrade to its end.
 pub(crate) async fn serve<S>(ws: WebSocketStream<S>, admitted: Admitted, origin: Origin)
@@ -27,9 +32,11 @@ where
     let hub = &origin.hub;
     let (io, ws, control) = WsIo::new(ws, hub.config.keepalive);
     let about = (admitted.registration.name.clone(), admitted.peer);
-    let Some((session, driver)) = open(io, ws.clone(), admitted).await else {
+    let Some((session, driver)) = open(io, ws.clone(), admitted, hub.config.stream_window).await
+    else {
         hub.metrics.registration_refused("not-http2");
         warn!(name = %about.0, peer = %about.1, ended = ended(&ws), "session did not begin");
+        tell_flood(hub, &ws, &about);
         return;
     };
     let registration = match hub.registry.register(session.clone()) {
@@ -47,7 +54,14 @@ where
     log(&session, "registered", None);
     run(&session, control, driver, &origin).await;
     drop(registration);
+    tell_flood(hub, &ws, &about);
     log(&session, "unregistered", Some(ended(&ws)));
+}
+
+fn tell_flood(hub: &Hub, ws: &Handle, (name, peer): &(Name, SocketAddr)) {
+    if ws.ended() == Some(&Ended::Flood) {
+        hub.limits.reached(Limit::AgentMessages, *peer, Some(name));
+    }
 }
 
 fn log(session: &Session, message: &'static str, ended: Option<String>) {
@@ -69,16 +83,25 @@ fn ended(ws: &Handle) -> String {
 type Driver = JoinHandle<Result<(), h2::Error>>;
 
 /// Starts HTTP/2 and waits for the upstream's SETTINGS.
-async fn open<S>(io: WsIo<S>, ws: Handle, admitted: Admitted) -> Option<(Arc<Session>, Driver)>
+async fn open<S>(
+    io: WsIo<S>,
+    ws: Handle,
+    admitted: Admitted,
+    stream_window: u32,
+) -> Option<(Arc<Session>, Driver)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, verdict) = SettingsGate::on(io);
-    let handshake = timeout(limits::SETTINGS_TIMEOUT, builder().handshake(io)).await;
+    let watch = UpstreamWatch::new();
+    let (io, verdict) = SettingsGate::on(Sieve::on(io, watch.clone(), 0, PREFACE_BYTES));
+    let handshake = timeout(limits::SETTINGS_TIMEOUT, builder(stream_window).handshake(io)).await;
     let (streams, connection) = handshake.ok()?.ok()?;
     let driver = tokio::spawn(connection);
     let reason = match timeout(limits::SETTINGS_TIMEOUT, verdict).await {
-        Ok(Ok(Ok(()))) => return Some((Arc::new(Session::new(admitted, streams, ws)), driver)),
+        Ok(Ok(Ok(settings))) => {
+            let session = Session::new(admitted, streams, ws, watch, settings);
+            return Some((Arc::new(session), driver));
+        }
         Ok(_) => "the upstream does not speak HTTP/2",
         Err(_) => "the upstream sent no HTTP/2 SETTINGS in time",
     };
@@ -91,15 +114,15 @@ where
 
 /// The HTTP/2 client of a session. Its peer serves many callers at once, so nothing that one of them
 /// does may trip a guard of the whole connection.
-fn builder() -> Builder {
+fn builder(stream_window: u32) -> Builder {
     let mut builder = Builder::new();
     builder
         .enable_push(false)
         .initial_max_send_streams(limits::INITIAL_MAX_SESSION_STREAMS)
-        .initial_window_size(limits::STREAM_WINDOW)
+        .initial_window_size(stream_window)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .max_frame_size(limits::MAX_FRAME_SIZE)
-        .max_header_list_size(limits::MAX_RESPONSE_HEADER_LIST)
+        .max_header_list_size(limits::MAX_RESPONSE_HEADER_LIST_READ)
         .max_send_buffer_size(limits::MAX_SEND_BUFFER)
         .max_concurrent_reset_streams(limits::SESSION_RESETS_REMEMBERED)
         .reset_stream_duration(limits::SESSION_RESET_MEMORY)
@@ -117,16 +140,25 @@ async fn run(
 ) {
     let Origin { hub, stop, .. } = origin;
     let mut checkup = tokio::time::interval(hub.config.keepalive.interval);
-    let mut hub_drains = false;
-    let mut hub_closes = false;
+    let mut farewell = std::pin::pin!(tokio::time::sleep(limits::FAREWELL_TIMEOUT));
+    let (mut drained, mut closed) = (false, false);
+    let (mut hub_drains, mut hub_closes) = (false, false);
     loop {
         tokio::select! {
-            _ = &mut driver => return,
+            ended = &mut driver => return tell_failure(session, ended),
             Some(said) = control.recv() => if said == Control::Drain {
-                session.drain();
+                session.leave();
             },
+            // Before anybody wants a new stream, so that its successor is on its way.
+            () = session.watch.goaway() => session.drain(),
+            () = session.watch.settings() => session.wake_waiting(),
             () = session.nudged() => hub.registry.changed(),
             _ = checkup.tick() => check_up(session, hub).await,
+            // Not at once: the last call's bytes may still be on their way through HTTP/2.
+            () = &mut farewell, if drained && !closed => {
+                session.ws.close(CloseCode::Normal, "drained");
+                closed = true;
+            }
             () = stop.draining(), if !hub_drains => {
                 // Calls that are on their way are still served: it is the agent who should look elsewhere.
                 session.ws.send(Control::Drain);
@@ -137,9 +169,20 @@ async fn run(
                 hub_closes = true;
             }
         }
-        if session.is_draining() && session.in_flight.load(Ordering::SeqCst) == 0 {
-            session.ws.close(CloseCode::Normal, "drained");
+        if session.is_draining() && session.calls() == 0 && !drained {
+            drained = true;
+            farewell.as_mut().reset(Instant::now() + limits::FAREWELL_TIMEOUT);
         }
+    }
+}
+
+/// A connection that HTTP/2 itself ended: the upstream, or what stands before it, broke the protocol or a
+/// limit.
+fn tell_failure(session: &Session, ended: Result<Result<(), h2::Error>, JoinError>) {
+    if let Ok(Err(error)) = ended
+        && !error.is_io()
+    {
+        warn!(name = %session.name, session = session.id, %error, "the session's HTTP/2 failed");
     }
 }
 

@@ -9,12 +9,15 @@ use std::sync::atomic::Ordering;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tunnel::limits::{REMEMBER_NAME, REMEMBERED_NAMES, STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT};
+use tunnel::limits::{
+    REMEMBER_NAME, REMEMBERED_NAMES, REPLACEMENT_TIMEOUT, STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT,
+};
 use tunnel::name::Name;
 use tunnel::wire::CloseCode;
 
 use crate::activity::{Activity, What};
 use crate::auth::Holder;
+use crate::origin::Party;
 use crate::refusal::Refusal;
 use crate::room::Room;
 use crate::session::{Permit, Session};
@@ -40,6 +43,8 @@ struct Names {
 struct Entry {
     sessions: Vec<Arc<Session>>,
     gone_since: Option<Instant>,
+    /// The last session went while its successor was on its way, which should be here by then.
+    expected_until: Option<Instant>,
     room: Arc<Room>,
 }
 
@@ -90,7 +95,8 @@ impl Registry {
         session.join_room(entry.room.clone());
         entry.sessions.push(session.clone());
         entry.gone_since = None;
-        entry.room.wake_all();
+        entry.expected_until = None;
+        entry.room.wake();
         if first {
             self.tell(&session, What::Registered);
         }
@@ -110,11 +116,12 @@ impl Registry {
             // A newer session has taken its place; there is nothing to tell.
             return;
         }
-        entry.room.wake_all();
+        entry.room.wake();
         let last = !entry.sessions.iter().any(|other| other.instance == session.instance);
         if entry.sessions.is_empty() && entry.gone_since.is_none() {
             let now = Instant::now();
             entry.gone_since = Some(now);
+            entry.expected_until = session.is_being_replaced().then(|| now + REPLACEMENT_TIMEOUT);
             names.gone.push_back((session.name.clone(), now));
         }
         names.forget();
@@ -154,29 +161,37 @@ impl Registry {
     }
 
     /// A session for one call, and the right to open a stream on it. Waits a moment where all streams
-    /// that the upstream takes are in use.
+    /// that the upstream takes are in use, or the session is just being replaced.
     ///
     /// # Errors
     /// The name is unknown or offline, or no stream became free in time.
-    pub(crate) async fn pick(&self, name: &Name, worker: usize) -> Result<Permit, Refusal> {
-        let room = match self.try_pick(name, worker, Turn::New)? {
+    pub(crate) async fn pick(
+        &self,
+        name: &Name,
+        worker: usize,
+        caller: Party,
+    ) -> Result<Permit, Refusal> {
+        let room = match self.try_pick(name, worker, caller, Turn::New)? {
             Ok(permit) => return Ok(permit),
             Err(room) => room,
         };
         let full = || Refusal::Limit(name.clone());
-        let _waiting = room.enter(STREAM_QUEUE_MAX).ok_or_else(full)?;
+        let place = room.enter(STREAM_QUEUE_MAX, caller).ok_or_else(full)?;
         let wait = async {
+            // Only the first of a caller's calls looks, and the next one when that has found a stream.
+            let _first = place.first().await;
             loop {
                 // Listening before looking: whoever leaves in between is not missed.
                 let mut left = std::pin::pin!(room.left());
                 left.as_mut().enable();
-                if let Ok(permit) = self.try_pick(name, worker, Turn::Waited)? {
+                if let Ok(permit) = self.try_pick(name, worker, caller, Turn::Waited)? {
                     return Ok(permit);
                 }
                 left.await;
             }
         };
-        tokio::time::timeout(STREAM_QUEUE_TIMEOUT, wait).await.unwrap_or_else(|_| Err(full()))
+        let waited = tokio::time::timeout(STREAM_QUEUE_TIMEOUT, wait).await;
+        waited.unwrap_or_else(|_| Err(self.refusal(name).unwrap_or_else(full)))
     }
 
     /// The inner error is where to wait for a stream.
@@ -184,18 +199,27 @@ impl Registry {
         &self,
         name: &Name,
         worker: usize,
+        caller: Party,
         turn: Turn,
     ) -> Result<Result<Permit, Arc<Room>>, Refusal> {
         let names = self.names.read();
         let entry = names.entries.get(name).ok_or_else(|| Refusal::UnknownName(name.clone()))?;
-        if entry.usable().next().is_none() {
-            let since = entry.gone_since.map(|since| since.elapsed());
-            return Err(Refusal::Offline { name: name.clone(), since });
+        if entry.usable().next().is_none() && !entry.is_being_replaced() {
+            return Err(entry.offline(name));
         }
-        if turn == Turn::New && entry.room.is_waited_in() {
+        if turn == Turn::New && entry.room.has(caller) {
             return Ok(Err(entry.room.clone()));
         }
-        Ok(entry.take_best(worker).ok_or_else(|| entry.room.clone()))
+        Ok(entry.take_best(worker, caller).ok_or_else(|| entry.room.clone()))
+    }
+
+    /// Why no session takes calls, if none does.
+    fn refusal(&self, name: &Name) -> Option<Refusal> {
+        match self.names.read().entries.get(name) {
+            None => Some(Refusal::UnknownName(name.clone())),
+            Some(entry) if entry.usable().next().is_none() => Some(entry.offline(name)),
+            Some(_) => None,
+        }
     }
 }
 
@@ -210,18 +234,29 @@ impl Entry {
         if owned { Err(Owned) } else { Ok(()) }
     }
 
+    fn offline(&self, name: &Name) -> Refusal {
+        let since = self.gone_since.map(|since| since.elapsed());
+        Refusal::Offline { name: name.clone(), since }
+    }
+
+    /// There is, or just was, a session whose successor is on its way.
+    fn is_being_replaced(&self) -> bool {
+        self.expected_until.is_some_and(|until| Instant::now() < until)
+            || self.sessions.iter().any(|session| session.is_being_replaced())
+    }
+
     fn usable(&self) -> impl Iterator<Item = &Arc<Session>> + Clone {
         self.sessions.iter().filter(|session| !session.is_draining())
     }
 
     /// The better of two random sessions by calls in flight, from those on the caller's own worker first:
     /// no wake-up across threads there.
-    fn take_best(&self, worker: usize) -> Option<Permit> {
-        let here = |session: &&Arc<Session>| session.worker == worker && session.has_room();
-        let anywhere = |session: &&Arc<Session>| session.has_room();
+    fn take_best(&self, worker: usize, caller: Party) -> Option<Permit> {
+        let anywhere = |session: &&Arc<Session>| session.has_room_for(caller);
+        let here = |session: &&Arc<Session>| session.worker == worker && anywhere(session);
         let best = better_of_two(self.usable().filter(here))
             .or_else(|| better_of_two(self.usable().filter(anywhere)))?;
-        best.take_stream()
+        best.take_stream(caller)
     }
 }
 

@@ -1,53 +1,36 @@
 //! Where calls wait until a stream becomes free among a name's sessions.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+
+use crate::lines::{Lines, Place};
+use crate::origin::Party;
 
 /// One for each name.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    waiting: AtomicUsize,
+    lines: Lines,
     left: Notify,
 }
 
 impl Room {
-    /// Begins to wait; `None` where `max` calls already do.
-    pub(crate) fn enter(&self, max: usize) -> Option<Waiting<'_>> {
-        let waiting = Waiting(self);
-        // Counted first and looked at after, so that two at once cannot both take the last place.
-        if self.waiting.fetch_add(1, Ordering::AcqRel) < max { Some(waiting) } else { None }
+    /// Begins to wait; `None` where as many already do as there are places.
+    pub(crate) fn enter(&self, places: usize, caller: Party) -> Option<Place<'_>> {
+        self.lines.join_one_of(places, caller)
     }
 
-    /// Whether calls wait.
-    pub(crate) fn is_waited_in(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+    /// Whether calls of this caller wait: a new one goes behind them.
+    pub(crate) fn has(&self, caller: Party) -> bool {
+        self.lines.waiting_of(caller) > 0
     }
 
-    /// Resolves when a stream has become free.
+    /// Resolves when a stream may have become free. For the first of each line.
     pub(crate) fn left(&self) -> Notified<'_> {
         self.left.notified()
     }
 
-    /// A stream has become free.
-    pub(crate) fn wake_one(&self) {
-        if self.is_waited_in() {
-            self.left.notify_one();
-        }
-    }
-
-    /// Many may have become free, or none ever will.
-    pub(crate) fn wake_all(&self) {
+    /// A stream has become free, or many, or none ever will.
+    pub(crate) fn wake(&self) {
         self.left.notify_waiters();
-    }
-}
-
-/// A place in the queue.
-pub(crate) struct Waiting<'r>(&'r Room);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }

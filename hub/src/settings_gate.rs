@@ -7,15 +7,28 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::oneshot;
+use tunnel::limits::FIRST_SETTINGS_BYTES;
 use tunnel::tap::{Tap, Tapped};
 
 /// Length, type, flags, stream id (RFC 9113 4.1).
 const FRAME_HEAD: usize = 9;
 const TYPE_SETTINGS: u8 = 4;
+/// Identifier and value (RFC 9113 6.5.1).
+const SETTING: usize = 6;
+const MAX_HEADER_LIST_SIZE: u16 = 6;
+
+/// What an upstream says of itself first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The largest header list that it takes, by RFC 9113 6.5.2; it may not say.
+    pub(crate) max_header_list: Option<u32>,
+}
 
 /// The upstream's first bytes are no SETTINGS frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotHttp2;
+
+type Verdict = Result<Settings, NotHttp2>;
 
 /// Passes bytes through, and the verdict on the first of them out.
 #[derive(Debug)]
@@ -24,8 +37,8 @@ pub(crate) struct SettingsGate(State);
 #[derive(Debug)]
 enum State {
     Judging {
-        head: Vec<u8>,
-        verdict: Option<oneshot::Sender<Result<(), NotHttp2>>>,
+        frame: Vec<u8>,
+        verdict: Option<oneshot::Sender<Verdict>>,
     },
     Open,
     /// No HTTP/2: what comes is read and dropped, so that the stream below can still be closed in order.
@@ -34,29 +47,47 @@ enum State {
 
 impl SettingsGate {
     /// Puts a gate on `io`. The receiver gets the verdict; it fails if the stream ends before there is one.
-    pub(crate) fn on<S>(io: S) -> (Tapped<S, Self>, oneshot::Receiver<Result<(), NotHttp2>>) {
+    pub(crate) fn on<S>(io: S) -> (Tapped<S, Self>, oneshot::Receiver<Verdict>) {
         let (sender, receiver) = oneshot::channel();
-        let state = State::Judging { head: Vec::with_capacity(FRAME_HEAD), verdict: Some(sender) };
+        let state = State::Judging { frame: Vec::with_capacity(FRAME_HEAD), verdict: Some(sender) };
         (Tapped::new(io, Self(state)), receiver)
     }
 }
 
 impl State {
     fn judge(&mut self, bytes: &[u8]) {
-        let Self::Judging { head, verdict } = self else {
+        let Self::Judging { frame, verdict } = self else {
             return;
         };
-        head.extend(bytes.iter().take(FRAME_HEAD - head.len()));
-        let not_settings = head.get(3).is_some_and(|&kind| kind != TYPE_SETTINGS);
-        if !not_settings && head.len() < FRAME_HEAD {
+        frame.extend(bytes.iter().take(FRAME_HEAD + FIRST_SETTINGS_BYTES - frame.len()));
+        let Some(judged) = judgement(frame) else {
             return;
-        }
+        };
+        let next = if judged.is_ok() { Self::Open } else { Self::Shut };
         if let Some(verdict) = verdict.take() {
             // Whoever waited may have given up.
-            let _ = verdict.send(if not_settings { Err(NotHttp2) } else { Ok(()) });
+            let _ = verdict.send(judged);
         }
-        *self = if not_settings { Self::Shut } else { Self::Open };
+        *self = next;
     }
+}
+
+/// What the first frame says, as soon as enough of it is there.
+fn judgement(frame: &[u8]) -> Option<Verdict> {
+    if frame.get(3).is_some_and(|&kind| kind != TYPE_SETTINGS) {
+        return Some(Err(NotHttp2));
+    }
+    let (head, payload) = frame.split_at_checked(FRAME_HEAD)?;
+    let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+    // What goes beyond is `h2`'s to judge.
+    let payload = payload.get(..len.min(FIRST_SETTINGS_BYTES))?;
+    let settings = payload.chunks_exact(SETTING).map(|setting| {
+        let id = u16::from_be_bytes([setting[0], setting[1]]);
+        (id, u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]))
+    });
+    // The last one counts (RFC 9113 6.5).
+    let max_header_list = settings.rev().find(|(id, _)| *id == MAX_HEADER_LIST_SIZE);
+    Some(Ok(Settings { max_header_list: max_header_list.map(|(_, value)| value) }))
 }
 
 impl Tap for SettingsGate {
@@ -87,7 +118,7 @@ mod tests {
     use super::*;
 
     /// What the gate says of `bytes`, byte by byte and at once, and what comes through.
-    async fn judge(bytes: &[u8]) -> (Option<Result<(), NotHttp2>>, Vec<u8>) {
+    async fn judge(bytes: &[u8]) -> (Option<Verdict>, Vec<u8>) {
         let mut verdicts = Vec::new();
         for size in [1, 64] {
             let (mut gate, mut verdict) = SettingsGate::on(bytes);
@@ -106,7 +137,14 @@ mod tests {
     #[tokio::test]
     async fn settings_first_is_http2() {
         let settings = b"\0\0\0\x04\0\0\0\0\0more";
-        assert_eq!(judge(settings).await, (Some(Ok(())), settings.to_vec()));
+        assert_eq!(judge(settings).await, (Some(Ok(Settings::default())), settings.to_vec()));
+    }
+
+    #[tokio::test]
+    async fn what_it_says_of_header_lists() {
+        let settings = b"\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x06\0\0\x20\0";
+        let said = Settings { max_header_list: Some(8192) };
+        assert_eq!(judge(settings).await, (Some(Ok(said)), settings.to_vec()));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 mod backlog;
 mod end;
 mod pump;
+mod rest;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -17,18 +18,31 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Response, StatusCode};
 use tunnel::bridge::grpc_status;
-use tunnel::limits::{FAREWELL_TIMEOUT, INFORMATIONAL_MAX, LINGER_TIMEOUT};
+use tunnel::limits::{INFORMATIONAL_MAX, LINGER_TIMEOUT, MAX_RESPONSE_HEADER_LIST, RESET_FLUSH};
 
 pub(crate) use self::end::End;
 use self::pump::{Broken, Pump};
+use self::rest::Rest;
+use crate::header_list;
 use crate::hub_headers::{strip_request, strip_response};
 use crate::metrics::Metrics;
+use crate::origin::Party;
 use crate::outcome::Outcome;
 use crate::refusal::{AnswerForm, Refusal};
+use crate::session::Permit;
+
+/// A stream that was opened on a session.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) permit: Permit,
+    pub(crate) response: ResponseFuture,
+    pub(crate) send: SendStream<Bytes>,
+}
 
 /// A call whose stream on the session is open.
 #[derive(Debug)]
 pub(crate) struct Splice {
+    permit: Permit,
     upload: Upload,
     answer: Answer,
     form: AnswerForm,
@@ -47,6 +61,10 @@ struct Upload {
 
 /// The way back.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each call, and nearly all become the large one"
+)]
 enum Answer {
     /// The response head is awaited.
     Awaited(ResponseFuture, SendResponse<Bytes>),
@@ -57,18 +75,28 @@ enum Answer {
 }
 
 impl Splice {
-    /// Joins `request` and `respond`, the client's side, to `response` and `send`, the agent's side.
+    /// Joins `request` and `respond`, the client's side, to what was opened on the agent's side.
     /// `form` is the answer that the client can take should the session be lost.
     pub(crate) fn new(
         request: RecvStream,
         respond: SendResponse<Bytes>,
-        response: ResponseFuture,
-        send: SendStream<Bytes>,
+        opened: Opened,
         form: AnswerForm,
+        caller: Party,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let pump = Pump::new(request, send, metrics.request_meter(), strip_request);
+        let Opened { permit, response, send } = opened;
+        let gate = permit.upload_gate(send.stream_id(), caller);
+        let pump = Pump::new(
+            request,
+            send,
+            metrics.request_meter(),
+            strip_request,
+            permit.session.max_header_list,
+        )
+        .through(gate);
         Self {
+            permit,
             upload: Upload { pump, stopped: false },
             answer: Answer::Awaited(response, respond),
             form,
@@ -93,9 +121,19 @@ impl Splice {
         (self.upload.pump.bytes(), response)
     }
 
+    /// Sees the stream on the session to its end, after the client has been told how the call ended.
+    pub(crate) async fn leave(mut self, end: End, caller: Party) {
+        if end == End::Complete {
+            self.linger().await;
+        }
+        if let Some(rest) = self.into_rest(end) {
+            rest.close(caller).await;
+        }
+    }
+
     /// A server may answer in full and go on reading the request. So the rest of it is passed on, for as
     /// long as both sides want that and it moves.
-    pub(crate) async fn linger(mut self) {
+    async fn linger(&mut self) {
         loop {
             let before = self.upload.pump.bytes();
             let over = tokio::time::timeout(LINGER_TIMEOUT, poll_fn(|cx| self.poll_rest(cx))).await;
@@ -103,6 +141,21 @@ impl Splice {
                 return;
             }
         }
+    }
+
+    /// What is still open of the stream on the session.
+    fn into_rest(self, end: End) -> Option<Rest> {
+        let Upload { pump, stopped } = self.upload;
+        let request_ended = pump.is_done();
+        let answer = match self.answer {
+            _ if stopped || end.closes_agent_side() => return None,
+            Answer::Awaited(response, _) => rest::Answer::Awaited(response),
+            Answer::Body(pump) if !pump.is_done() => rest::Answer::Body(pump.into_parts().0),
+            Answer::HeadOnly(_) | Answer::Body(_) if request_ended => return None,
+            Answer::HeadOnly(_) | Answer::Body(_) => rest::Answer::Ended,
+        };
+        let (_, send, gate) = pump.into_parts();
+        Some(Rest { send, answer, request_ended, _gate: gate, permit: self.permit })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -128,6 +181,7 @@ impl Splice {
                 End::Complete
             }
             Err(Broken::Source(error)) => End::from_agent(&error),
+            Err(Broken::Trailers) => End::AgentFlood,
             // Only the client's reset closes its sink, and it has not been told yet.
             Err(Broken::Sink) => End::ClientReset(Reason::CANCEL),
         })
@@ -161,6 +215,10 @@ impl Splice {
             Ok(response) => response.into_parts(),
             Err(error) => return Poll::Ready(Err(End::from_agent(&error))),
         };
+        self.permit.answered();
+        if header_list::response_size(&head.headers) > MAX_RESPONSE_HEADER_LIST as usize {
+            return Poll::Ready(Err(End::AgentFlood));
+        }
         strip_response(&mut head.headers);
         self.status = head.status;
         self.grpc_status = grpc_status(&head.headers);
@@ -172,7 +230,13 @@ impl Splice {
         self.answer = if whole {
             Answer::HeadOnly(send)
         } else {
-            Answer::Body(Pump::new(body, send, self.metrics.response_meter(), strip_response))
+            Answer::Body(Pump::new(
+                body,
+                send,
+                self.metrics.response_meter(),
+                strip_response,
+                MAX_RESPONSE_HEADER_LIST as usize,
+            ))
         };
         Poll::Ready(Ok(whole))
     }
@@ -186,7 +250,7 @@ impl Splice {
         self.upload.poll(cx).map(|_| ())
     }
 
-    /// Tells both sides how it ended: the only place that resets streams.
+    /// Tells both sides how it ended; a cancel waits for its turn, see [`Rest`].
     async fn settle(&mut self, end: End, lost: &Refusal) -> Outcome {
         if let Some(reason) = end.reset_to_agent() {
             self.upload.pump.sink().send_reset(reason);
@@ -219,7 +283,7 @@ impl Splice {
         if let Answer::Body(pump) = &mut self.answer {
             let room = poll_fn(|cx| pump.poll_room(cx));
             // A client that takes nothing does not hold up the end.
-            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, room).await;
+            let _ = tokio::time::timeout(RESET_FLUSH, room).await;
         }
         tokio::task::yield_now().await;
     }
@@ -240,6 +304,7 @@ impl Upload {
             Err(Broken::Source(error)) => {
                 Poll::Ready(Err(End::from_client(error.reason().ok_or(error))))
             }
+            Err(Broken::Trailers) => Poll::Ready(Err(End::ClientFlood)),
         }
     }
 }

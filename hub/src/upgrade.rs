@@ -24,13 +24,15 @@ use tunnel::registration::Registration;
 use tunnel::{wire, ws_io};
 
 use crate::auth::Denied;
+use crate::handshakes::Handshake;
 use crate::hub::{Hub, random_id};
+use crate::limit::Limit;
 use crate::origin::Origin;
 use crate::registrar;
 use crate::session::Admitted;
 
 /// Serves one HTTP/1.1 connection: one request, and after an upgrade the session on it.
-pub(crate) async fn serve(io: BoxIo, origin: Origin) {
+pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     let upgraded = Mutex::new(None);
     let answer = service_fn(|request| {
         let answer = answer(request, &origin, &upgraded);
@@ -42,7 +44,12 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
         .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
     // The whole exchange: hyper's own timeout is for reading the head alone.
-    match timeout(HANDSHAKE_TIMEOUT, connection).await {
+    let connection = tokio::select! {
+        ended = timeout(HANDSHAKE_TIMEOUT, connection) => ended,
+        () = handshake.ousted() => return origin.hub.limits.reached(Limit::Handshakes, origin.peer, None),
+    };
+    drop(handshake);
+    match connection {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return debug!(peer = %origin.peer, %error, "HTTP/1.1 connection failed"),
         Err(_) => {
@@ -128,6 +135,7 @@ impl Rejection {
             StatusCode::FORBIDDEN => "denied",
             StatusCode::CONFLICT => "owned",
             StatusCode::UPGRADE_REQUIRED => "version",
+            StatusCode::TOO_MANY_REQUESTS => "limit",
             StatusCode::SERVICE_UNAVAILABLE => "draining",
             _ => "bad-request",
         }
@@ -151,6 +159,13 @@ fn admit(
 ) -> Result<(Response<String>, Admitted), Rejection> {
     check_path(request.method(), request.uri().path())?;
     check_subprotocol(request.headers())?;
+    let address = origin.peer.ip();
+    if !origin.hub.registrants.admit(address) {
+        origin.hub.limits.reached(Limit::Registrations, origin.peer, None);
+        let sentence = "too many registrations from this address";
+        let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, sentence);
+        return Err(rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS));
+    }
     let bare = bare(request);
     let mut response = create_response(&bare).map_err(|_| {
         let sentence = format!("{} is for WebSockets only", wire::PATH);

@@ -39,6 +39,11 @@ impl Workers {
         Ok(Self { workers: workers.collect::<io::Result<_>>()? })
     }
 
+    /// Connections on all of them.
+    pub(crate) fn connections(&self) -> usize {
+        self.workers.iter().map(|worker| worker.load.load(Ordering::Relaxed)).sum()
+    }
+
     /// Hands a connection to the worker that has fewest; waits where even that one is behind.
     pub(crate) async fn assign(&self, socket: TcpStream, peer: SocketAddr) {
         let load = |worker: &&Worker| worker.load.load(Ordering::Relaxed);
@@ -82,6 +87,8 @@ async fn run(
     hub: Arc<Hub>,
 ) {
     let stop = hub.stop.child();
+    // Numbers of all workers differ.
+    let mut connections = (worker as u64..).step_by(hub.config.workers.get());
     while let Some((socket, peer)) = incoming.recv().await {
         let loaded = Loaded(load.clone());
         let socket = match tokio::net::TcpStream::from_std(socket) {
@@ -91,8 +98,10 @@ async fn run(
                 continue;
             }
         };
-        let origin = Origin { hub: hub.clone(), peer, worker, stop: stop.clone() };
-        hub.connections.spawn(async move {
+        let connection = connections.next().unwrap_or_default();
+        let origin = Origin::new(hub.clone(), peer, connection, worker, stop.clone());
+        let connections = origin.hub.connections.clone();
+        connections.spawn(async move {
             connection::serve(socket, origin).await;
             drop(loaded);
         });

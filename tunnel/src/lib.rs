@@ -6,15 +6,18 @@
 //! ([`wire::Control`]). [`bridge`] serves tower services on raw `h2` streams, for whatever either end
 //! answers itself. [`limits`] is the one table of limits.
 
+pub mod allowance;
 pub mod box_io;
 pub mod bridge;
 pub mod keepalive;
 pub mod limits;
+pub mod log_writer;
 pub mod name;
 pub mod program;
 pub mod registration;
 pub mod sockets;
 pub mod tap;
 pub mod tls;
+pub mod turn;
 pub mod wire;
 pub mod ws_io;

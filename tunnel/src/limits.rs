@@ -13,6 +13,8 @@ pub const NAME_MAX_BYTES: usize = 128;
 pub const LABELS_MAX: usize = 32;
 /// Bytes of one label, `key=value`.
 pub const LABEL_MAX_BYTES: usize = 256;
+/// Bytes of all labels of an agent: a list of 10,000 agents stays below 25 MB.
+pub const LABELS_MAX_BYTES: usize = 2 * KIB as usize;
 /// Bytes of `Hub-Instance`, `Hub-Agent-Version`, `Hub-Authority`: shown in lists and logs.
 pub const HEADER_MAX_BYTES: usize = 255;
 /// The highest number of sessions that one agent process may hold. Four already use four cores of the
@@ -51,15 +53,26 @@ pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Largest frame we take. Bigger frames make for fewer and bigger reads; beyond 64 KiB a frame holds
 /// up the other streams of a thin link.
 pub const MAX_FRAME_SIZE: u32 = 64 * KIB;
-/// Bytes of one stream that h2 takes for sending before the splice stops reading the other side.
-pub const MAX_SEND_BUFFER: usize = 128 * KIB as usize;
+/// Bytes of one stream that h2 takes for sending before the splice stops reading the other side. A frame
+/// costs some 300 bytes there besides its payload, so this holds down what slow small messages cost; two
+/// frames of 16 KiB keep a connection busy.
+pub const MAX_SEND_BUFFER: usize = 32 * KIB as usize;
 /// Bytes of a header list that a client may send. gRPC's own default is 8 KiB; tokens make it grow.
 /// Well below 64 KiB: hyper, and so tonic, takes 16 KiB, answers up to four times that with 431, and ends
 /// the connection, which here is everybody's session, beyond. The hub may add an `:authority` to it.
 pub const MAX_HEADER_LIST: u32 = 48 * KIB;
+/// Bytes of a header list that h2 takes from a client before it answers 431 itself; between the two limits
+/// the hub does, with a `hub-reason` and a gRPC status.
+pub const MAX_HEADER_LIST_READ: u32 = 64 * KIB;
 /// Bytes of a header list that an upstream may answer with. Above the clients' limit, so that a server
 /// which echoes what it got does not lose its answer.
 pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
+/// Bytes of a header list that h2 takes from an upstream. Far beyond the limit, because what goes beyond
+/// this ends the connection, which is everybody's: h2 allows a list as many CONTINUATION frames as it
+/// would need at the largest frame size, and servers send smaller ones.
+pub const MAX_RESPONSE_HEADER_LIST_READ: u32 = MIB;
+/// Bytes of an upstream's first SETTINGS that are looked at: 42 settings, of which 8 are in use.
+pub const FIRST_SETTINGS_BYTES: usize = 252;
 /// Calls at once on one client connection; a gRPC client queues what goes beyond. With the stream
 /// window this is the memory one client can hold.
 pub const MAX_CLIENT_STREAMS: u32 = 1024;
@@ -81,15 +94,80 @@ pub const CLIENT_PENDING_RESETS: usize = 1024;
 pub const SESSION_RESETS_REMEMBERED: usize = 10_000;
 /// For how long it remembers them: longer than any honest round trip.
 pub const SESSION_RESET_MEMORY: Duration = Duration::from_secs(30);
+/// Cancelled calls that are passed on at once from one address to one session: half of what
+/// [`CANCELS_FORGIVEN`] sees at most, and Netty ends a connection after 200 in 30 s. Further ones wait; most
+/// of those end by themselves meanwhile. `agent --max-cancels` changes it.
+pub const CANCELS: u32 = 75;
+/// How long until all of them are forgiven.
+pub const CANCELS_FORGIVEN: Duration = Duration::from_secs(30);
+/// Cancelled calls of one client connection that wait so on one session. With more, it may begin no new
+/// calls there.
+pub const CANCELS_WAITING: usize = 256;
+/// And of all connections: a connection that has as many as are left of these may begin no more either.
+/// Each may go on receiving until its stream's window is used up.
+pub const CANCELS_WAITING_ALL: usize = 512;
+/// Cancels that may be on their way at once for calls which the upstream perhaps has not seen: `h2`, and so
+/// tonic and hyper, end a connection after 20 that it finds in its queue already cancelled.
+pub const CANCELS_UNSEEN: usize = 16;
+/// An upstream that has not taken a call from its queue for this long is not serving anybody.
+pub const UNSEEN_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often the first in the queue looks whether it may cancel: short against a person's patience.
+pub const CANCEL_PAUSE: Duration = Duration::from_millis(10);
+/// Addresses whose cancels one session tells apart; all others count as one. Entries are forgotten when
+/// nothing is left to forgive.
+pub const CANCELLERS: usize = 1024;
+/// How long a reset waits for the bytes before it. They are at most [`MAX_SEND_BUFFER`] and a frame, which
+/// a link of 3 Mbit/s takes in this time; where the client's window is used up to the byte, none are left
+/// and it waits in vain.
+pub const RESET_FLUSH: Duration = Duration::from_millis(250);
 /// Small chunks that wait for a window are copied together up to this size: one frame instead of many.
 pub const COALESCE_BYTES: usize = 16 * KIB as usize;
+/// An upstream that takes fewer streams at once shares them out among callers, so that none can take
+/// all. Beyond it no honest caller comes near.
+pub const SCARCE_STREAMS: usize = 4096;
+/// An upload that is held back goes on when so much of it may pass, not byte by byte.
+pub const UPLOAD_STEP: usize = KIB as usize;
 /// How long a call may wait for a session whose upstream takes no more streams now.
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long calls wait for the successor of a session that is gone already: two dials.
+pub const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many calls may wait so for one name.
 pub const STREAM_QUEUE_MAX: usize = 1024;
 /// A server that has answered in full may go on reading the request. If nothing of it moves for this
 /// long, the call is over.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What one connection may do at a stretch, in bytes, before others on its thread get their turn. 32 KiB
+/// take some 30 us; yielding costs about 1 us, so bulk does not notice.
+pub const WORK_TURN: usize = 32 * KIB as usize;
+/// What a frame or message costs of a turn besides its bytes: small ones take about as long to deal with
+/// as a KiB to copy.
+pub const WORK_PER_FRAME: usize = KIB as usize;
+/// Frames shorter than this on average are read in small portions, so that one read is not a turn's work.
+pub const SMALL_FRAME: usize = 128;
+/// The size of such a portion.
+pub const SMALL_READ: usize = KIB as usize;
+
+// --- floods, on a client's own connection ---
+
+/// Frames that carry nothing of a call (PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) that a
+/// client may have sent beyond what its calls explain. Over it, the connection is a flood and is ended.
+pub const CLIENT_IDLE_FRAMES: u32 = 4096;
+/// How long until all of them are forgiven: 256 a second.
+pub const CLIENT_IDLE_FRAMES_FORGIVEN: Duration = Duration::from_secs(16);
+/// A SETTINGS frame counts as so many: it is answered, and may touch every open stream.
+pub const SETTINGS_WEIGHT: u32 = 64;
+/// What one frame of a call, of either direction, explains: window updates for stream and connection, a
+/// ping to measure the round trip time, and the empty DATA that some libraries end their writes with.
+pub const IDLE_FRAMES_PER_FRAME: u32 = 4;
+/// Streams that a client may have reset: all that one connection can have open, twice over. nghttp2 allows
+/// 1000.
+pub const CLIENT_RESETS: u32 = 2 * MAX_CLIENT_STREAMS;
+/// How long until all of them are forgiven: 256 a second, which is many calls that miss their deadline.
+/// nghttp2 forgives 33.
+pub const CLIENT_RESETS_FORGIVEN: Duration = Duration::from_secs(8);
+/// Calls of one connection that are begun before others on its thread get their turn.
+pub const ACCEPT_TURN: usize = 16;
 
 // --- WebSocket ---
 
@@ -106,6 +184,11 @@ pub const WS_MAX_MESSAGE: usize = 1024 * KIB as usize;
 /// The largest binary message sent: one HTTP/2 frame and its header, so that keepalive never waits
 /// for more than this.
 pub const WS_MESSAGE_BYTES: usize = 64 * KIB as usize + 9;
+/// Messages without data (control, pings, pongs) that a peer may have sent at once. Each is rare: a drain,
+/// a ping an interval.
+pub const WS_IDLE_MESSAGES: u32 = 64;
+/// How long until all of them are forgiven: 8 a second.
+pub const WS_IDLE_MESSAGES_FORGIVEN: Duration = Duration::from_secs(8);
 /// Control messages waiting, each way. They are rare and say little; a peer that fills this is broken.
 pub const CONTROL_QUEUE: usize = 16;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
@@ -125,6 +208,9 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const RELAY_BUFFER: usize = 16 * KIB as usize;
 
 // --- hub ---
+
+/// A limit that is reached again and again is logged once in this time, with the number of the rest.
+pub const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Default of `--drain-timeout`: Kubernetes kills after 30 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -152,6 +238,27 @@ pub const ACTIVITY_IN_HAND: usize = 16;
 /// Bytes of a request to the hub's own services. Theirs are empty or a name; tonic holds a message in
 /// memory until it is whole, and would take 4 MiB.
 pub const OWN_REQUEST_MAX: usize = 64 * KIB as usize;
+/// Log lines that wait to be written; more are lost, and counted.
+pub const LOG_QUEUE: usize = 4096;
+/// How long a program that ends waits for its last lines to be written.
+pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections at once, agents' and clients' together; less where the system allows fewer open files.
+/// Default of `--max-connections`: 64 KiB each is what an idle one may cost, so these cost 4 GiB.
+pub const CONNECTIONS: usize = 65_536;
+/// Open files that are not connections: listeners, runtimes, certificate and token files.
+pub const OTHER_FILES: u64 = 64;
+/// Connections that have not shown yet what they want. Each holds some 20 KiB; when more come, the oldest
+/// goes, so an honest one that takes 100 ms gets through unless 20,000 a second are opened.
+pub const HANDSHAKES: usize = 2048;
+/// Calls of one client connection to the hub's own services at once. Watches stay open; a client has one
+/// for each name that it balances by.
+pub const OWN_CALLS: usize = 256;
+/// Registrations from one address at once: a fleet behind one NAT comes back whole.
+pub const REGISTRATIONS: u32 = 4096;
+/// How long until all of them are forgiven: 128 a second.
+pub const REGISTRATIONS_FORGIVEN: Duration = Duration::from_secs(32);
+/// Addresses whose registrations are told apart; all others count as one.
+pub const REGISTRANTS: usize = 4096;
 /// Characters of a stranger's text in a log line.
 pub const LOGGED_MAX: usize = 128;
 
@@ -163,6 +270,9 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(500);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Pause where the hub refused for good (bad name, bad token): somebody has to change something.
 pub const BACKOFF_FATAL: Duration = Duration::from_secs(60);
+/// A session that lived this long may be replaced at once, however often: nginx ends a connection after
+/// 1000 requests, which a busy one has served in less than a second. What lives shorter is a loop.
+pub const REPLACED_AT_ONCE: Duration = Duration::from_millis(50);
 /// A session that lived this long was stable: the next loss starts with the shortest pause again.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// The longest `Retry-After` that an agent obeys.

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::log_writer::LogWriter;
+
 /// Exit code where the command line is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
 
@@ -40,10 +42,29 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// Sends log lines to standard error. `RUST_LOG` chooses which, `info` by default.
-pub fn init_logging(format: LogFormat) {
+/// Runs a program whose log goes to standard error. Why it failed, if it does, is one line there.
+#[must_use]
+pub fn run(program: &str, format: LogFormat, run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    let ended = init_logging(format).map_err(anyhow::Error::from).and_then(|log| {
+        let ended = run();
+        log.flush();
+        ended
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(program, &error),
+    }
+}
+
+/// Sends log lines to standard error, from a thread of its own; to be flushed at the end. `RUST_LOG`
+/// chooses which, `info` by default.
+///
+/// # Errors
+/// The system has no thread left.
+fn init_logging(format: LogFormat) -> std::io::Result<LogWriter> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let log = LogWriter::start(std::io::stderr())?;
+    let lines = tracing_subscriber::fmt().with_writer(log.clone()).with_env_filter(filter);
     // A second call, as in tests that start several programs in one process, changes nothing.
     let _ = match format {
         LogFormat::Text => {
@@ -52,6 +73,7 @@ pub fn init_logging(format: LogFormat) {
         }
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
     };
+    Ok(log)
 }
 
 /// Prints what clap has to say. Bad usage is exit code 64; help and version are no failure.
@@ -92,6 +114,17 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             std::process::exit(130);
         });
     })
+}
+
+/// Lets the process open as many files as the system allows it to; returns how many. Most systems begin
+/// with 1024, for the sake of programs that cannot count further.
+#[must_use]
+pub fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Without it there is what there was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Prints why a program failed, in one line. Our errors tell their cause themselves.

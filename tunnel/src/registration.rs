@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue};
 
-use crate::limits::{HEADER_MAX_BYTES, LABEL_MAX_BYTES, LABELS_MAX, SESSIONS_MAX};
+use crate::limits::{
+    HEADER_MAX_BYTES, LABEL_MAX_BYTES, LABELS_MAX, LABELS_MAX_BYTES, SESSIONS_MAX,
+};
 use crate::name::{Name, NameError};
 use crate::wire;
 
@@ -24,6 +26,12 @@ pub struct Registration {
     pub scheme: Scheme,
     /// Replaces `:authority`, for an upstream that routes by host.
     pub authority: Option<Authority>,
+    /// How many cancelled calls of one caller the upstream bears in 30 s; 0 is any number. `None` leaves
+    /// it to the hub.
+    pub max_cancels: Option<u32>,
+    /// Bytes of the largest header list that the upstream takes (RFC 9113 6.5.2). `None` leaves it to the
+    /// upstream's SETTINGS.
+    pub max_header_list: Option<u32>,
     /// The version of the agent program.
     pub agent_version: String,
 }
@@ -49,14 +57,18 @@ pub enum RegistrationError {
     /// Labels that are not `key=value`, or too many.
     #[error(
         "the header hub-labels must be at most {max} of key=value, separated by commas, \
-         each at most {bytes} characters",
+         each at most {bytes} characters, all together at most {all}",
         max = LABELS_MAX,
-        bytes = LABEL_MAX_BYTES
+        bytes = LABEL_MAX_BYTES,
+        all = LABELS_MAX_BYTES
     )]
     Labels,
     /// Neither `http` nor `https`.
     #[error("the header hub-upstream-scheme must be http or https")]
     Scheme,
+    /// No number.
+    #[error("the header {0} must be a number")]
+    Number(&'static str),
     /// No host.
     #[error("the header hub-authority must be host or host:port")]
     Authority,
@@ -76,6 +88,8 @@ impl Registration {
             scheme: optional(headers, wire::HUB_UPSTREAM_SCHEME)?
                 .map_or(Ok(Scheme::HTTP), parse_scheme)?,
             authority: optional(headers, wire::HUB_AUTHORITY)?.map(parse_authority).transpose()?,
+            max_cancels: number(headers, wire::HUB_MAX_CANCELS)?,
+            max_header_list: number(headers, wire::HUB_MAX_HEADER_LIST)?,
             agent_version: optional(headers, wire::HUB_AGENT_VERSION)?
                 .unwrap_or_default()
                 .to_owned(),
@@ -97,6 +111,14 @@ impl Registration {
         set(wire::HUB_SLOT, &self.slot.to_string())?;
         set(wire::HUB_UPSTREAM_SCHEME, self.scheme.as_str())?;
         set(wire::HUB_AGENT_VERSION, &self.agent_version)?;
+        for (name, number) in [
+            (wire::HUB_MAX_CANCELS, self.max_cancels),
+            (wire::HUB_MAX_HEADER_LIST, self.max_header_list),
+        ] {
+            if let Some(number) = number {
+                set(name, &number.to_string())?;
+            }
+        }
         if !self.labels.is_empty() {
             let pairs: Vec<_> =
                 self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -136,6 +158,11 @@ fn optional<'h>(
     if text.len() > HEADER_MAX_BYTES { Err(RegistrationError::Text(name)) } else { Ok(Some(text)) }
 }
 
+fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<u32>, RegistrationError> {
+    let number = optional(headers, name)?.map(str::parse).transpose();
+    number.map_err(|_| RegistrationError::Number(name))
+}
+
 fn single<'h>(
     headers: &'h HeaderMap,
     name: &'static str,
@@ -153,11 +180,7 @@ fn single<'h>(
 /// Longer than the others may be: it carries many.
 fn labels_header(headers: &HeaderMap) -> Result<&str, RegistrationError> {
     let text = single(headers, wire::HUB_LABELS)?.unwrap_or_default();
-    if text.len() > LABELS_MAX * LABEL_MAX_BYTES {
-        Err(RegistrationError::Labels)
-    } else {
-        Ok(text)
-    }
+    if text.len() > LABELS_MAX_BYTES { Err(RegistrationError::Labels) } else { Ok(text) }
 }
 
 fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, RegistrationError> {
@@ -207,6 +230,8 @@ mod tests {
             labels: [("zone".into(), "eu 1".into()), ("empty".into(), String::new())].into(),
             scheme: Scheme::HTTPS,
             authority: Some(Authority::from_static("inner.example:443")),
+            max_cancels: Some(7),
+            max_header_list: Some(8192),
             agent_version: "0.1.0".into(),
         };
         let mut headers = HeaderMap::new();
@@ -233,6 +258,7 @@ mod tests {
             (("hub-labels", "=eu"), RegistrationError::Labels),
             (("hub-upstream-scheme", "ftp"), RegistrationError::Scheme),
             (("hub-authority", "a b"), RegistrationError::Authority),
+            (("hub-max-cancels", "some"), RegistrationError::Number("hub-max-cancels")),
             (("hub-agent-version", long.as_str()), RegistrationError::Text("hub-agent-version")),
         ] {
             let headers = headers(&[("hub-name", "a"), ("hub-instance", "i"), extra]);

@@ -1,12 +1,12 @@
-//! A byte stream whose reads go through something that looks at them; its writes go straight through.
+//! A byte stream that something looks at: at its reads, which it may keep or change, and at its writes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Looks at what is read, and may keep or change it.
+/// Looks at what passes, and may keep or change what is read.
 pub trait Tap {
     /// Reads from `io` into `buf`; as [`AsyncRead::poll_read`] otherwise.
     ///
@@ -18,6 +18,9 @@ pub trait Tap {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>>;
+
+    /// These bytes were written.
+    fn wrote(&mut self, _bytes: &[u8]) {}
 }
 
 /// `io` with a tap on it.
@@ -45,13 +48,15 @@ impl<S: AsyncRead + Unpin, T: Tap + Unpin> AsyncRead for Tapped<S, T> {
     }
 }
 
-impl<S: AsyncWrite + Unpin, T: Unpin> AsyncWrite for Tapped<S, T> {
+impl<S: AsyncWrite + Unpin, T: Tap + Unpin> AsyncWrite for Tapped<S, T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let n = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
+        self.tap.wrote(&buf[..n]);
+        Poll::Ready(Ok(n))
     }
 
     fn poll_write_vectored(
@@ -59,7 +64,14 @@ impl<S: AsyncWrite + Unpin, T: Unpin> AsyncWrite for Tapped<S, T> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let n = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
+        let mut left = n;
+        for slice in slices {
+            let part = &slice[..slice.len().min(left)];
+            self.tap.wrote(part);
+            left -= part.len();
+        }
+        Poll::Ready(Ok(n))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -30,6 +30,10 @@ pub const HUB_LABELS: &str = "hub-labels";
 pub const HUB_UPSTREAM_SCHEME: &str = "hub-upstream-scheme";
 /// Replaces `:authority` on this session.
 pub const HUB_AUTHORITY: &str = "hub-authority";
+/// How many cancelled calls of one caller the upstream bears in 30 s; 0 is any number.
+pub const HUB_MAX_CANCELS: &str = "hub-max-cancels";
+/// Bytes of the largest header list that the upstream takes, where its SETTINGS do not say so.
+pub const HUB_MAX_HEADER_LIST: &str = "hub-max-header-list";
 /// The version of the agent program.
 pub const HUB_AGENT_VERSION: &str = "hub-agent-version";
 

@@ -22,11 +22,13 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
+use crate::allowance::Allowance;
 use crate::keepalive::{Keepalive, KeepaliveConfig};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONTROL_QUEUE, WS_MAX_MESSAGE, WS_MAX_WRITE_BUFFER, WS_MESSAGE_BYTES,
-    WS_READ_BUFFER, WS_WRITE_BUFFER,
+    CLOSE_TIMEOUT, CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES, WS_IDLE_MESSAGES_FORGIVEN,
+    WS_MAX_MESSAGE, WS_MAX_WRITE_BUFFER, WS_MESSAGE_BYTES, WS_READ_BUFFER, WS_WRITE_BUFFER,
 };
+use crate::turn::Turn;
 use crate::wire::{CloseCode, Control};
 
 mod handle;
@@ -52,6 +54,9 @@ pub struct WsIo<S> {
     /// What is left of the binary message that was read last.
     unread: Bytes,
     keepalive: Keepalive,
+    turn: Turn,
+    /// Messages without data that the peer may still send.
+    idle: Allowance,
     control: mpsc::Sender<Control>,
     shared: Arc<Shared>,
     phase: Phase,
@@ -81,7 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
         let keepalive = Keepalive::new(keepalive);
         let phase = Phase::Open;
         let unread = Bytes::new();
-        let io = Self { ws, unread, keepalive, control, shared, phase, unflushed: false };
+        let (turn, unflushed) = (Turn::default(), false);
+        let idle = Allowance::new(WS_IDLE_MESSAGES, WS_IDLE_MESSAGES_FORGIVEN);
+        let io = Self { ws, unread, keepalive, turn, idle, control, shared, phase, unflushed };
         (io, handle, control_receiver)
     }
 
@@ -172,10 +179,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
                 Phase::Closed(deadline) => {
                     let deadline_passed = deadline.as_mut().poll(cx).is_ready();
                     let _ = Pin::new(&mut self.ws).poll_flush(cx);
-                    match Pin::new(&mut self.ws).poll_next(cx) {
-                        Poll::Pending if !deadline_passed => return Poll::Pending,
+                    // A flood is not listened to any longer.
+                    let flooded = matches!(self.shared.ended.get(), Some(Ended::Flood));
+                    if deadline_passed || flooded {
+                        self.phase = Phase::Over;
+                        continue;
+                    }
+                    ready!(self.turn.poll(cx));
+                    self.turn.did(WORK_PER_FRAME);
+                    match ready!(Pin::new(&mut self.ws).poll_next(cx)) {
                         // What still comes is for nobody.
-                        Poll::Ready(Some(Ok(_))) if !deadline_passed => {}
+                        Some(Ok(_)) => {}
                         _ => self.phase = Phase::Over,
                     }
                 }
@@ -203,7 +217,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
                 ready!(self.poll_closing(cx));
                 break;
             }
+            ready!(self.turn.poll(cx));
             let Poll::Ready(message) = Pin::new(&mut self.ws).poll_next(cx) else {
+                self.turn.over();
                 ready!(self.keepalive.poll_silence(cx));
                 return Poll::Ready(self.silent());
             };
@@ -221,6 +237,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
     }
 
     fn take(&mut self, message: Message) {
+        self.turn.did(WORK_PER_FRAME + message.len());
+        if !matches!(message, Message::Binary(_) | Message::Close(_)) && !self.idle.spend(1) {
+            let _ = self.shared.ended.set(Ended::Flood);
+            return self.begin_close(CloseCode::Policy, "too many messages without data");
+        }
         match message {
             Message::Binary(bytes) => self.unread = bytes,
             Message::Pong(payload) => {

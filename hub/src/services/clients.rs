@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hub_proto::hub::v1::hub_server::Hub;
@@ -57,7 +56,7 @@ fn client(sessions: &[Arc<Session>]) -> Client {
     let Some(oldest) = sessions.first() else {
         return Client::default();
     };
-    let in_flight = sessions.iter().map(|session| session.in_flight.load(Ordering::Relaxed) as u64);
+    let in_flight = sessions.iter().map(|session| session.calls() as u64);
     let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.ws.rtt()).min();
     Client {
         name: oldest.name.to_string(),

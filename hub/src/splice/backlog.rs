@@ -12,18 +12,31 @@ use tunnel::limits::COALESCE_BYTES;
 pub(super) struct Backlog {
     chunks: VecDeque<Bytes>,
     tail: BytesMut,
+    len: usize,
 }
 
 impl Backlog {
     pub(super) fn is_empty(&self) -> bool {
-        self.chunks.is_empty() && self.tail.is_empty()
+        self.len == 0
+    }
+
+    /// Bytes in it.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) fn push(&mut self, chunk: Bytes) {
-        if self.is_empty() || chunk.len() >= COALESCE_BYTES {
+        let first = self.is_empty();
+        self.len += chunk.len();
+        if first || chunk.len() >= COALESCE_BYTES {
             self.close_tail();
             self.chunks.push_back(chunk);
             return;
+        }
+        if self.tail.is_empty()
+            && let Some(last) = self.chunks.pop_back_if(|last| last.len() < COALESCE_BYTES)
+        {
+            self.tail.extend_from_slice(&last);
         }
         self.tail.extend_from_slice(&chunk);
         if self.tail.len() >= COALESCE_BYTES {
@@ -31,11 +44,16 @@ impl Backlog {
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        self.chunks.pop_front().or_else(|| {
-            let tail = self.tail.split().freeze();
-            (!tail.is_empty()).then_some(tail)
-        })
+    /// The next chunk, or `max` bytes of it.
+    pub(super) fn pop(&mut self, max: usize) -> Option<Bytes> {
+        let tail = || Some(self.tail.split().freeze()).filter(|tail| !tail.is_empty());
+        let mut chunk = self.chunks.pop_front().or_else(tail)?;
+        if chunk.len() > max {
+            let rest = chunk.split_off(max);
+            self.chunks.push_front(rest);
+        }
+        self.len -= chunk.len();
+        Some(chunk)
     }
 
     fn close_tail(&mut self) {
@@ -50,17 +68,17 @@ mod tests {
     use super::*;
 
     fn popped(backlog: &mut Backlog) -> Vec<Bytes> {
-        std::iter::from_fn(|| backlog.pop()).collect()
+        std::iter::from_fn(|| backlog.pop(usize::MAX)).collect()
     }
 
     #[test]
     fn keeps_order_and_joins_what_is_small() {
         let mut backlog = Backlog::default();
         let big = Bytes::from(vec![b'x'; COALESCE_BYTES]);
-        for chunk in [&b"first"[..], b"a", b"b", &big, b"c", b"d"] {
+        for chunk in [&b"a"[..], b"b", &big, b"c", b"d"] {
             backlog.push(Bytes::copy_from_slice(chunk));
         }
-        assert_eq!(popped(&mut backlog), [&b"first"[..], b"ab", &big, b"cd"]);
+        assert_eq!(popped(&mut backlog), [&b"ab"[..], &big, b"cd"]);
         assert!(backlog.is_empty());
     }
 
@@ -70,7 +88,19 @@ mod tests {
         let chunk = Bytes::from_static(b"chunk");
         let at = chunk.as_ptr();
         backlog.push(chunk);
-        assert_eq!(backlog.pop().map(|chunk| chunk.as_ptr()), Some(at));
+        assert_eq!(backlog.pop(usize::MAX).map(|chunk| chunk.as_ptr()), Some(at));
+    }
+
+    #[test]
+    fn a_chunk_can_be_taken_in_parts() {
+        let mut backlog = Backlog::default();
+        let big = [b'x'; COALESCE_BYTES];
+        backlog.push(Bytes::from_static(b"first"));
+        backlog.push(Bytes::copy_from_slice(&big));
+        assert_eq!(backlog.pop(4).as_deref(), Some(&b"firs"[..]));
+        assert_eq!(backlog.pop(4).as_deref(), Some(&b"t"[..]));
+        assert_eq!(backlog.pop(usize::MAX).as_deref(), Some(&big[..]));
+        assert!(backlog.is_empty());
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub(crate) enum End {
     ClientReset(Reason),
     /// The upstream reset the stream.
     AgentReset(Reason),
+    /// The client sends more than the upstream takes.
+    ClientFlood,
     /// The upstream sends more than the hub is willing to hold.
     AgentFlood,
     /// The upstream said GOAWAY before it looked at the call: it may be tried again.
@@ -40,10 +42,16 @@ impl End {
         Self::ClientReset(reason.unwrap_or(Reason::CANCEL))
     }
 
-    /// The reset that the agent's side gets. Codes that speak of the client's connection stay there.
+    /// Whether nothing is left to be done on the agent's side: it has ended the stream itself, or was told
+    /// to at once.
+    pub(super) fn closes_agent_side(self) -> bool {
+        !matches!(self, Self::Complete | Self::ClientReset(_) | Self::ClientFlood)
+    }
+
+    /// The reset that the agent's side gets at once. A client's reset, whatever its code says of the
+    /// client's connection, becomes CANCEL when its turn has come.
     pub(super) fn reset_to_agent(self) -> Option<Reason> {
         match self {
-            Self::ClientReset(_) => Some(Reason::CANCEL),
             Self::AgentFlood => Some(Reason::ENHANCE_YOUR_CALM),
             _ => None,
         }
@@ -55,6 +63,8 @@ impl End {
         match self {
             Self::Complete | Self::ClientReset(_) => None,
             Self::Unprocessed => Some(Reason::REFUSED_STREAM),
+            // Which gRPC clients take for RESOURCE_EXHAUSTED.
+            Self::ClientFlood => Some(Reason::ENHANCE_YOUR_CALM),
             Self::SessionLost | Self::AgentFlood => Some(Reason::INTERNAL_ERROR),
             Self::AgentReset(reason) => Some(match reason {
                 Reason::REFUSED_STREAM
@@ -70,7 +80,7 @@ impl End {
     /// How loud the log is about it: what only the client brought about is its own affair.
     pub(crate) fn level(self) -> Level {
         match self {
-            Self::Complete | Self::ClientReset(_) => Level::DEBUG,
+            Self::Complete | Self::ClientReset(_) | Self::ClientFlood => Level::DEBUG,
             Self::AgentReset(_) | Self::Unprocessed => Level::INFO,
             Self::SessionLost | Self::AgentFlood => Level::WARN,
         }
@@ -85,13 +95,14 @@ mod tests {
     fn resets_cross_by_the_table() {
         for (end, to_agent, to_client) in [
             (End::Complete, None, None),
-            (End::ClientReset(Reason::PROTOCOL_ERROR), Some(Reason::CANCEL), None),
-            (End::ClientReset(Reason::NO_ERROR), Some(Reason::CANCEL), None),
+            (End::ClientReset(Reason::PROTOCOL_ERROR), None, None),
+            (End::ClientReset(Reason::NO_ERROR), None, None),
             (End::AgentReset(Reason::CANCEL), None, Some(Reason::CANCEL)),
             (End::AgentReset(Reason::REFUSED_STREAM), None, Some(Reason::REFUSED_STREAM)),
             (End::AgentReset(Reason::ENHANCE_YOUR_CALM), None, Some(Reason::ENHANCE_YOUR_CALM)),
             (End::AgentReset(Reason::FLOW_CONTROL_ERROR), None, Some(Reason::INTERNAL_ERROR)),
             (End::AgentReset(Reason::NO_ERROR), None, Some(Reason::INTERNAL_ERROR)),
+            (End::ClientFlood, None, Some(Reason::ENHANCE_YOUR_CALM)),
             (End::AgentFlood, Some(Reason::ENHANCE_YOUR_CALM), Some(Reason::INTERNAL_ERROR)),
             (End::Unprocessed, None, Some(Reason::REFUSED_STREAM)),
             (End::SessionLost, None, Some(Reason::INTERNAL_ERROR)),

@@ -1,15 +1,19 @@
 //! One direction of one splice: DATA and trailers from a source to a sink, under flow control. The only
 //! place that touches capacity.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
+use tokio::task::coop;
 use tunnel::bridge::grpc_status;
+use tunnel::limits::COALESCE_BYTES;
 
 use super::backlog::Backlog;
+use crate::header_list;
 use crate::metrics::Meter;
+use crate::upload_window::UploadGate;
 
 /// What does not get through.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub(super) enum Broken {
     Source(h2::Error),
     /// The sink takes no more.
     Sink,
+    /// The source's trailers are larger than the sink's side takes.
+    Trailers,
 }
 
 /// Reads only what it can hold within the source's window, and gives the window back only for what the
@@ -30,9 +36,13 @@ pub(super) struct Pump {
     state: State,
     /// Asked the sink for capacity, for the chunk in front.
     reserved: bool,
+    /// Where the sink's connection is shared with other callers.
+    gate: Option<UploadGate>,
     meter: Meter,
     grpc_status: Option<u16>,
     edit_trailers: fn(&mut HeaderMap),
+    /// Bytes of the largest header list that the sink's side takes.
+    max_trailers: usize,
 }
 
 /// What the source may still say.
@@ -52,6 +62,7 @@ impl Pump {
         sink: SendStream<Bytes>,
         meter: Meter,
         edit_trailers: fn(&mut HeaderMap),
+        max_trailers: usize,
     ) -> Self {
         // A message without a body: its END_STREAM went with the head.
         let state = if source.is_end_stream() { State::Done } else { State::Data };
@@ -62,10 +73,18 @@ impl Pump {
             backlog,
             state,
             reserved: false,
+            gate: None,
             meter,
             grpc_status: None,
             edit_trailers,
+            max_trailers,
         }
+    }
+
+    /// With a gate before the sink.
+    pub(super) fn through(mut self, gate: UploadGate) -> Self {
+        self.gate = Some(gate);
+        self
     }
 
     /// Bytes that the sink has taken.
@@ -80,6 +99,11 @@ impl Pump {
 
     pub(super) fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
+    }
+
+    /// The source, the sink, and the gate before it.
+    pub(super) fn into_parts(self) -> (RecvStream, SendStream<Bytes>, Option<UploadGate>) {
+        (self.source, self.sink, self.gate)
     }
 
     /// The sink, to reset it, to end it, or to ask whether its peer has reset it.
@@ -100,7 +124,10 @@ impl Pump {
                 continue;
             }
             match self.poll_sink(cx) {
-                Poll::Ready(Ok(())) => self.pass_chunk()?,
+                Poll::Ready(Ok(room)) => {
+                    self.gather(cx);
+                    self.pass_chunk(room)?;
+                }
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
                 Poll::Pending => {
                     // Unread DATA would hide the end of the source, and count against h2's flood guard.
@@ -112,12 +139,20 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
+    /// Puts together what small messages are there already: one frame costs the next hop, and the queue
+    /// before it, less than many.
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        let more = |pump: &Self| pump.backlog.len() < COALESCE_BYTES;
+        while more(self) && matches!(self.state, State::Data) && self.poll_source(cx).is_ready() {}
+    }
+
     /// Takes one event from the source. Ready at its end, too.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if matches!(self.state, State::Data) {
-            let Poll::Ready(data) = self.source.poll_data(cx) else {
-                return Poll::Pending;
-            };
+            // So many at a stretch, for the thread has other calls.
+            let turn = ready!(coop::poll_proceed(cx));
+            let data = ready!(self.source.poll_data(cx));
+            turn.made_progress();
             match data {
                 Some(Ok(chunk)) => {
                     if !chunk.is_empty() {
@@ -134,10 +169,7 @@ impl Pump {
             }
         }
         if matches!(self.state, State::Trailers) {
-            let Poll::Ready(trailers) = self.source.poll_trailers(cx) else {
-                return Poll::Pending;
-            };
-            self.state = match trailers {
+            self.state = match ready!(self.source.poll_trailers(cx)) {
                 Ok(trailers) => State::Ended(trailers),
                 Err(error) => State::Broken(error),
             };
@@ -150,10 +182,11 @@ impl Pump {
         self.poll_sink(cx).map(|_| ())
     }
 
-    /// Ready when the sink's window has room for a byte; `h2` holds the rest of the chunk. Asking for
+    /// Ready when the sink's window has room for a byte, with how much may be passed on; `h2` holds what of
+    /// it does not fit. Asking for
     /// more would take capacity from the connection's other streams (hyper #4149), asking without a
     /// chunk in hand can deadlock a peer (hyper #4003).
-    fn poll_sink(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    fn poll_sink(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Broken>> {
         if !self.reserved {
             self.sink.reserve_capacity(1);
             self.reserved = true;
@@ -166,15 +199,22 @@ impl Pump {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(()))
+        match &self.gate {
+            Some(gate) => gate.poll_room(cx, self.backlog.len()).map(Ok),
+            None => Poll::Ready(Ok(usize::MAX)),
+        }
     }
 
-    fn pass_chunk(&mut self) -> Result<(), Broken> {
-        let Some(chunk) = self.backlog.pop() else {
+    fn pass_chunk(&mut self, room: usize) -> Result<(), Broken> {
+        let Some(chunk) = self.backlog.pop(room) else {
             return Ok(());
         };
         let len = chunk.len();
         let last = self.backlog.is_empty() && matches!(self.state, State::Ended(None));
+        // Before it is: the session may be driven by another thread, which then tells at once what went out.
+        if let Some(gate) = &self.gate {
+            gate.sent(len);
+        }
         self.sink.send_data(chunk, last).map_err(|_| Broken::Sink)?;
         self.reserved = false;
         self.meter.add(len);
@@ -190,6 +230,9 @@ impl Pump {
     fn pass_end(&mut self) -> Result<(), Broken> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Ended(None) => self.sink.send_data(Bytes::new(), true).map_err(|_| Broken::Sink),
+            State::Ended(Some(trailers)) if header_list::size(&trailers) > self.max_trailers => {
+                Err(Broken::Trailers)
+            }
             State::Ended(Some(mut trailers)) => {
                 self.grpc_status = grpc_status(&trailers);
                 (self.edit_trailers)(&mut trailers);

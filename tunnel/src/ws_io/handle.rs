@@ -37,6 +37,9 @@ pub enum Ended {
     /// Nothing was heard for the keepalive timeout.
     #[error("nothing heard for {}", Seconds(*.0))]
     Silent(Duration),
+    /// The peer sent more messages without data than anybody has use for.
+    #[error("too many messages without data")]
+    Flood,
     /// The peer broke the WebSocket protocol, or one of our limits.
     #[error("protocol violation: {0}")]
     Violation(String),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::hpack::encode;
 use super::within;
 
 pub(crate) const DATA: u8 = 0;
@@ -13,9 +14,14 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
+pub(crate) const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
+pub(crate) const PRIORITY: u8 = 0x20;
 
 /// `:status: 200`, from HPACK's static table.
 pub(crate) const STATUS_200: &[u8] = &[0x88];
@@ -25,19 +31,14 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The head of a gRPC call, in HPACK without compression (RFC 7541 6).
 pub(crate) fn request_head(name: &str, path: &str) -> Vec<u8> {
-    const POST_AND_HTTP: [u8; 2] = [0x83, 0x86];
-    let literal = |header: &str, value: &str| {
-        let (header, value) = (header.as_bytes(), value.as_bytes());
-        [&[0, header.len() as u8], header, &[value.len() as u8], value].concat()
-    };
-    [
-        POST_AND_HTTP.to_vec(),
-        literal(":path", path),
-        literal(":authority", "hub.test"),
-        literal("content-type", "application/grpc"),
-        literal("name", name),
-    ]
-    .concat()
+    encode(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "hub.test"),
+        ("content-type", "application/grpc"),
+        ("name", name),
+    ])
 }
 
 /// One frame.

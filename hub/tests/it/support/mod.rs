@@ -6,8 +6,11 @@ pub(crate) mod auth_file;
 pub(crate) mod client;
 pub(crate) mod frames;
 pub(crate) mod grpc;
+pub(crate) mod hpack;
 pub(crate) mod hub;
 pub(crate) mod message;
+pub(crate) mod pair;
+pub(crate) mod peer;
 pub(crate) mod raw_agent;
 pub(crate) mod secure;
 pub(crate) mod service;
@@ -33,6 +36,6 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 }
 
 /// Asks again and again until the answer is yes: for what is seen only by asking.
-pub(crate) async fn until(what: &str, ask: impl AsyncFn() -> bool) {
+pub(crate) async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     within(what, async { while !ask().await {} }).await;
 }

@@ -3,6 +3,7 @@
 use futures_util::SinkExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::Message;
@@ -38,6 +39,7 @@ impl RawAgent {
             request.headers_mut().append(HeaderName::from_static(name), value);
         }
         let tcp = TcpStream::connect(hub.address).await.expect("connected");
+        tcp.set_nodelay(true).unwrap();
         match within("an upgrade", client_async(request, tcp)).await {
             Ok((ws, response)) => {
                 Ok(Self { ws, headers: response.into_parts().0.headers, said: Vec::new() })
@@ -52,7 +54,9 @@ impl RawAgent {
 
     /// Registers as one slot of one instance.
     pub(crate) async fn register(hub: &Hub, name: &str, instance: &str, slot: &str) -> Self {
-        let headers = [("hub-name", name), ("hub-instance", instance), ("hub-slot", slot)];
+        // Whoever writes frames by hand bears any number of cancels.
+        let cancels = ("hub-max-cancels", "0");
+        let headers = [("hub-name", name), ("hub-instance", instance), ("hub-slot", slot), cancels];
         Self::connect(hub, &headers).await.expect("an upgrade")
     }
 
@@ -68,11 +72,16 @@ impl RawAgent {
 
     /// Speaks HTTP/2, of which nothing has been read yet.
     pub(crate) fn serve(self) -> Connection {
+        // The hub may say what it likes.
+        let (io, _control) = self.into_io();
+        Connection::on(io)
+    }
+
+    /// The byte stream, of which nothing has been read yet, and the hub's control messages beside it.
+    pub(crate) fn into_io(self) -> (WsIo<TcpStream>, mpsc::Receiver<Control>) {
         let keepalive = hub::Config::default().keepalive;
         let (io, _, control) = WsIo::new(self.ws, keepalive);
-        // The hub may say what it likes.
-        drop(control);
-        Connection::on(io)
+        (io, control)
     }
 
     /// Waits for a request on the byte stream.

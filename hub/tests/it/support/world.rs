@@ -2,11 +2,12 @@
 
 use h2::server::Builder;
 
-use super::NAME;
 use super::agent::{Agent, config, server};
-use super::client::Client;
+use super::client::{Client, answer};
 use super::hub::{Hub, hub_config};
+use super::message::grpc;
 use super::upstream::{Connection, Upstream};
+use super::{NAME, within};
 
 /// A hub and one agent with one session, registered.
 pub(crate) struct World {
@@ -32,5 +33,19 @@ impl World {
         hub.until_serving(NAME).await;
         let client = hub.client().await;
         Self { hub, agent, upstream, session, client }
+    }
+    /// A client is still served, over the first session, whatever else waits at the upstream.
+    pub(crate) async fn assert_unharmed(&mut self) {
+        let (response, _sending) = self.client.open(grpc(NAME, "/a.B/Unharmed"), true).await;
+        let unharmed = async {
+            loop {
+                let call = self.session.call().await;
+                if call.request.uri().path() == "/a.B/Unharmed" {
+                    return call;
+                }
+            }
+        };
+        within("another client's call", unharmed).await.answer();
+        assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
     }
 }

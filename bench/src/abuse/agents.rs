@@ -1,0 +1,110 @@
+//! Agents that misbehave, under another name than the bystander's.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::frames::END_STREAM;
+use super::hold::keep;
+use super::tally::Tally;
+use super::websocket::{BINARY, PING, TEXT, WebSocket, message};
+use super::wire::Wire;
+use super::{Abuse, Target};
+
+pub(super) const ABUSES: &[(&str, Abuse)] = &[
+    ("agent-garbage", garbage),
+    ("agent-texts", |target, tally| flood(target, tally, &message(TEXT, b"{\"type\":\"x\"}"))),
+    ("agent-pings", |target, tally| flood(target, tally, &message(PING, b"ping"))),
+    ("agent-unmasked", |target, tally| once(target, tally, &[0x82, 4, 0, 0, 0, 0])),
+    ("agent-oversized", oversized),
+    ("agent-no-settings", no_settings),
+    ("agent-no-answers", no_answers),
+    ("registrations", registrations),
+];
+
+const OTHER: &str = "other";
+
+/// Bytes that are no HTTP/2, after the first frame; other ones in each session.
+fn garbage(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    let mut random = SEED.fetch_add(1, Ordering::Relaxed);
+    let mut byte = || {
+        // Knuth's MMIX generator, whose upper bits are the random ones.
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 56) as u8
+    };
+    let junk: Vec<u8> = (0..16 << 10).map(|_| byte()).collect();
+    let mut ws = WebSocket::serve(target, tally, OTHER)?;
+    ws.drain()?;
+    loop {
+        ws.write(&message(BINARY, &junk))?;
+        tally.did(1);
+    }
+}
+
+fn flood(target: &Target, tally: &'static Tally, message: &[u8]) -> io::Result<()> {
+    const BATCH: usize = 500;
+    let mut ws = WebSocket::serve(target, tally, OTHER)?;
+    ws.drain()?;
+    let batch = message.repeat(BATCH);
+    loop {
+        ws.write(&batch)?;
+        tally.did(BATCH as u64);
+    }
+}
+
+/// One message after which the hub hangs up, and the next session.
+fn once(target: &Target, tally: &'static Tally, bytes: &[u8]) -> io::Result<()> {
+    let mut ws = WebSocket::serve(target, tally, OTHER)?;
+    ws.write(bytes)?;
+    while ws.read()? > 0 {}
+    tally.did(1);
+    Ok(())
+}
+
+/// A message said to be of 2^62 bytes, of which as many come as the hub takes.
+fn oversized(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    let mut head = message(BINARY, &vec![0; 65_536]);
+    head[2..10].copy_from_slice(&(1_u64 << 62).to_be_bytes());
+    let mut ws = WebSocket::serve(target, tally, OTHER)?;
+    ws.drain()?;
+    tally.did(1);
+    loop {
+        ws.write(&head)?;
+    }
+}
+
+/// 500 agents that never say what every HTTP/2 server says first.
+fn no_settings(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    const AGENTS: u64 = 500;
+    let agent = |at| WebSocket::register(target, tally, &format!("{OTHER}-{at}"));
+    let agents = (0..AGENTS).map(agent).collect::<io::Result<Vec<_>>>()?;
+    keep(agents, AGENTS, tally)
+}
+
+/// An agent that takes calls and never answers, and 100 callers of it.
+fn no_answers(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    let mut ws = WebSocket::serve(target, tally, OTHER)?;
+    // The hub's "registered", or a part of what it says before.
+    ws.read()?;
+    ws.drain()?;
+    let other = Target { name: OTHER.to_owned(), ..target.clone() };
+    let call = |_| {
+        let mut wire = Wire::deaf(&other, tally)?;
+        wire.call(&other, "/bench.Bench/Hold", END_STREAM)?;
+        Ok(wire)
+    };
+    let callers = (0..100).map(call).collect::<io::Result<Vec<_>>>()?;
+    keep((ws, callers), 100, tally)
+}
+
+/// New names, one after the other, each gone as soon as it is there.
+fn registrations(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("{OTHER}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut ws = WebSocket::serve(target, tally, &name)?;
+    // The hub's "registered", or a part of what it says before.
+    ws.read()?;
+    tally.did(1);
+    Ok(())
+}

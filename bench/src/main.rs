@@ -1,0 +1,38 @@
+//! `isolation`: what a bystander's calls notice of another caller's abuse, as a table.
+
+mod abuse;
+mod args;
+mod bystander;
+mod child;
+mod measure;
+mod report;
+mod rows;
+mod sample;
+mod upstream;
+mod vitals;
+mod world;
+
+use std::process::ExitCode;
+
+use args::{Args, Role};
+use clap::Parser as _;
+use tunnel::program::{fail, usage};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let done = match args.role {
+        None => measure::run(&args.table),
+        Some(Role::Upstream { kind, netty }) => {
+            upstream::run(kind, netty.as_deref()).map(|()| true)
+        }
+        Some(Role::Abuse { kind, hub, name }) => abuse::run(&kind, hub, name).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail("isolation", &error),
+    }
+}

@@ -1,0 +1,176 @@
+//! Runs the rows: windows alone and beside the abuser in turns, on a world of its own each.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use tokio::runtime;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, timeout};
+use tunnel::program::stop_signal;
+
+use crate::args::{Kind, Load, Table};
+use crate::bystander::Bystander;
+use crate::report::{self, Measured, Verdict};
+use crate::rows::{COMPARISON, ROWS, Row};
+use crate::sample::Sample;
+use crate::upstream::has_nginx;
+use crate::vitals::{Peak, calm, resident_kib};
+use crate::world::{NAME, World};
+
+/// Calls before anything is measured: connections are up, caches and windows are warm.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// Between the abuser's end and the next window alone: resets reach the upstream.
+const CALM_DOWN: Duration = Duration::from_millis(300);
+/// How long stalled calls may take to fill what they may hold: two million small frames take seconds.
+const SETTLE: Duration = Duration::from_secs(20);
+/// How long the hub's memory may take to come back.
+const COME_BACK: Duration = Duration::from_secs(15);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(250);
+/// How much longer than its windows a row may take in all.
+const ROW_MARGIN: Duration = Duration::from_secs(240);
+
+/// Measures what `table` asks for and prints it; whether all of it keeps the promise.
+///
+/// # Errors
+/// Something of ours did not start, or nothing fits `--only`.
+pub(crate) fn run(table: &Table) -> Result<bool> {
+    let rows: Vec<_> = ROWS.iter().filter(|row| is_asked_for(row, &table.only)).collect();
+    ensure!(!rows.is_empty(), "no row fits --only; --list tells which there are");
+    if table.list {
+        rows.iter().for_each(|row| report::say(&format!("{:34} {}", row.id(), row.words)));
+        return Ok(true);
+    }
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut lines = report::head(table);
+    lines.iter().for_each(|line| report::say(line));
+    let mut take = |row: &Row, machine: Option<f64>| -> Result<_> {
+        let measured = LocalSet::new().block_on(&runtime, unless_stopped(measure(table, row)))?;
+        let verdict = Verdict::of(row, &measured, machine);
+        let line = report::line(row, &measured, &verdict);
+        report::say(&line);
+        lines.push(line);
+        Ok((measured.beside(0.99), verdict.is_kept()))
+    };
+    let mut machine: f64 = 0.0;
+    for row in COMPARISON {
+        machine = machine.max(take(row, None)?.0);
+    }
+    let mut kept = true;
+    for row in rows {
+        kept &= take(row, Some(machine))?.1;
+    }
+    if let Some(file) = &table.write {
+        report::write(file, &lines)?;
+    }
+    Ok(kept)
+}
+
+fn is_asked_for(row: &Row, only: &[String]) -> bool {
+    let id = row.id();
+    only.is_empty() || only.iter().any(|part| id.contains(part) || row.words.contains(part))
+}
+
+/// Ends early on a signal, so that everything that was started is ended, too.
+async fn unless_stopped<T>(work: impl Future<Output = T>) -> Result<T> {
+    let stop = stop_signal()?;
+    tokio::select! {
+        done = work => Ok(done),
+        () = stop => bail!("stopped by a signal"),
+    }
+}
+
+/// Why a server cannot be had.
+fn missing(table: &Table, upstream: Kind) -> Option<&'static str> {
+    match upstream {
+        Kind::Nginx if !has_nginx() => Some("nginx is not installed"),
+        Kind::Netty if table.netty.is_none() => Some("without --netty"),
+        _ => None,
+    }
+}
+
+/// One row. What goes wrong with it is its result.
+async fn measure(table: &Table, row: &Row) -> Measured {
+    let missing = missing(table, row.upstream);
+    let mut measured = Measured { missing, ..Measured::default() };
+    if measured.missing.is_some() {
+        return measured;
+    }
+    let windows = Duration::from_secs(2 * table.pairs * table.seconds);
+    match timeout(windows + ROW_MARGIN, windows_of(table, row, &mut measured)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => measured.broken = Some(error.to_string()),
+        Err(_) => measured.broken = Some("did not end in time".to_owned()),
+    }
+    measured
+}
+
+async fn windows_of(table: &Table, row: &Row, measured: &mut Measured) -> Result<()> {
+    let length = Duration::from_secs(table.seconds);
+    let mut world = World::start(table, row)?;
+    measured.stalled_call_kib = world.stalled_call_kib;
+    let bystander = Bystander::new(world.address.clone(), NAME, row.upstream)?;
+    let usual = bystander.calls(Load::One, WARM_UP).await.quantile(0.5).unwrap_or_default();
+    measured.before_kib = resident_kib(world.hub.pid());
+    for _ in 0..table.pairs {
+        measured.alone.push(bystander.calls(table.load, length).await);
+        let beside = beside(table, row, &world, &bystander, measured).await?;
+        measured.beside.push(beside);
+        sleep(CALM_DOWN).await;
+        recover(&bystander, measured, usual).await;
+    }
+    if let Some(program) = world.dead() {
+        bail!("the {program} has ended");
+    }
+    measured.after_kib = come_back(world.hub.pid(), measured.room_kib()).await;
+    Ok(())
+}
+
+/// A window beside the abuser.
+async fn beside(
+    table: &Table,
+    row: &Row,
+    world: &World,
+    bystander: &Rc<Bystander>,
+    measured: &mut Measured,
+) -> Result<Sample> {
+    let peak = Peak::of(world.hub.pid());
+    let abuser = world.abuser(row.abuse)?;
+    if row.settles {
+        calm(world.hub.pid(), SETTLE).await;
+    }
+    let sample = bystander.calls(table.load, Duration::from_secs(table.seconds)).await;
+    measured.during_kib = measured.during_kib.max(peak.kib());
+    measured.did = abuser.finish();
+    Ok(sample)
+}
+
+/// Waits until calls are answered again, and about as fast as before any abuse, so that a window alone is
+/// one. The calls that fail meanwhile count: nobody else is there.
+async fn recover(bystander: &Rc<Bystander>, measured: &mut Measured, usual: f64) {
+    const STEP: Duration = Duration::from_millis(100);
+    const STEPS: u32 = 100;
+    const SLOWER: f64 = 3.0;
+    for _ in 0..STEPS {
+        let sample = bystander.calls(Load::One, STEP).await;
+        let well = sample.quantile(0.5).is_some_and(|median| median < usual * SLOWER);
+        let failed = sample.failed() > 0;
+        measured.late.merge(&sample);
+        if well && !failed {
+            return;
+        }
+    }
+}
+
+/// The hub's memory once it fits into `room`, or else when it had its time.
+async fn come_back(hub: u32, room_kib: u64) -> u64 {
+    let until = Instant::now() + COME_BACK;
+    loop {
+        let now = resident_kib(hub);
+        if now <= room_kib || Instant::now() > until {
+            return now;
+        }
+        sleep(LOOK).await;
+    }
+}

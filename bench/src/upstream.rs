@@ -1,0 +1,61 @@
+//! The server behind the agent: the same service on each kind of HTTP/2 server.
+
+mod foreign;
+mod guarded;
+mod service;
+
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+pub(crate) use foreign::has_nginx;
+use service::Bench;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use crate::args::Kind;
+
+/// Serves until standard input ends, which it does with the process that started this one.
+pub(crate) fn run(kind: Kind, jars: Option<&Path>) -> Result<()> {
+    match (kind, jars) {
+        (Kind::Nginx, _) => return foreign::nginx(),
+        (Kind::Netty, jars) => return foreign::netty(jars.context("no --netty")?),
+        _ => {}
+    }
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    thread::spawn(move || {
+        let result = runtime.block_on(serve(kind));
+        announce(&format!("failed: {result:?}"));
+    });
+    wait_for_end_of_input()
+}
+
+/// Returns when whoever holds the other end of standard input is gone.
+pub(crate) fn wait_for_end_of_input() -> Result<()> {
+    let mut nothing = Vec::new();
+    std::io::stdin().read_to_end(&mut nothing).context("no standard input")?;
+    Ok(())
+}
+
+/// Tells the process that started this one.
+#[expect(clippy::print_stdout, reason = "the one place where the parts of this program talk")]
+pub(crate) fn announce(line: &str) {
+    println!("{line}");
+}
+
+async fn serve(kind: Kind) -> Result<()> {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    announce(&format!("listening {}", listener.local_addr()?));
+    let server = match kind {
+        Kind::H2 => return guarded::serve(listener, None).await,
+        Kind::LikeNetty => return guarded::serve(listener, Some(guarded::NETTY)).await,
+        Kind::Limit100 => Server::builder().max_concurrent_streams(100),
+        Kind::Tonic | Kind::Nginx | Kind::Netty => Server::builder(),
+    };
+    let incoming = TcpListenerStream::new(listener);
+    Ok({ server }.add_service(Bench).serve_with_incoming(incoming).await?)
+}

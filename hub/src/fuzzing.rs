@@ -1,0 +1,61 @@
+//! What the fuzz targets reach inside the hub: built by cargo-fuzz alone, which sets `cfg(fuzzing)`.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::client_connection;
+use crate::config::Config;
+use crate::first_bytes::{self, Protocol};
+use crate::hub;
+use crate::origin::Origin;
+use crate::upgrade;
+
+/// Tells by its first bytes what a stream speaks, and yields them again.
+///
+/// # Errors
+/// The stream ended, or failed, before that.
+pub async fn sniff<S: AsyncRead + Unpin>(
+    io: S,
+) -> io::Result<(impl fmt::Debug, impl AsyncRead + Unpin)> {
+    first_bytes::sniff(io).await
+}
+
+/// A hub without threads and sockets: its connections run where they are awaited.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    hub: Arc<hub::Hub>,
+    /// Addresses given out so far.
+    peers: Arc<AtomicU32>,
+}
+
+impl Hub {
+    /// A hub without connections.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { hub: hub::Hub::new(config), peers: Arc::default() }
+    }
+
+    /// What a hub does from time to time, or its histograms would grow.
+    pub fn upkeep(&self) {
+        self.hub.metrics.upkeep();
+    }
+
+    /// Serves one connection without TLS to its end, as `connection` does. Each has an address of its own,
+    /// because a run makes more of them than one address may.
+    pub async fn serve(self, io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let address = Ipv4Addr::from(self.peers.fetch_add(1, Ordering::Relaxed));
+        let (stop, peer) = (self.hub.stop.child(), SocketAddr::from((address, 1)));
+        let handshake = self.hub.handshakes.begin();
+        let origin = Origin::new(self.hub.clone(), peer, 0, 0, stop);
+        match first_bytes::sniff(io).await {
+            Ok((Protocol::Http2, io)) => client_connection::serve(Box::new(io), origin).await,
+            Ok((Protocol::Http1, io)) => upgrade::serve(Box::new(io), origin, handshake).await,
+            _ => {}
+        }
+    }
+}

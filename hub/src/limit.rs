@@ -1,0 +1,141 @@
+//! Limits that somebody reached: each is counted, and logged now and then.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tracing::warn;
+use tunnel::limits::LIMIT_LOG_INTERVAL;
+
+use crate::metrics::Metrics;
+
+/// What can be reached. The label tells the metric, the sentence the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    ClientFrames,
+    ClientResets,
+    AgentMessages,
+    Cancels,
+    Connections,
+    Handshakes,
+    OwnCalls,
+    Registrations,
+}
+
+impl Limit {
+    const ALL: [Self; 8] = [
+        Self::ClientFrames,
+        Self::ClientResets,
+        Self::AgentMessages,
+        Self::Cancels,
+        Self::Connections,
+        Self::Handshakes,
+        Self::OwnCalls,
+        Self::Registrations,
+    ];
+
+    /// The metric's label.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::ClientFrames => "client-frames",
+            Self::ClientResets => "client-resets",
+            Self::AgentMessages => "agent-messages",
+            Self::Cancels => "cancels",
+            Self::Connections => "connections",
+            Self::Handshakes => "handshakes",
+            Self::OwnCalls => "own-calls",
+            Self::Registrations => "registrations",
+        }
+    }
+
+    /// What the log says of it.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::ClientFrames => {
+                "a client floods its connection with frames that belong to no call: connection ended"
+            }
+            Self::ClientResets => {
+                "a client resets more calls than it could have open: connection ended"
+            }
+            Self::AgentMessages => {
+                "an agent floods its session with messages without data: session ended"
+            }
+            Self::Cancels => {
+                "a caller has so many cancelled calls waiting that it gets no new ones to this name"
+            }
+            Self::Connections => "connections are as many as --max-connections allows: hung up",
+            Self::Handshakes => "too many connections say nothing: hung up on the oldest",
+            Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",
+            Self::Registrations => "too many registrations from one address: refused for a while",
+        }
+    }
+}
+
+/// Counts and tells.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    metrics: Arc<Metrics>,
+    told: [Mutex<Told>; Limit::ALL.len()],
+}
+
+/// When a limit was last in the log, and how often it was reached since.
+#[derive(Debug, Default)]
+struct Told {
+    at: Option<Instant>,
+    untold: u64,
+}
+
+impl Limits {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, told: Default::default() }
+    }
+
+    /// `peer` has reached it. Whoever floods us does not get to flood the log: it has one line for each
+    /// limit and interval, which says how many more there were.
+    pub(crate) fn reached(&self, limit: Limit, peer: SocketAddr, by: Option<&dyn Display>) {
+        self.metrics.limit_reached(limit.label());
+        let Some(untold) = self.told[limit as usize].lock().turn(Instant::now()) else {
+            return;
+        };
+        let untold = (untold > 0).then_some(untold);
+        let by = by.map(tracing::field::display);
+        warn!(limit = limit.label(), %peer, by, untold, "{}", limit.sentence());
+    }
+}
+
+impl Told {
+    /// How many have gone untold, if it is time to tell.
+    fn turn(&mut self, now: Instant) -> Option<u64> {
+        if self.at.is_some_and(|at| now - at < LIMIT_LOG_INTERVAL) {
+            self.untold += 1;
+            return None;
+        }
+        self.at = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_line_an_interval_with_the_number_of_the_rest() {
+        let mut told = Told::default();
+        assert_eq!(told.turn(Instant::now()), Some(0));
+        assert_eq!(told.turn(Instant::now()), None);
+        assert_eq!(told.turn(Instant::now()), None);
+        tokio::time::advance(LIMIT_LOG_INTERVAL).await;
+        assert_eq!(told.turn(Instant::now()), Some(2));
+        assert_eq!(told.turn(Instant::now()), None);
+    }
+
+    #[test]
+    fn every_limit_has_its_place() {
+        for (index, limit) in Limit::ALL.into_iter().enumerate() {
+            assert_eq!(limit as usize, index);
+        }
+    }
+}

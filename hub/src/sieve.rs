@@ -1,0 +1,113 @@
+//! Lets the frames of an HTTP/2 connection pass before something that weighs them.
+//!
+//! DATA that says nothing is left out: `h2` ends a connection after a hundred such frames in all its life
+//! (its guard against a flood of them, which has no setting), and honest peers send them now and then.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tunnel::limits::{SMALL_FRAME, SMALL_READ};
+use tunnel::tap::{Tap, Tapped};
+
+use crate::frames::{Frame, Frames};
+
+/// Sees every frame of a connection, both ways, before HTTP/2 does.
+pub(crate) trait Watch {
+    /// Ready when more may be read.
+    fn poll_more(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    /// So many bytes were read; none means that there are none for now.
+    fn read(&mut self, _bytes: usize) {}
+
+    /// A frame came in.
+    fn incoming(&mut self, frame: Frame);
+
+    /// A frame went out.
+    fn outgoing(&mut self, frame: Frame);
+}
+
+/// The tap.
+#[derive(Debug)]
+pub(crate) struct Sieve<W> {
+    incoming: Frames,
+    outgoing: Frames,
+    /// The frames of the last read were small.
+    small: bool,
+    watch: W,
+}
+
+impl<W: Watch> Sieve<W> {
+    /// Puts `watch` on `io`. `before_in` and `before_out` are the bytes that come before the first frame,
+    /// each way.
+    pub(crate) fn on<S>(io: S, watch: W, before_in: usize, before_out: usize) -> Tapped<S, Self> {
+        let (incoming, outgoing) = (Frames::after(before_in), Frames::after(before_out));
+        Tapped::new(io, Self { incoming, outgoing, small: false, watch })
+    }
+}
+
+impl<W: Watch> Tap for Sieve<W> {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { incoming, small, watch, .. } = self;
+        loop {
+            ready!(watch.poll_more(cx));
+            let (before, held) = (buf.filled().len(), incoming.held().len());
+            if buf.remaining() <= held {
+                let fits = buf.remaining();
+                buf.put_slice(&incoming.held()[..fits]);
+                incoming.pass_held(fits);
+                return Poll::Ready(Ok(()));
+            }
+            buf.put_slice(incoming.held());
+            let read = if *small {
+                read_little(io, cx, buf)
+            } else {
+                Pin::new(&mut *io).poll_read(cx, buf)
+            };
+            let bytes = buf.filled().len() - before - held;
+            watch.read(bytes);
+            if bytes == 0 {
+                // At the end, what was held is the beginning of a frame that nobody has to see.
+                buf.set_filled(before);
+                return read;
+            }
+            let mut frames = 0;
+            let kept = incoming.sift(&mut buf.filled_mut()[before..], |frame| {
+                frames += 1;
+                watch.incoming(frame);
+            });
+            *small = bytes < frames * SMALL_FRAME;
+            buf.set_filled(before + kept);
+            if kept > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        let Self { outgoing, watch, .. } = self;
+        outgoing.follow(bytes, |frame| watch.outgoing(frame));
+    }
+}
+
+/// Reads a small portion: HTTP/2 deals with all that one read brings at a stretch.
+fn read_little<S: AsyncRead + Unpin>(
+    io: &mut S,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let mut portion = [0; SMALL_READ];
+    let len = portion.len().min(buf.remaining());
+    let mut little = ReadBuf::new(&mut portion[..len]);
+    ready!(Pin::new(io).poll_read(cx, &mut little))?;
+    buf.put_slice(little.filled());
+    Poll::Ready(Ok(()))
+}

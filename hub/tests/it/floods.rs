@@ -1,0 +1,118 @@
+//! Floods of frames end on the connection of whoever sends them; what calls explain is no flood.
+
+use std::net::SocketAddr;
+
+use h2::Reason;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::NAME;
+use crate::support::frames::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame,
+    request_head,
+};
+use crate::support::within;
+use crate::support::world::World;
+
+const PRIORITY: u8 = 2;
+const WINDOW_UPDATE: u8 = 8;
+const UNKNOWN: u8 = 0x20;
+
+/// More than is allowed without calls.
+const FLOOD: usize = 6000;
+
+/// Somebody else is still served, on the same session.
+async fn assert_unharmed(world: &mut World) {
+    world.assert_unharmed().await;
+    assert_eq!(world.hub.metric("hub_registrations_total").await, 1.0);
+}
+
+/// Says all this on a connection of its own, and returns the code of the GOAWAY with which the hub ends it.
+async fn goaway_after(hub: SocketAddr, said: Vec<u8>) -> u32 {
+    let tcp = TcpStream::connect(hub).await.unwrap();
+    let (mut answers, mut says) = tcp.into_split();
+    // The hub may hang up before all is written.
+    let said = tokio::spawn(async move { says.write_all(&said).await.map(|()| says) });
+    let code = within("a GOAWAY", async {
+        loop {
+            let mut head = [0; 9];
+            answers.read_exact(&mut head).await.expect("a frame");
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            answers.read_exact(&mut payload).await.expect("a payload");
+            if head[3] == GOAWAY {
+                return u32::from_be_bytes(payload[4..8].try_into().unwrap());
+            }
+        }
+    });
+    let code = code.await;
+    said.abort();
+    code
+}
+
+fn opening(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &request_head(NAME, "/a.B/Flood"))
+}
+
+#[tokio::test]
+async fn frames_that_belong_to_no_call() {
+    let mut world = World::start().await;
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &opening(1)].concat();
+    for (count, flood) in (1..).zip([
+        frame(PING, 0, 0, b"12345678"),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 1]),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(UNKNOWN, 0, 0, b"?"),
+        frame(DATA, 0, 1, &[]),
+    ]) {
+        let said = [&hello[..], &flood.repeat(FLOOD)].concat();
+        let code = goaway_after(world.hub.address, said).await;
+        assert_eq!(code, u32::from(Reason::ENHANCE_YOUR_CALM), "{flood:?}");
+        let counted = world.hub.metric("hub_limits_reached_total{limit=\"client-frames\"}").await;
+        assert_eq!(counted, f64::from(count), "{flood:?}");
+        assert_unharmed(&mut world).await;
+    }
+}
+
+#[tokio::test]
+async fn calls_that_are_reset_faster_than_they_could_be_open() {
+    const CALLS: u32 = 4000;
+    let mut world = World::start().await;
+    let mut said = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    for stream in (1..).step_by(2).take(CALLS as usize) {
+        said.extend(opening(stream));
+        said.extend(frame(RST_STREAM, 0, stream, &u32::from(Reason::CANCEL).to_be_bytes()));
+    }
+    let code = goaway_after(world.hub.address, said).await;
+    assert_eq!(code, u32::from(Reason::ENHANCE_YOUR_CALM));
+    assert_unharmed(&mut world).await;
+}
+
+/// A client that streams small messages may ping, update windows and send empty DATA as it goes.
+#[tokio::test]
+async fn what_calls_explain_is_no_flood() {
+    const MESSAGES: usize = 20_000;
+    let mut world = World::start().await;
+    let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
+    let message = [
+        frame(DATA, 0, 1, b"x"),
+        frame(DATA, 0, 1, &[]),
+        frame(PING, 0, 0, b"12345678"),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+    ]
+    .concat();
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &opening(1)].concat();
+    let end = frame(DATA, END_STREAM, 1, &[]);
+    let said = [&hello[..], &message.repeat(MESSAGES), &end].concat();
+    let (mut answers, mut says) = tcp.split();
+    let (_, body) = tokio::join!(says.write_all(&said), async {
+        let answers = async { while answers.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {} };
+        tokio::select! {
+            () = answers => panic!("the hub hung up"),
+            body = async { world.session.call().await.body().await } => body,
+        }
+    });
+    assert_eq!((body.0.len(), body.1.is_ok()), (MESSAGES, true));
+    assert_unharmed(&mut world).await;
+}

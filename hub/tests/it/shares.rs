@@ -1,0 +1,230 @@
+//! What callers share, none of them takes whole: an upstream's patience with cancelled calls, its streams,
+//! its connection's window, and the hub's own places.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::poll;
+use h2::server::Builder;
+use h2::{Reason, SendStream};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tunnel::limits::{CANCELS, CANCELS_WAITING, OWN_CALLS};
+
+use crate::support::agent::{Agent, config, server};
+use crate::support::client::{Client, answer};
+use crate::support::hub::{Hub, hub_config};
+use crate::support::message::{grpc, message};
+use crate::support::upstream::{Call, Connection, Upstream};
+use crate::support::world::World;
+use crate::support::{NAME, until, within};
+
+/// A call of this client is answered, whatever else waits at the upstream.
+async fn assert_served(client: &Client, session: &mut Connection, payload: &'static [u8]) {
+    let (called, ()) = tokio::join!(client.call(grpc(NAME, "/a.B/Served"), payload), async {
+        loop {
+            let mut call = session.call().await;
+            if call.request.uri().path() == "/a.B/Served" {
+                assert_eq!(call.body().await.0, message(payload));
+                return call.answer();
+            }
+        }
+    });
+    assert_eq!(called.expect("an answer").grpc_status(), Some("0"));
+}
+
+/// So many calls that the upstream has begun to answer.
+async fn answered(client: &Client, session: &mut Connection, n: u32) -> (Calls, Vec<Answering>) {
+    let (mut calls, mut answering) = (Vec::new(), Vec::new());
+    for _ in 0..n {
+        let (response, sending) = client.open(grpc(NAME, "/a.B/Many"), false).await;
+        let mut call = session.call().await;
+        let body = call.begin();
+        within("a head", response).await.expect("a head");
+        calls.push(sending);
+        answering.push((call, body));
+    }
+    (calls, answering)
+}
+
+type Calls = Vec<SendStream<Bytes>>;
+type Answering = (Call, SendStream<Bytes>);
+
+/// How many of them have been cancelled so far.
+async fn cancelled(answering: &mut [Answering]) -> usize {
+    tokio::task::yield_now().await;
+    let mut cancelled = 0;
+    for (_, body) in answering {
+        cancelled +=
+            usize::from(poll!(std::pin::pin!(poll_fn(|cx| body.poll_reset(cx)))).is_ready());
+    }
+    cancelled
+}
+
+/// Netty ends a connection after 200 cancelled calls within 30 s. (The upstream here is h2, whose guard
+/// against calls that it has not seen, of 20, stands as it is by default.)
+#[tokio::test]
+async fn cancels_reach_an_upstream_in_turn() {
+    const CALLS: u32 = 200;
+    let mut world = World::start().await;
+    let client = world.hub.client().await;
+    let (calls, mut answering) = answered(&client, &mut world.session, CALLS).await;
+    drop((client, calls));
+    until("the first ones", async || cancelled(&mut answering).await >= CANCELS as usize).await;
+    assert_served(&world.client, &mut world.session, b"not behind them").await;
+    assert!(cancelled(&mut answering).await < CANCELS as usize + 20, "the others wait");
+}
+
+#[tokio::test]
+async fn an_agent_may_say_that_its_upstream_bears_any_number_of_cancels() {
+    const CALLS: u32 = 200;
+    let hub = Hub::start().await;
+    let mut upstream = Upstream::listen().await;
+    let patient = agent::Config { max_cancels: Some(0), ..config(&hub, server(upstream.address)) };
+    let _agent = Agent::start(patient);
+    let mut session = upstream.connection().await;
+    hub.until_serving(NAME).await;
+    let client = hub.client().await;
+    let (calls, mut answering) = answered(&client, &mut session, CALLS).await;
+    drop((client, calls));
+    until("all", async || cancelled(&mut answering).await == CALLS as usize).await;
+}
+
+/// Calls that nobody has seen yet, cancelled by the thousand: h2's guard of 20 must not notice.
+#[tokio::test]
+async fn cancels_of_unseen_calls_do_not_trip_an_upstreams_guard() {
+    const CALLS: usize = 1000;
+    let mut world = World::start().await;
+    let storm = world.hub.client().await;
+    for _ in 0..CALLS {
+        drop(storm.open(grpc(NAME, "/a.B/Storm"), false).await);
+    }
+    assert_served(&world.client, &mut world.session, b"unharmed").await;
+    assert_eq!(world.hub.metric("hub_registrations_total").await, 1.0);
+}
+
+/// Who has too many cancelled calls waiting begins no more; others do.
+#[tokio::test]
+async fn a_caller_with_too_many_cancelled_calls_gets_no_new_ones() {
+    let mut world = World::start().await;
+    let client = world.hub.client().await;
+    let many = CANCELS + CANCELS_WAITING as u32 + 20;
+    let (calls, _answering) = answered(&client, &mut world.session, many).await;
+    drop(calls);
+    let refused = async || {
+        let call = client.request(grpc(NAME, "/a.B/More")).await.expect("an answer");
+        call.hub_reason() == Some("limit") && call.grpc_status() == Some("8")
+    };
+    // The hub learns of the cancels one by one, and lets calls pass until it has; nobody answers those.
+    let mut tries = Vec::new();
+    while world.hub.metric("hub_limits_reached_total{limit=\"cancels\"}").await == 0.0 {
+        tries.push(client.open(grpc(NAME, "/a.B/More"), true).await);
+    }
+    assert!(refused().await);
+    assert_served(&world.client, &mut world.session, b"unharmed").await;
+}
+
+/// Of sixteen streams, a caller alone gets fourteen; whoever comes next finds one.
+#[tokio::test]
+async fn nobody_takes_all_streams_of_an_upstream() {
+    let upstream = Builder::new().max_concurrent_streams(16).clone();
+    let mut world = World::start_with(hub_config(), upstream).await;
+    let hog = world.hub.client().await;
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(hog.open(grpc(NAME, "/a.B/Hog"), true).await);
+    }
+    let mut held = Vec::new();
+    for _ in 0..14 {
+        held.push(world.session.call().await);
+    }
+    assert_served(&world.client, &mut world.session, b"one is left").await;
+}
+
+/// The upstream's connection takes 64 KiB in all. A caller whose uploads are not read has most of it.
+#[tokio::test]
+async fn nobody_fills_the_window_of_an_upstreams_connection() {
+    let mut world = World::start().await;
+    let hog = world.hub.client().await;
+    let mut uploads = Vec::new();
+    for _ in 0..8 {
+        let (response, mut sending) = hog.open(grpc(NAME, "/a.B/Hog"), false).await;
+        sending.send_data(vec![0; 64 << 10].into(), false).unwrap();
+        uploads.push((response, sending, world.session.call().await));
+    }
+    for _ in 0..20 {
+        assert_served(&world.client, &mut world.session, b"there is room for this").await;
+    }
+}
+
+/// A server that ends its connections now and then (nginx does after 1000 requests) is not offline meanwhile.
+#[tokio::test]
+async fn calls_wait_for_a_session_that_is_being_replaced() {
+    let mut world = World::start().await;
+    let (held, _held) = world.client.open(grpc(NAME, "/a.B/Held"), true).await;
+    let held_call = world.session.call().await;
+    let World { hub, mut upstream, session, client, agent: _agent } = world;
+    session.ends.go_away().await;
+    // What is on its way to the old session is still answered there.
+    session.answer_all(Arc::default());
+    let replaced = async { upstream.connection().await.answer_all(Arc::default()) };
+    let calls = async {
+        while hub.metric("hub_registrations_total").await < 2.0 {
+            match client.call(grpc(NAME, "/a.B/C"), b"ping").await {
+                Ok(call) => assert_eq!(call.grpc_status(), Some("0"), "{call:?}"),
+                // It came too late for the old session, which gRPC clients repeat.
+                Err(error) => assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM)),
+            }
+        }
+    };
+    tokio::join!(replaced, calls);
+    held_call.answer();
+    assert_eq!(answer(held).await.expect("an answer").grpc_status(), Some("0"));
+}
+
+#[tokio::test]
+async fn a_client_has_so_many_calls_to_the_hub_itself() {
+    let hub = Hub::start().await;
+    let client = hub.client().await;
+    let mut watches = Vec::new();
+    for _ in 0..OWN_CALLS {
+        let (response, mut sending) =
+            client.open(grpc("", "/grpc.health.v1.Health/Watch"), false).await;
+        sending.send_data(message(b""), true).unwrap();
+        let watch = within("a watch", response).await.expect("a head");
+        watches.push(watch);
+    }
+    let check = || grpc("", "/grpc.health.v1.Health/Check");
+    let refused = client.call(check(), b"").await.expect("an answer");
+    assert_eq!((refused.hub_reason(), refused.grpc_status()), (Some("limit"), Some("8")));
+    let other = hub.client().await;
+    assert_eq!(other.call(check(), b"").await.expect("an answer").grpc_status(), Some("0"));
+    drop(watches);
+    let served =
+        async || client.call(check(), b"").await.expect("an answer").hub_reason().is_none();
+    until("a place", served).await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_hung_up_on() {
+    let hub = Hub::start_with(hub::Config { max_connections: 2, ..hub_config() }).await;
+    let (first, second) = (hub.client().await, hub.client().await);
+    let check = || grpc("", "/grpc.health.v1.Health/Check");
+    for client in [&first, &second] {
+        assert_eq!(client.call(check(), b"").await.expect("an answer").grpc_status(), Some("0"));
+    }
+    let mut third = TcpStream::connect(hub.address).await.unwrap();
+    let hung_up = within("the hub to hang up", third.read(&mut [0; 1])).await;
+    assert!(matches!(hung_up, Ok(0) | Err(_)), "{hung_up:?}");
+    assert_eq!(hub.metric("hub_limits_reached_total{limit=\"connections\"}").await, 1.0);
+    drop(first);
+    until("a place", async || {
+        let mut next = TcpStream::connect(hub.address).await.unwrap();
+        let hello = [crate::support::frames::PREFACE, &crate::support::frames::frame(4, 0, 0, &[])];
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut next, &hello.concat()).await;
+        next.read(&mut [0; 9]).await.is_ok_and(|n| n > 0)
+    })
+    .await;
+    assert_eq!(second.call(check(), b"").await.expect("an answer").grpc_status(), Some("0"));
+}

@@ -1,0 +1,104 @@
+//! Nothing of a connection's window is lost, however calls end that hold some of it.
+
+use h2::Reason;
+
+use crate::support::NAME;
+use crate::support::hub::Hub;
+use crate::support::pair::Pair;
+use crate::support::peer::{Peer, Settings};
+
+/// One stream's window: what a hub takes of a call of which the other side reads nothing.
+const STREAM: i64 = 512 << 10;
+/// The hub's window of a connection, 2 GiB. `h2` gives back what it owes when that is half of the rest: a third.
+const WINDOW: i64 = (1 << 31) - 1;
+
+/// What was taken in must have been given back by the time that this much has been, but for what two calls
+/// can hold.
+struct Owed {
+    before: i64,
+}
+
+impl Owed {
+    fn of(peer: &Peer) -> Self {
+        Self { before: peer.allowance }
+    }
+
+    /// Whether the hub has given back. Fails if it has not given back everything, or gives nothing back.
+    fn is_paid(&mut self, peer: &Peer) -> bool {
+        let spent = WINDOW - peer.allowance;
+        assert!(spent < WINDOW / 3 + 4 * STREAM, "{spent} bytes are not given back");
+        let paid = peer.allowance > self.before;
+        assert!(!paid || spent <= 2 * STREAM, "{spent} bytes are not given back");
+        self.before = peer.allowance;
+        paid
+    }
+}
+
+/// Says as much as the window of one stream allows.
+fn fill(peer: &mut Peer, stream: u32, chunk: &[u8]) {
+    while peer.allows(stream, chunk.len()) {
+        peer.data(stream, chunk, 0);
+    }
+}
+
+/// Uploads that the upstream ends without having read them: with an answer, or with a reset.
+#[tokio::test]
+async fn of_uploads_that_nobody_reads() {
+    let hub = Hub::start().await;
+    let closed = Settings { stream_window: 0, ..Settings::default() };
+    let mut pair = Pair::start(&hub, NAME, Settings::default(), closed).await;
+    let Pair { client, upstream } = &mut pair;
+    let chunk = vec![7; 65_536];
+    let mut owed = Owed::of(client);
+    for stream in (1..).step_by(2) {
+        client.call(stream, NAME, "/a.B/Upload", 0);
+        client.flush().await;
+        let at_upstream = upstream.request("/a.B/Upload").await;
+        fill(client, stream, &chunk);
+        client.ping().await.unwrap();
+        let code = if stream % 4 == 1 { Reason::CANCEL } else { Reason::NO_ERROR };
+        if code == Reason::NO_ERROR {
+            upstream.answer(at_upstream);
+        }
+        upstream.reset(at_upstream, code.into());
+        upstream.flush().await;
+        client.until("the end", |client| client.heard(stream).reset.is_some()).await;
+        upstream.streams.clear();
+        client.streams.clear();
+        if owed.is_paid(client) {
+            return;
+        }
+    }
+}
+
+/// Answers that the client does not read, and whose connection is lost.
+#[tokio::test]
+async fn of_answers_that_nobody_reads() {
+    const CALLS: u32 = 8;
+    let hub = Hub::start().await;
+    let closed = Settings { stream_window: 0, ..Settings::default() };
+    let Pair { mut upstream, client: _client } =
+        Pair::start(&hub, NAME, closed, Settings::default()).await;
+    let chunk = vec![7; 65_536];
+    let mut owed = Owed::of(&upstream);
+    loop {
+        let mut client = Peer::client(hub.address, closed).await;
+        for stream in (1..).step_by(2).take(CALLS as usize) {
+            let path = format!("/a.B/{stream}");
+            client.call(stream, NAME, &path, 0);
+            client.flush().await;
+            let at_upstream = upstream.request(&path).await;
+            upstream.head(at_upstream, &[(":status", "200")], 0);
+            fill(&mut upstream, at_upstream, &chunk);
+            upstream.ping().await.unwrap();
+        }
+        client.cut().await;
+        let given_up =
+            |upstream: &Peer| upstream.streams.values().all(|heard| heard.reset.is_some());
+        upstream.until("all resets", given_up).await;
+        upstream.streams.clear();
+        if owed.is_paid(&upstream) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A share of work, after which others on the same thread get theirs.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::limits::WORK_TURN;
+
+/// What one connection may do before the thread looks at its other connections.
+///
+/// A single-threaded runtime runs a task for as long as the task finds something to do, and a peer that
+/// floods sees to that. The pause comes behind everybody who can run now, and behind what the sockets have
+/// to say: waking oneself would only come behind the former.
+#[derive(Default)]
+pub struct Turn {
+    done: usize,
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Turn {
+    /// Ready while there is something left of the turn; otherwise when the next one begins.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.done >= WORK_TURN {
+            self.done = 0;
+            self.pause = Some(Box::pin(tokio::task::yield_now()));
+        }
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// So much was done, in bytes or what costs as much.
+    pub fn did(&mut self, work: usize) {
+        self.done += work;
+    }
+
+    /// There is nothing more to do for now.
+    pub fn over(&mut self) {
+        self.done = 0;
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn others_run_after_a_turn() {
+        let mut turn = Turn::default();
+        turn.did(WORK_TURN - 1);
+        assert!(futures_util::poll!(poll_fn(|cx| turn.poll(cx))).is_ready());
+        turn.did(1);
+        assert!(futures_util::poll!(poll_fn(|cx| turn.poll(cx))).is_pending());
+        poll_fn(|cx| turn.poll(cx)).await;
+        turn.did(WORK_TURN - 1);
+        turn.over();
+        turn.did(1);
+        assert!(futures_util::poll!(poll_fn(|cx| turn.poll(cx))).is_ready());
+    }
+}

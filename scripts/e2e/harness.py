@@ -216,7 +216,7 @@ class Route:
         return [*argv, self.target, *what]
 
     def peer(self, kind, program):
-        """The command line of a peer's program, Go's or Python's, calling over this route."""
+        """The command line of a peer's program, Go's or else Python's, calling over this route."""
         argv = [TOOLS / "bin/e2e-go", program]
         if kind == "python":
             argv = [TOOLS / "venv/bin/python", HERE / f"python/{program}.py"]
@@ -266,10 +266,10 @@ class World:
         return self.certs / "ca.pem"
 
     def upstream(self, kind):
-        """The process and address of a server: go or python, maybe with -unix or -tls."""
+        """The process and address of a server: go, python or plain, maybe with -unix or -tls."""
         if kind not in self.upstreams:
             language, _, how = kind.partition("-")
-            argv = [TOOLS / "bin/e2e-go", "server"]
+            argv = [TOOLS / "bin/e2e-go", "plain" if language == "plain" else "server"]
             if language == "python":
                 argv = [TOOLS / "venv/bin/python", HERE / "python/server.py"]
             argv += ["--listen", f"unix:{self.sockets}/{kind}.sock"] if how == "unix" else []

@@ -1,31 +1,24 @@
 #!/usr/bin/env bash
-# Installs the peers of the end-to-end tests into $TOOLS_DIR (default: .tools in the repository's root):
-# Python with grpcio, the Go peer, grpcurl. Does only what its inputs have changed since the last time.
+# Installs what the end-to-end tests run into $TOOLS_DIR (default: .tools in the repository's root): Python
+# with grpcio, the Go peer, grpcurl, h2spec; and curl and nghttp with apt, where they are missing. Does only
+# what its inputs have changed since the last time.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-tools=${TOOLS_DIR:-$here/../../.tools}
-mkdir -p "$tools/bin" "$tools/stamps"
-tools=$(cd "$tools" && pwd)
+h2spec=$here/../h2spec
+. "$here/../steps.sh"
 
 grpcurl_version=v1.9.4
-export CGO_ENABLED=0
 
 main() {
-    have_python || apt_install python3-venv
-    have_go || apt_install golang-go
-    have_go || fail "Go is missing or older than go/go.mod asks for: $(grep '^go ' "$here/go/go.mod")"
-
-    step venv make_venv "$here/requirements.txt"
-    step python make_python "$here/requirements.txt" "$here/proto"
-    step go make_go "$here/requirements.txt" "$here/proto" "$here/go"
-    step "grpcurl-$grpcurl_version" make_grpcurl
-}
-
-make_venv() {
-    rm -rf "$tools/venv"
-    python3 -m venv "$tools/venv"
-    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+    need_go "$here/go"
+    need_venv "$here/requirements.txt"
+    want curl curl
+    want nghttp nghttp2-client
+    step python make_python "$here/install.sh" "$here/requirements.txt" "$here/proto"
+    step go make_go "$here/install.sh" "$here/requirements.txt" "$here/proto" "$here/go"
+    step "grpcurl-$grpcurl_version" make_grpcurl "$here/install.sh"
+    step h2spec make_h2spec "$here/install.sh" "$h2spec/go.mod" "$h2spec/go.sum"
 }
 
 make_python() {
@@ -49,42 +42,32 @@ make_grpcurl() {
     GOBIN="$tools/bin" go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$grpcurl_version"
 }
 
+# h2spec cannot add a header field. So it is built from a copy in which it can, by one change: with H2SPEC_NAME
+# set, header lists that begin as a request's do end with the field `name`. That is never indexed, so that the
+# tables of HPACK are what the cases expect.
+make_h2spec() {
+    rm -rf "$tools/h2spec" && mkdir "$tools/h2spec" && cp "$h2spec/go.mod" "$h2spec/go.sum" "$tools/h2spec"
+    (
+        cd "$tools/h2spec"
+        go mod vendor
+        encoder=vendor/github.com/summerwind/h2spec/spec/connection.go
+        sed -i '/^func (conn \*Conn) EncodeHeaders(/a\
+	if name := os.Getenv("H2SPEC_NAME"); name != "" \&\& headers[0].Name[0] == '"':'"' {\
+		field := hpack.HeaderField{Name: "name", Value: name, Sensitive: true}\
+		headers = append(headers[:len(headers):len(headers)], field)\
+	}' "$encoder"
+        grep -q H2SPEC_NAME "$encoder" || fail "h2spec's EncodeHeaders is not where it was"
+        go build -buildvcs=false -o "$tools/bin/h2spec" github.com/summerwind/h2spec/cmd/h2spec
+    )
+}
+
 protoc() {
     "$tools/venv/bin/python" -m grpc_tools.protoc -I"$here/proto" "$@" e2e/v1/echo.proto
 }
 
-# step NAME FUNCTION INPUT... runs FUNCTION unless it has already run with these inputs and this script.
-step() {
-    local name=$1 make=$2 now stamp="$tools/stamps/$1"
-    shift 2
-    now=$(find "$here/install.sh" "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$now" ]; then
-        return
-    fi
-    echo "e2e: making $name"
-    rm -f "$stamp"
-    "$make"
-    echo "$now" >"$stamp"
-}
-
-have_python() {
-    python3 -c 'import ensurepip, venv' 2>/dev/null
-}
-
-# Only a Go that is new enough can read go.mod's version line without an error.
-have_go() {
-    (cd "$here/go" && GOTOOLCHAIN=local go list -m >/dev/null 2>&1)
-}
-
-apt_install() {
-    command -v apt-get >/dev/null || fail "$1 is missing"
-    echo "e2e: installing $1"
-    apt-get update -qq && apt-get install -y -qq "$1" >/dev/null
-}
-
-fail() {
-    echo "install.sh: $1" >&2
-    exit 1
+# want PROGRAM PACKAGE installs a program without whose cases the rest can run.
+want() {
+    command -v "$1" >/dev/null || (apt_install "$2") || echo "e2e: $1 is missing: its cases will be skipped"
 }
 
 main

@@ -67,9 +67,14 @@ func runCases(args []string) error {
 		return err
 	}
 	defer conn.Close()
-	for _, name := range set.Args() {
+	return tell(set.Args(), cases, caller{echopb.NewEchoClient(conn), conn})
+}
+
+// tell runs the cases named, and prints an outcome for each, one JSON line.
+func tell[Caller any](names []string, cases map[string]func(Caller, context.Context) error, c Caller) error {
+	for _, name := range names {
 		began := time.Now()
-		err := runCase(caller{echopb.NewEchoClient(conn), conn}, name)
+		err := runCase(cases[name], c)
 		outcome := map[string]any{"case": name, "ok": err == nil, "ms": time.Since(began).Milliseconds()}
 		if err != nil {
 			outcome["why"] = err.Error()
@@ -81,9 +86,8 @@ func runCases(args []string) error {
 	return nil
 }
 
-func runCase(c caller, name string) error {
-	run, known := cases[name]
-	if !known {
+func runCase[Caller any](run func(Caller, context.Context) error, c Caller) error {
+	if run == nil {
 		return fmt.Errorf("no such case")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), caseLimit)

@@ -1,4 +1,5 @@
-// The grpc-go peer of the end-to-end tests: a server and a client of e2e.v1.Echo in one program.
+// The Go peer of the end-to-end tests, all of it in one program: a server and a client of e2e.v1.Echo
+// with grpc-go, and the same for HTTP/2 that is not gRPC, with net/http and Connect.
 package main
 
 import (
@@ -24,11 +25,13 @@ var commands = map[string]func(args []string) error{
 	"client": runCases,
 	"hold":   hold,
 	"slow":   slow,
+	"plain":  servePlain,
+	"http":   runHTTPCases,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: e2e-go server|client|hold|slow [flags]")
+		fmt.Fprintln(os.Stderr, "usage: e2e-go server|client|hold|slow|plain|http [flags]")
 		os.Exit(64)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
@@ -50,15 +53,11 @@ func (t *target) flags(set *flag.FlagSet) {
 func (t *target) dial() (*grpc.ClientConn, error) {
 	transport := insecure.NewCredentials()
 	if t.caFile != "" {
-		pem, err := os.ReadFile(t.caFile)
+		config, err := t.tls()
 		if err != nil {
 			return nil, err
 		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, errors.New(t.caFile + " holds no certificate")
-		}
-		transport = credentials.NewTLS(&tls.Config{RootCAs: roots})
+		transport = credentials.NewTLS(config)
 	}
 	return grpc.NewClient(t.address,
 		grpc.WithTransportCredentials(transport),
@@ -72,6 +71,19 @@ func (t *target) dial() (*grpc.ClientConn, error) {
 			opts ...grpc.CallOption) (grpc.ClientStream, error) {
 			return open(t.named(ctx), desc, cc, method, opts...)
 		}))
+}
+
+// tls trusts the CA, and nobody else.
+func (t *target) tls() (*tls.Config, error) {
+	pem, err := os.ReadFile(t.caFile)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New(t.caFile + " holds no certificate")
+	}
+	return &tls.Config{RootCAs: roots}, nil
 }
 
 // named adds all that a caller has to know about the hub.

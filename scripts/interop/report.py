@@ -1,0 +1,106 @@
+"""What came of the cells: told as they end, and as Markdown tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from peers import PEERS
+
+# Why a case failed, as far as one line has room.
+WHY_CHARS = 300
+
+
+@dataclass
+class Cell:
+    """One client against one server over one transport."""
+
+    transport: str
+    client: str
+    server: str
+    cases: list
+    # Why each case failed through the hub, and which of them fail straight too.
+    failed: dict = field(default_factory=dict)
+    own: set = field(default_factory=set)
+    seconds: float = 0
+
+    @property
+    def title(self):
+        """Its name in lists."""
+        return f"{self.transport}/{self.client}/{self.server}"
+
+    @property
+    def score(self):
+        """Its text in the table."""
+        passed = f"{len(self.cases) - len(self.failed)}/{len(self.cases)}"
+        ours = len(self.failed) - len(self.own)
+        marks = [f"{ours} FAILED"] if ours else []
+        marks += [f"{len(self.own)} peer's own"] if self.own else []
+        return f"{passed}: {', '.join(marks)}" if marks else passed
+
+    def failures(self):
+        """A line a failed case."""
+        for case, why in self.failed.items():
+            whose = "peer's own" if case in self.own else "FAILED"
+            yield f"{self.title}/{case}: {whose}: {' '.join(why.split())[:WHY_CHARS]}"
+
+
+class Report:
+    """All cells, and what else must hold."""
+
+    def __init__(self):
+        self.cells = []
+        self.broken = []
+
+    def add(self, cell):
+        """Tells one cell."""
+        self.cells.append(cell)
+        print(f"{cell.title:<28} {cell.score} ({cell.seconds:.1f} s)", flush=True)
+        for line in cell.failures():
+            print(f"    {line}", flush=True)
+
+    def check(self, why):
+        """Tells what does not hold; None is good."""
+        if why is not None:
+            self.broken.append(why)
+            print(f"FAILED: {why}", flush=True)
+
+    @property
+    def counts(self):
+        """Cases passed, failed only through the hub, and failed straight too."""
+        own = sum(len(cell.own) for cell in self.cells)
+        failed = sum(len(cell.failed) for cell in self.cells) - own
+        passed = sum(len(cell.cases) for cell in self.cells) - failed - own
+        return passed, failed + len(self.broken), own
+
+    def versions(self):
+        """The peers."""
+        rows = [(name, peer.version, peer.programs) for name, peer in PEERS.items()]
+        return table(("peer", "version", "programs"), rows)
+
+    def tables(self):
+        """A table a transport, a row a client, a column a server; then what failed."""
+        text = ""
+        for transport in dict.fromkeys(cell.transport for cell in self.cells):
+            scores = {(c.client, c.server): c.score for c in self.cells if c.transport == transport}
+            rows = [
+                (client, *(scores.get((client, server), "-") for server in PEERS))
+                for client in PEERS
+            ]
+            text += "\n" + table((f"{transport}: client \\ server", *PEERS), rows)
+        failures = [line for cell in self.cells for line in cell.failures()] + self.broken
+        return text + "\n" * bool(failures) + "".join(f"- {line}\n" for line in failures)
+
+    def close(self):
+        """Prints the closing line and returns the exit code."""
+        passed, failed, own = self.counts
+        print(f"{passed} passed, {failed} failed, {own} are the peer's own", flush=True)
+        return 1 if failed or not passed else 0
+
+
+def table(head, rows):
+    """A Markdown table that reads well as it is."""
+    rows = [head, *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths)] for row in rows]
+    lines.insert(1, ["-" * width for width in widths])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

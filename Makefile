@@ -6,6 +6,9 @@ CERTS := certs
 PORT ?= 8080
 # Host names and addresses for `make gencert`.
 HOSTS ?= localhost 127.0.0.1 ::1
+# How long each fuzz target runs, and which; none is all.
+SECONDS ?= 60
+TARGETS ?=
 
 .PHONY: all
 all: $(CERTS)/hub.pem pb build ## Everything into bin/ (default)
@@ -36,10 +39,33 @@ lint: ## Format, clippy, documentation; cargo-deny where it is installed
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check bans licenses sources; \
 	  else echo "cargo-deny is not installed: dependencies are not checked"; fi
 
+.PHONY: fuzz
+fuzz: ## Fuzz each target for a minute (SECONDS=n, TARGETS="a b"); wants cargo-fuzz
+	@fuzz/run $(SECONDS) $(TARGETS)
+
 .PHONY: e2e
-e2e: build $(CERTS)/hub.pem ## Real clients and servers in Go and Python, grpcurl (installs them into .tools/)
+e2e: build $(CERTS)/hub.pem ## Real clients and servers in Go and Python, grpcurl, curl (installs them into .tools/)
 	scripts/e2e/install.sh
 	scripts/e2e/run
+
+.PHONY: h2spec
+h2spec: build $(CERTS)/hub.pem ## Conformance with HTTP/2, of the hub and through it (installs h2spec into .tools/)
+	scripts/e2e/install.sh
+	scripts/h2spec/run
+
+.PHONY: isolation
+isolation: build ## What a bystander notices of each abuse, into docs/isolation.md (ARGS="--only cancel")
+	$(CARGO) build --release --locked -p bench
+	target/release/isolation $(NETTY) $(or $(ARGS),--write docs/isolation.md)
+
+# Netty itself is measured where Maven and Java are installed, nginx where it is.
+NETTY = $(shell command -v java mvn >/dev/null && mvn --quiet --file bench/netty/pom.xml \
+  dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.tools/netty >&2 && echo --netty .tools/netty)
+
+.PHONY: interop
+interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with five servers (SHORT=1: some of it; installs them into .tools/)
+	scripts/interop/install.sh
+	scripts/interop/run $(if $(SHORT),--short)
 
 .PHONY: pb
 pb: ## Regenerate the code of the protobuf files

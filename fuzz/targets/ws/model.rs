@@ -1,0 +1,76 @@
+//! What a server makes of a WebSocket client's bytes, straight from RFC 6455 5.
+
+use tunnel::wire::Control;
+
+const CONTINUATION: u8 = 0;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// What is heard before the first violation, Close, or the end.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// Of all whole binary messages.
+    pub bytes: Vec<u8>,
+    /// Of all whole text messages.
+    pub controls: Vec<Control>,
+}
+
+struct Frame {
+    is_final: bool,
+    opcode: u8,
+    payload: Vec<u8>,
+}
+
+impl Model {
+    /// Listens to `sent`.
+    pub fn of(mut sent: &[u8]) -> Self {
+        let mut model = Self::default();
+        let mut message: Option<(u8, Vec<u8>)> = None;
+        while let Some(frame) = frame(&mut sent) {
+            message = match (frame.opcode, message) {
+                (PING | PONG, message) if frame.is_final && frame.payload.len() <= 125 => message,
+                (kind @ (TEXT | BINARY), None) => Some((kind, frame.payload)),
+                (CONTINUATION, Some((kind, start))) => {
+                    Some((kind, [start, frame.payload].concat()))
+                }
+                // Close, or a violation.
+                _ => return model,
+            };
+            let is_whole = frame.is_final && frame.opcode < 8;
+            if let Some((kind, payload)) = message.take_if(|_| is_whole)
+                && !model.hear(kind, &payload)
+            {
+                return model;
+            }
+        }
+        model
+    }
+
+    /// Whether the message is allowed.
+    fn hear(&mut self, kind: u8, payload: &[u8]) -> bool {
+        match (kind, str::from_utf8(payload)) {
+            (BINARY, _) => self.bytes.extend_from_slice(payload),
+            (_, Ok(text)) => self.controls.push(Control::from_text(text)),
+            (_, Err(_)) => return false,
+        }
+        true
+    }
+}
+
+/// The next frame, if it is whole, masked, and has no reserved bit.
+fn frame(sent: &mut &[u8]) -> Option<Frame> {
+    let (&[first, second], rest) = sent.split_first_chunk()?;
+    let (length, rest) = match second & 0x7f {
+        126 => rest.split_first_chunk().map(|(n, rest)| (u16::from_be_bytes(*n).into(), rest))?,
+        127 => rest.split_first_chunk().map(|(n, rest)| (u64::from_be_bytes(*n), rest))?,
+        length => (length.into(), rest),
+    };
+    let (mask, rest) = rest.split_first_chunk::<4>()?;
+    let (masked, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    let is_sound = first & 0x70 == 0 && second & 0x80 != 0;
+    *sent = rest;
+    let payload = masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    is_sound.then_some(Frame { is_final: first & 0x80 != 0, opcode: first & 0xf, payload })
+}

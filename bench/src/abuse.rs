@@ -52,22 +52,25 @@ const ABUSES: &[&[(&str, Abuse)]] = &[
 ];
 
 /// Misbehaves until standard input ends, and then tells in one line what it has done.
-pub(crate) fn run(kind: &str, hub: SocketAddr, name: String) -> Result<()> {
+pub(crate) fn run(kind: &str, hub: SocketAddr, name: String, callers: usize) -> Result<()> {
     let mut all = ABUSES.iter().copied().flatten();
     let abuse = all.find(|(id, _)| *id == kind).with_context(|| format!("no abuse {kind}"))?.1;
     let tally: &'static Tally = Box::leak(Box::new(Tally::new(announce)));
     let target = Target { hub, name, sink: busy::sink()? };
-    thread::spawn(move || {
-        // On Linux this is about one thread, and those that it starts. If it fails, the abuser only gets
-        // more of the processor.
-        let _ = rustix::process::nice(NICE);
-        loop {
-            if let Err(error) = abuse(&target, tally) {
-                tally.failed(&error);
+    for _ in 0..callers {
+        let target = target.clone();
+        thread::spawn(move || {
+            // On Linux this is about one thread, and those that it starts. If it fails, the abuser only
+            // gets more of the processor.
+            let _ = rustix::process::nice(NICE);
+            loop {
+                if let Err(error) = abuse(&target, tally) {
+                    tally.failed(&error);
+                }
+                thread::sleep(AGAIN);
             }
-            thread::sleep(AGAIN);
-        }
-    });
+        });
+    }
     wait_for_end_of_input()?;
     announce(&tally.to_string());
     Ok(())

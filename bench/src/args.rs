@@ -80,6 +80,9 @@ pub(crate) enum Role {
         /// The name that the bystander calls, too
         #[arg(long)]
         name: String,
+        /// How many do so at once, each on connections of its own
+        #[arg(long, default_value_t = 1)]
+        callers: usize,
     },
 }
 

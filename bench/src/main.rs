@@ -28,7 +28,9 @@ fn main() -> ExitCode {
         Some(Role::Upstream { kind, netty }) => {
             upstream::run(kind, netty.as_deref()).map(|()| true)
         }
-        Some(Role::Abuse { kind, hub, name }) => abuse::run(&kind, hub, name).map(|()| true),
+        Some(Role::Abuse { kind, hub, name, callers }) => {
+            abuse::run(&kind, hub, name, callers).map(|()| true)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

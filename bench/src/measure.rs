@@ -136,7 +136,7 @@ async fn beside(
     measured: &mut Measured,
 ) -> Result<Sample> {
     let peak = Peak::of(world.hub.pid());
-    let abuser = world.abuser(row.abuse)?;
+    let abuser = world.abuser(row)?;
     if row.settles {
         calm(world.hub.pid(), SETTLE).await;
     }

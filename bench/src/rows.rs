@@ -10,6 +10,8 @@ pub(crate) struct Row {
     /// The word by which the abuser is told, and with the upstream the row's id.
     pub(crate) abuse: &'static str,
     pub(crate) upstream: Kind,
+    /// How many do it at once.
+    pub(crate) callers: usize,
     /// How many stalled streams the hub may hold memory for, where that is its bound.
     pub(crate) stalled: u64,
     /// Whether the abuse has come to rest before anything is measured.
@@ -26,6 +28,7 @@ impl Row {
             words,
             abuse,
             upstream: Kind::Tonic,
+            callers: 1,
             stalled: 0,
             settles: false,
             tls: false,
@@ -35,6 +38,11 @@ impl Row {
 
     const fn at(mut self, upstream: Kind) -> Self {
         self.upstream = upstream;
+        self
+    }
+
+    const fn by_ten(mut self) -> Self {
+        self.callers = 10;
         self
     }
 
@@ -64,7 +72,8 @@ impl Row {
         let tls = if self.tls { "@tls" } else { "" };
         let log = if self.stderr == Stderr::Pipe { "@unread-log" } else { "" };
         let begin = if self.stalled > 0 && !self.settles { "@begin" } else { "" };
-        format!("{}@{upstream}{tls}{log}{begin}", self.abuse)
+        let callers = if self.callers > 1 { "@ten" } else { "" };
+        format!("{}@{upstream}{tls}{log}{begin}{callers}", self.abuse)
     }
 }
 
@@ -89,6 +98,7 @@ pub(crate) const ROWS: &[Row] = &[
         .stalled(32),
     // Cancelled calls.
     Row::new("cancel-at-once", "HEADERS and RST_STREAM at once (rapid reset); tonic"),
+    Row::new("cancel-at-once", "the same by ten callers at once").by_ten(),
     Row::new("cancel-before-head", "20,000 calls cancelled before the head; tonic"),
     Row::new("cancel-after-head", "20,000 calls cancelled after the head; tonic"),
     Row::new("cancel-at-once", "rapid reset; Netty's guard (emulated)").at(Kind::LikeNetty),
@@ -115,6 +125,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("headers-1m", "calls with a header of 1 MiB"),
     Row::new("hpack-bomb", "HPACK bombs: 20 KB that stand for 64 MB"),
     Row::new("pings", "PING flood"),
+    Row::new("pings", "the same by ten callers at once").by_ten(),
     Row::new("pings-unread", "PING flood, answers not read"),
     Row::new("settings", "SETTINGS flood"),
     Row::new("priorities", "PRIORITY flood"),

@@ -64,9 +64,9 @@ impl World {
     }
 
     /// Starts somebody who misbehaves, and waits until it does.
-    pub(crate) fn abuser(&self, kind: &str) -> Result<Program> {
-        let hub = self.address.address.to_string();
-        let args = ["abuse", kind, "--hub", &hub, "--name", NAME];
+    pub(crate) fn abuser(&self, row: &Row) -> Result<Program> {
+        let (hub, callers) = (self.address.address.to_string(), row.callers.to_string());
+        let args = ["abuse", row.abuse, "--hub", &hub, "--name", NAME, "--callers", &callers];
         let mut abuser = own(self.dir.path(), "abuser", &args)?;
         abuser.said("that it is ready", |line| (line == "ready").then_some(()))?;
         Ok(abuser)

@@ -35,7 +35,7 @@ pub(crate) async fn serve(
     let max = limits::MAX_HEADER_LIST as usize;
     if header_list::request_size(&request) > max {
         let record = Record::start(&origin, Target::Hub, request.uri().path(), None);
-        return refused(request, respond, &Refusal::HeaderList(max), record);
+        return refused(request, respond, &Refusal::HeaderList(max), record, &origin).await;
     }
     let token = request.headers().get(HUB_TOKEN).cloned();
     let caller = origin.hub.config.auth.caller(token.as_ref().map(HeaderValue::as_bytes));
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
         Err(refusal) => {
             let target = if refusal == Refusal::NoName { Target::Hub } else { Target::Agent };
             let record = Record::start(&origin, target, request.uri().path(), None);
-            refused(request, respond, &refusal, record);
+            refused(request, respond, &refusal, record, &origin).await;
         }
     }
 }
@@ -67,6 +67,7 @@ async fn to_agent(
     let opened = match opened {
         Ok(opened) => opened,
         Err(Closed::Refused(refusal)) => {
+            origin.answer().await;
             let outcome = refuse(&mut respond, &refusal, form);
             return record.refused(outcome, &refusal);
         }
@@ -183,22 +184,27 @@ async fn to_hub(
         Ok(caller) => drop(request.extensions_mut().insert(caller)),
         // Health tells for itself what it tells to whom.
         Err(_) if services::is_health(request.uri().path()) => {}
-        Err(denied) => return refused(request, respond, &unauthenticated(denied), record),
+        Err(denied) => {
+            return refused(request, respond, &unauthenticated(denied), record, origin).await;
+        }
     }
     let Ok(_one) = origin.own_calls.try_acquire() else {
         origin.hub.limits.reached(Limit::OwnCalls, origin.peer, None);
-        return refused(request, respond, &Refusal::OwnCalls, record);
+        return refused(request, respond, &Refusal::OwnCalls, record, origin).await;
     };
+    origin.answer().await;
     let answered = bridge::serve(origin.hub.services.clone(), request, respond).await;
     record.answered(&answered);
 }
 
-fn refused(
+async fn refused(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     refusal: &Refusal,
     record: Record,
+    origin: &Origin,
 ) {
+    origin.answer().await;
     let form = answer_form(request.method(), request.headers());
     let outcome = refuse(&mut respond, refusal, form);
     record.refused(outcome, refusal);

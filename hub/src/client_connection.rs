@@ -23,7 +23,7 @@ use crate::origin::Origin;
 pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let peer = origin.peer;
     let _counted = origin.hub.metrics.client_connection();
-    let (io, flood) = ClientGuard::on(io);
+    let (io, flood) = ClientGuard::on(io, &origin);
     let mut connection =
         match timeout(limits::HANDSHAKE_TIMEOUT, builder(&origin.hub.config).handshake(io)).await {
             Ok(Ok(connection)) => connection,
@@ -77,7 +77,7 @@ async fn accept_calls(
     connection.abrupt_shutdown(reason);
     let farewell = async { while let Some(Ok(_)) = connection.accept().await {} };
     // A client that does not read does not get to hear it.
-    let _ = timeout(limits::FAREWELL_TIMEOUT, farewell).await;
+    let _ = timeout(limits::OFFENDER_PAUSE + limits::FAREWELL_TIMEOUT, farewell).await;
     Ok(())
 }
 

@@ -1,22 +1,31 @@
 //! Guards one client's connection against floods of frames, and the others of its thread against its bulk.
 //!
 //! `h2` answers or ignores PING, SETTINGS, PRIORITY and WINDOW_UPDATE without counting them. So frames are
-//! weighed here, before it sees them.
+//! weighed here, before it sees them. Whoever floods, by this measure or by `h2`'s, is left waiting before it
+//! is told, or it would be back at once.
 
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use h2::Reason;
 use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
 use tunnel::allowance::Allowance;
 use tunnel::limits::{
     CLIENT_IDLE_FRAMES, CLIENT_IDLE_FRAMES_FORGIVEN, CLIENT_RESETS, CLIENT_RESETS_FORGIVEN,
-    IDLE_FRAMES_PER_FRAME, SETTINGS_WEIGHT, WORK_PER_FRAME,
+    HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE, IDLE_FRAMES_PER_FRAME, OFFENDER_PAUSE,
+    SETTINGS_WEIGHT, SMALL_DATA_FORGIVEN, SMALL_DATA_FRAMES, WORK_PER_CALL, WORK_PER_FRAME,
 };
 use tunnel::tap::Tapped;
 use tunnel::turn::Turn;
 
-use crate::frames::{DATA, Frame, HEADERS, PREFACE_BYTES, RST_STREAM, SETTINGS};
+use crate::frames::{
+    CONTINUATION, DATA, Frame, HEADERS, Head, PREFACE_BYTES, RST_STREAM, SETTINGS,
+};
 use crate::limit::Limit;
+use crate::origin::Origin;
+use crate::pace::Pace;
 use crate::sieve::{Sieve, Watch};
 
 /// Weighs what a client sends against what its calls explain.
@@ -24,8 +33,22 @@ use crate::sieve::{Sieve, Watch};
 pub(crate) struct ClientGuard {
     idle: Allowance,
     resets: Allowance,
+    heads: Heads,
+    small_data: Pace,
     turn: Turn,
+    /// Before a GOAWAY.
+    pause: Option<Pin<Box<Sleep>>>,
     flood: Arc<Flood>,
+    origin: Origin,
+}
+
+/// Weighs long heads: every byte of them is decoded here, and encoded and decoded again on the session that
+/// all callers share.
+#[derive(Debug)]
+struct Heads {
+    pace: Pace,
+    /// Bytes of the head that is being read.
+    bytes: u32,
 }
 
 /// Whether the client floods; its connection is then read no further.
@@ -56,22 +79,45 @@ impl Flood {
 
 impl ClientGuard {
     /// Puts a guard on `io`, before anything of it is read.
-    pub(crate) fn on<S>(io: S) -> (Tapped<S, Sieve<Self>>, Arc<Flood>) {
+    pub(crate) fn on<S>(io: S, origin: &Origin) -> (Tapped<S, Sieve<Self>>, Arc<Flood>) {
         let flood = Arc::new(Flood::default());
         let guard = Self {
             idle: Allowance::new(CLIENT_IDLE_FRAMES, CLIENT_IDLE_FRAMES_FORGIVEN),
             resets: Allowance::new(CLIENT_RESETS, CLIENT_RESETS_FORGIVEN),
+            heads: Heads::new(),
+            small_data: Pace::new(SMALL_DATA_FRAMES, SMALL_DATA_FORGIVEN),
             turn: Turn::default(),
+            pause: None,
             flood: flood.clone(),
+            origin: origin.clone(),
         };
         (Sieve::on(io, guard, PREFACE_BYTES, 0), flood)
     }
 }
 
+impl ClientGuard {
+    fn reached(&self, limit: Limit) {
+        self.origin.hub.limits.reached(limit, self.origin.peer, None);
+    }
+}
+
 impl Watch for ClientGuard {
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Whoever serves the connection has been told of a flood, and ends it.
-        if self.flood.limit.get().is_some() { Poll::Pending } else { self.turn.poll(cx) }
+        if self.flood.limit.get().is_some() {
+            // Whoever serves the connection has been told, and ends it.
+            return Poll::Pending;
+        }
+        ready!(self.heads.pace.poll_paid(cx));
+        ready!(self.small_data.poll_paid(cx));
+        self.turn.poll(cx)
+    }
+
+    fn poll_goaway(&mut self, cx: &mut Context<'_>, code: u32) -> Poll<()> {
+        if code != u32::from(Reason::ENHANCE_YOUR_CALM) {
+            return Poll::Ready(());
+        }
+        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(OFFENDER_PAUSE)));
+        pause.as_mut().poll(cx)
     }
 
     fn read(&mut self, bytes: usize) {
@@ -82,7 +128,13 @@ impl Watch for ClientGuard {
         let Frame::Head(head) = frame else {
             return;
         };
-        self.turn.did(WORK_PER_FRAME);
+        self.turn.did(if head.kind == HEADERS { WORK_PER_CALL } else { WORK_PER_FRAME });
+        if self.heads.read(head) {
+            self.reached(Limit::ClientHeads);
+        }
+        if head.is_small_data() && self.small_data.did(1) {
+            self.reached(Limit::ClientData);
+        }
         let (allowance, cost, limit) = match head.kind {
             HEADERS => return self.idle.earn(IDLE_FRAMES_PER_FRAME),
             DATA if !head.is_idle_data() => return self.idle.earn(IDLE_FRAMES_PER_FRAME),
@@ -100,6 +152,62 @@ impl Watch for ClientGuard {
             && matches!(head.kind, HEADERS | DATA)
         {
             self.idle.earn(IDLE_FRAMES_PER_FRAME);
+        }
+    }
+}
+
+impl Heads {
+    fn new() -> Self {
+        Self { pace: Pace::new(HEAD_BYTES, HEAD_BYTES_FORGIVEN), bytes: 0 }
+    }
+
+    /// Weighs a frame, if it is part of a head. Whether it is the one from which on the connection waits.
+    fn read(&mut self, frame: Head) -> bool {
+        let before = match frame.kind {
+            HEADERS => 0,
+            CONTINUATION => self.bytes,
+            _ => return false,
+        };
+        self.bytes = before.saturating_add(frame.len as u32);
+        let long = |bytes: u32| bytes.saturating_sub(HEAD_BYTES_FREE);
+        let more = long(self.bytes) - long(before);
+        more > 0 && self.pace.did(more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn head(kind: u8, len: u32) -> Head {
+        Head { len: len as usize, kind, flags: 0, stream: 1 }
+    }
+
+    /// How long a connection takes to read `count` heads of these frames.
+    async fn time_of(count: u32, frames: &[Head]) -> Duration {
+        let (mut heads, start) = (Heads::new(), Instant::now());
+        for _ in 0..count {
+            for frame in frames {
+                heads.read(*frame);
+                poll_fn(|cx| heads.pace.poll_paid(cx)).await;
+            }
+        }
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_heads_are_read_slowly() {
+        assert_eq!(time_of(100_000, &[head(HEADERS, HEAD_BYTES_FREE)]).await, Duration::ZERO);
+        assert_eq!(time_of(32, &[head(HEADERS, 2 * HEAD_BYTES_FREE)]).await, Duration::ZERO);
+        let parts = [head(HEADERS, HEAD_BYTES_FREE), head(CONTINUATION, HEAD_BYTES_FREE)];
+        for frames in [&[head(HEADERS, 2 * HEAD_BYTES_FREE)][..], &parts] {
+            let time = time_of(32 + 64, frames).await;
+            assert!(time.abs_diff(Duration::from_secs(1)) < Duration::from_millis(50), "{time:?}");
         }
     }
 }

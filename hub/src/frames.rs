@@ -1,5 +1,7 @@
-//! Follows HTTP/2 frames in bytes that pass by (RFC 9113 4.1): their heads, and of payloads only the four
-//! bytes of a WINDOW_UPDATE.
+//! Follows HTTP/2 frames in bytes that pass by (RFC 9113 4.1): their heads, and of payloads only what a
+//! WINDOW_UPDATE and a GOAWAY begin with.
+
+use tunnel::limits::SMALL_FRAME;
 
 /// Length, type, flags, stream id.
 const HEAD_BYTES: usize = 9;
@@ -14,9 +16,12 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-/// Bytes of a WINDOW_UPDATE's payload (RFC 9113 6.9).
+/// A WINDOW_UPDATE's payload: the increment (RFC 9113 6.9).
 const INCREMENT_BYTES: usize = 4;
+/// What a GOAWAY's payload begins with: the last stream and the error code (RFC 9113 6.8).
+const GOAWAY_BYTES: usize = 8;
 
 const FLAG_END_STREAM: u8 = 0x1;
 const FLAG_PADDED: u8 = 0x8;
@@ -27,7 +32,7 @@ pub(crate) struct Head {
     /// Bytes of the payload.
     pub(crate) len: usize,
     pub(crate) kind: u8,
-    flags: u8,
+    pub(crate) flags: u8,
     pub(crate) stream: u32,
 }
 
@@ -41,6 +46,11 @@ impl Head {
             // The first bit is reserved.
             stream: u32::from_be_bytes(stream) & (u32::MAX >> 1),
         }
+    }
+
+    /// DATA that costs more to pass on than its bytes, and more of the same may follow.
+    pub(crate) fn is_small_data(self) -> bool {
+        self.kind == DATA && self.len < SMALL_FRAME && self.flags & FLAG_END_STREAM == 0
     }
 
     /// DATA that says nothing: no byte, no padding, not the end.
@@ -57,15 +67,17 @@ pub(crate) enum Frame {
     Head(Head),
     /// It was a WINDOW_UPDATE, and is complete.
     WindowUpdate { stream: u32, increment: u32 },
+    /// It is a GOAWAY, and has come as far as its error code.
+    Goaway { code: u32 },
 }
 
 /// Follows the frames of one direction of one connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Frames {
     /// Bytes until the next head.
     skip: usize,
-    /// Of the frame that is skipped, if it is a WINDOW_UPDATE.
-    update: Option<Update>,
+    /// What the frame that is skipped begins with, if that is of interest.
+    note: Option<Note>,
     head: [u8; HEAD_BYTES],
     /// How much of the next head has come.
     have: usize,
@@ -73,10 +85,12 @@ pub(crate) struct Frames {
     passed: usize,
 }
 
-#[derive(Debug)]
-struct Update {
-    stream: u32,
-    increment: [u8; INCREMENT_BYTES],
+/// The beginning of a payload.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    head: Head,
+    bytes: [u8; GOAWAY_BYTES],
+    have: usize,
 }
 
 impl Frames {
@@ -142,15 +156,11 @@ impl Frames {
     /// Skips what belongs to a payload at the front of `bytes`; returns how much that is.
     fn skip_payload(&mut self, bytes: &[u8], each: &mut impl FnMut(Frame)) -> usize {
         let len = self.skip.min(bytes.len());
-        if let Some(Update { stream, increment }) = &mut self.update {
-            let at = INCREMENT_BYTES - self.skip;
-            increment[at..at + len].copy_from_slice(&bytes[..len]);
-            if len == self.skip {
-                // The first bit is reserved.
-                let increment = u32::from_be_bytes(*increment) & (u32::MAX >> 1);
-                each(Frame::WindowUpdate { stream: *stream, increment });
-                self.update = None;
-            }
+        if let Some(note) = &mut self.note
+            && let Some(frame) = note.take(&bytes[..len])
+        {
+            each(frame);
+            self.note = None;
         }
         self.skip -= len;
         len
@@ -170,9 +180,39 @@ impl Frames {
         }
         let head = Head::parse(self.head);
         (self.skip, self.have, self.passed) = (head.len, 0, 0);
-        let is_update = head.kind == WINDOW_UPDATE && head.len == INCREMENT_BYTES;
-        self.update = is_update.then_some(Update { stream: head.stream, increment: [0; 4] });
+        self.note = Note::of(head);
         Some(head)
+    }
+}
+
+impl Note {
+    fn of(head: Head) -> Option<Self> {
+        let wanted = match head.kind {
+            WINDOW_UPDATE => head.len == INCREMENT_BYTES,
+            GOAWAY => head.len >= GOAWAY_BYTES,
+            _ => false,
+        };
+        wanted.then_some(Self { head, bytes: [0; GOAWAY_BYTES], have: 0 })
+    }
+
+    /// Takes what has come of the payload; returns what it says once there is enough of it.
+    fn take(&mut self, payload: &[u8]) -> Option<Frame> {
+        let wanted = self.head.len.min(GOAWAY_BYTES);
+        let len = (wanted - self.have).min(payload.len());
+        self.bytes[self.have..self.have + len].copy_from_slice(&payload[..len]);
+        self.have += len;
+        if self.have < wanted {
+            return None;
+        }
+        let [a, b, c, d, code @ ..] = self.bytes;
+        Some(match self.head.kind {
+            GOAWAY => Frame::Goaway { code: u32::from_be_bytes(code) },
+            _ => Frame::WindowUpdate {
+                stream: self.head.stream,
+                // The first bit is reserved.
+                increment: u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1),
+            },
+        })
     }
 }
 
@@ -236,7 +276,8 @@ mod tests {
     #[test]
     fn frames_are_found_however_they_are_cut() {
         let update = frame(WINDOW_UPDATE, 0, 3, b"\x80\0\x01\x02");
-        let input = [frame(SETTINGS, 0, 0, b"123456"), update].concat();
+        let goaway = frame(GOAWAY, 0, 0, b"\0\0\0\x05\0\0\0\x0bwhy");
+        let input = [frame(SETTINGS, 0, 0, b"123456"), update, goaway].concat();
         for size in 1..20 {
             let (mut frames, mut found) = (Frames::default(), Vec::new());
             for piece in input.chunks(size) {
@@ -244,10 +285,20 @@ mod tests {
                     found.push(match frame {
                         Frame::Head(head) => (head.kind, head.len as u32, head.stream),
                         Frame::WindowUpdate { stream, increment } => (0xff, increment, stream),
+                        Frame::Goaway { code } => (0xfe, code, 0),
                     });
                 });
             }
-            assert_eq!(found, [(SETTINGS, 6, 0), (WINDOW_UPDATE, 4, 3), (0xff, 258, 3)]);
+            assert_eq!(
+                found,
+                [
+                    (SETTINGS, 6, 0),
+                    (WINDOW_UPDATE, 4, 3),
+                    (0xff, 258, 3),
+                    (GOAWAY, 11, 0),
+                    (0xfe, 11, 0)
+                ]
+            );
         }
     }
 }

@@ -38,6 +38,7 @@ mod listener;
 mod metrics;
 mod origin;
 mod outcome;
+mod pace;
 mod record;
 mod refusal;
 mod registrants;

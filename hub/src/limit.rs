@@ -16,7 +16,10 @@ use crate::metrics::Metrics;
 pub(crate) enum Limit {
     ClientFrames,
     ClientResets,
+    ClientHeads,
+    ClientData,
     AgentMessages,
+    Answers,
     Cancels,
     Connections,
     Handshakes,
@@ -25,10 +28,13 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::ClientFrames,
         Self::ClientResets,
+        Self::ClientHeads,
+        Self::ClientData,
         Self::AgentMessages,
+        Self::Answers,
         Self::Cancels,
         Self::Connections,
         Self::Handshakes,
@@ -41,7 +47,10 @@ impl Limit {
         match self {
             Self::ClientFrames => "client-frames",
             Self::ClientResets => "client-resets",
+            Self::ClientHeads => "client-heads",
+            Self::ClientData => "client-data",
             Self::AgentMessages => "agent-messages",
+            Self::Answers => "answers",
             Self::Cancels => "cancels",
             Self::Connections => "connections",
             Self::Handshakes => "handshakes",
@@ -58,6 +67,15 @@ impl Limit {
             }
             Self::ClientResets => {
                 "a client resets more calls than it could have open: connection ended"
+            }
+            Self::ClientHeads => {
+                "a client sends long headers faster than they are let through: read slowly"
+            }
+            Self::ClientData => {
+                "a client sends small frames faster than they are let through: read slowly"
+            }
+            Self::Answers => {
+                "a client makes calls that the hub itself answers, faster than it does: they wait"
             }
             Self::AgentMessages => {
                 "an agent floods its session with messages without data: session ended"

@@ -1,12 +1,15 @@
 //! Where a connection comes from, and where it is served.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-use tunnel::limits::OWN_CALLS;
+use tokio::sync::{Mutex, Semaphore};
+use tunnel::limits::{ANSWERS, ANSWERS_FORGIVEN, OWN_CALLS};
 
 use crate::hub::Hub;
+use crate::limit::Limit;
+use crate::pace::Pace;
 use crate::stop::Stop;
 
 /// Goes with each connection and its calls. Cheap to clone.
@@ -18,6 +21,8 @@ pub(crate) struct Origin {
     pub(crate) connection: u64,
     /// Its calls to the hub's own services.
     pub(crate) own_calls: Arc<Semaphore>,
+    /// Calls that the hub itself answered.
+    answers: Arc<Mutex<Pace>>,
     pub(crate) worker: usize,
     /// The worker's own.
     pub(crate) stop: Stop,
@@ -40,7 +45,18 @@ impl Origin {
         stop: Stop,
     ) -> Self {
         let own_calls = Arc::new(Semaphore::new(OWN_CALLS));
-        Self { hub, peer, connection, own_calls, worker, stop }
+        let answers = Arc::new(Mutex::new(Pace::new(ANSWERS, ANSWERS_FORGIVEN)));
+        Self { hub, peer, connection, own_calls, answers, worker, stop }
+    }
+
+    /// Resolves when the hub itself may answer a call of this connection: one after the other, so that a
+    /// client which calls only to be refused does not keep the thread busy.
+    pub(crate) async fn answer(&self) {
+        let mut answers = self.answers.lock().await;
+        if answers.did(1) {
+            self.hub.limits.reached(Limit::Answers, self.peer, None);
+        }
+        poll_fn(|cx| answers.poll_paid(cx)).await;
     }
 
     pub(crate) fn party(&self) -> Party {

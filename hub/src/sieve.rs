@@ -3,7 +3,7 @@
 //! DATA that says nothing is left out: `h2` ends a connection after a hundred such frames in all its life
 //! (its guard against a flood of them, which has no setting), and honest peers send them now and then.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -22,6 +22,11 @@ pub(crate) trait Watch {
 
     /// So many bytes were read; none means that there are none for now.
     fn read(&mut self, _bytes: usize) {}
+
+    /// Ready when a GOAWAY with this error code may be written.
+    fn poll_goaway(&mut self, _cx: &mut Context<'_>, _code: u32) -> Poll<()> {
+        Poll::Ready(())
+    }
 
     /// A frame came in.
     fn incoming(&mut self, frame: Frame);
@@ -90,6 +95,19 @@ impl<W: Watch> Tap for Sieve<W> {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<()> {
+        let mut ahead = self.outgoing.clone();
+        let mut goaway = None;
+        for slice in slices {
+            ahead.follow(slice, |frame| {
+                if let Frame::Goaway { code } = frame {
+                    goaway = Some(code);
+                }
+            });
+        }
+        goaway.map_or(Poll::Ready(()), |code| self.watch.poll_goaway(cx, code))
     }
 
     fn wrote(&mut self, bytes: &[u8]) {

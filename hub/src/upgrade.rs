@@ -13,13 +13,13 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{HANDSHAKE_TIMEOUT, LOGGED_MAX, RETRY_AFTER_SECONDS};
+use tunnel::limits::{HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, RETRY_AFTER_SECONDS};
 use tunnel::registration::Registration;
 use tunnel::{wire, ws_io};
 
@@ -34,9 +34,8 @@ use crate::session::Admitted;
 /// Serves one HTTP/1.1 connection: one request, and after an upgrade the session on it.
 pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     let upgraded = Mutex::new(None);
-    let answer = service_fn(|request| {
-        let answer = answer(request, &origin, &upgraded);
-        std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+    let answer = service_fn(|request| async {
+        Ok::<_, std::convert::Infallible>(answer(request, &origin, &upgraded).await)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -75,7 +74,7 @@ async fn websocket(upgrade: OnUpgrade) -> Option<WebSocketStream<BoxIo>> {
 
 type Upgraded = Mutex<Option<(OnUpgrade, Admitted)>>;
 
-fn answer(
+async fn answer(
     mut request: Request<Incoming>,
     origin: &Origin,
     upgraded: &Upgraded,
@@ -99,6 +98,8 @@ fn answer(
                 error = rejection.sentence,
                 "HTTP/1.1 request refused",
             );
+            // Or it would be asked again at once.
+            sleep(REFUSAL_PAUSE).await;
             rejection.into_response()
         }
     }

@@ -39,7 +39,7 @@ impl Watch for UpstreamWatch {
             Frame::Head(head) if head.kind == GOAWAY => self.goaway.notify_one(),
             Frame::Head(head) if head.kind == SETTINGS => self.settings.notify_one(),
             Frame::WindowUpdate { stream, increment } => self.uploads.given_back(stream, increment),
-            Frame::Head(_) => {}
+            Frame::Head(_) | Frame::Goaway { .. } => {}
         }
     }
 

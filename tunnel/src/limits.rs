@@ -143,6 +143,8 @@ pub const WORK_TURN: usize = 32 * KIB as usize;
 /// What a frame or message costs of a turn besides its bytes: small ones take about as long to deal with
 /// as a KiB to copy.
 pub const WORK_PER_FRAME: usize = KIB as usize;
+/// What the head of a call costs of it: to decode it and begin a call takes about as long as copying these.
+pub const WORK_PER_CALL: usize = 8 * KIB as usize;
 /// Frames shorter than this on average are read in small portions, so that one read is not a turn's work.
 pub const SMALL_FRAME: usize = 128;
 /// The size of such a portion.
@@ -166,8 +168,35 @@ pub const CLIENT_RESETS: u32 = 2 * MAX_CLIENT_STREAMS;
 /// How long until all of them are forgiven: 256 a second, which is many calls that miss their deadline.
 /// nghttp2 forgives 33.
 pub const CLIENT_RESETS_FORGIVEN: Duration = Duration::from_secs(8);
+/// Bytes of a request's head that cost nothing beyond their turn: gRPC's own default for the most that a
+/// peer takes.
+pub const HEAD_BYTES_FREE: u32 = 8 * KIB;
+/// Bytes beyond that, of all heads of a connection, that are read at once. To decode, encode and decode
+/// again so many takes some milliseconds of everybody's session.
+pub const HEAD_BYTES: u32 = 256 * KIB;
+/// How long until as many may follow: a connection may have 64 heads of 16 KiB a second. It is read no
+/// further until then.
+pub const HEAD_BYTES_FORGIVEN: Duration = Duration::from_millis(500);
+/// DATA frames of less than [`SMALL_FRAME`] that are read from one connection at once, where more follow.
+pub const SMALL_DATA_FRAMES: u32 = 4096;
+/// How long until as many may follow: 100,000 a second, which is more than a stream of small messages
+/// brings about, and what one thread passes on in a twentieth of its time.
+pub const SMALL_DATA_FORGIVEN: Duration = Duration::from_millis(40);
+/// Calls that the hub itself answers one connection at once: its own services, and refusals.
+pub const ANSWERS: u32 = 1024;
+/// How long until as many may follow; what goes beyond waits for its answer. A client that looks through
+/// 10,000 names of which none is there is told so in nine seconds.
+pub const ANSWERS_FORGIVEN: Duration = Duration::from_secs(1);
+/// How often what waits so looks whether it may go on: short against a round trip that is felt.
+pub const PACE_PAUSE: Duration = Duration::from_millis(5);
+/// How long an offender is left waiting before it is told that its connection ends, or that it is refused.
+/// Who breaks a limit opens another connection and breaks it again: so once a second, not as fast as the
+/// hub can end them. Nothing is read meanwhile.
+pub const OFFENDER_PAUSE: Duration = Duration::from_secs(1);
+/// The same for a refused HTTP/1.1 request, which may be a person's mistake.
+pub const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// Calls of one connection that are begun before others on its thread get their turn.
-pub const ACCEPT_TURN: usize = 16;
+pub const ACCEPT_TURN: usize = 4;
 
 // --- WebSocket ---
 
@@ -193,6 +222,8 @@ pub const WS_IDLE_MESSAGES_FORGIVEN: Duration = Duration::from_secs(8);
 pub const CONTROL_QUEUE: usize = 16;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two turns of reading what comes while a WebSocket closes: 6 MB a second of what nobody wants.
+pub const CLOSING_PAUSE: Duration = Duration::from_millis(5);
 /// How long the last sessions may take to close: both waits of that handshake, and a margin.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2 * CLOSE_TIMEOUT.as_secs() + 1);
 /// Default of `--keepalive-interval`: below the idle limits of what stands between (nginx and AWS ALB

@@ -1,4 +1,5 @@
-//! A byte stream that something looks at: at its reads, which it may keep or change, and at its writes.
+//! A byte stream that something looks at: at its reads, which it may keep or change, and at its writes,
+//! which it may hold back.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Looks at what passes, and may keep or change what is read.
+/// Looks at what passes, may keep or change what is read, and hold back what is written.
 pub trait Tap {
     /// Reads from `io` into `buf`; as [`AsyncRead::poll_read`] otherwise.
     ///
@@ -18,6 +19,11 @@ pub trait Tap {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>>;
+
+    /// Ready when these bytes may be written; they may then be written in part, and come again.
+    fn poll_write(&mut self, _cx: &mut Context<'_>, _slices: &[IoSlice<'_>]) -> Poll<()> {
+        Poll::Ready(())
+    }
 
     /// These bytes were written.
     fn wrote(&mut self, _bytes: &[u8]) {}
@@ -54,6 +60,7 @@ impl<S: AsyncWrite + Unpin, T: Tap + Unpin> AsyncWrite for Tapped<S, T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.tap.poll_write(cx, &[IoSlice::new(buf)]));
         let n = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
         self.tap.wrote(&buf[..n]);
         Poll::Ready(Ok(n))
@@ -64,6 +71,7 @@ impl<S: AsyncWrite + Unpin, T: Tap + Unpin> AsyncWrite for Tapped<S, T> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.tap.poll_write(cx, slices));
         let n = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
         let mut left = n;
         for slice in slices {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use crate::limits::WORK_TURN;
 
@@ -14,15 +15,25 @@ use crate::limits::WORK_TURN;
 #[derive(Default)]
 pub struct Turn {
     done: usize,
+    lull: Option<Duration>,
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Turn {
+    /// One after which also time passes.
+    #[must_use]
+    pub fn slow(lull: Duration) -> Self {
+        Self { lull: Some(lull), ..Self::default() }
+    }
+
     /// Ready while there is something left of the turn; otherwise when the next one begins.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.done >= WORK_TURN {
             self.done = 0;
-            self.pause = Some(Box::pin(tokio::task::yield_now()));
+            self.pause = Some(match self.lull {
+                Some(lull) => Box::pin(tokio::time::sleep(lull)),
+                None => Box::pin(tokio::task::yield_now()),
+            });
         }
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));

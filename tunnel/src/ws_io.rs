@@ -15,7 +15,6 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -25,16 +24,18 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use crate::allowance::Allowance;
 use crate::keepalive::{Keepalive, KeepaliveConfig};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES, WS_IDLE_MESSAGES_FORGIVEN,
+    CLOSING_PAUSE, CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES, WS_IDLE_MESSAGES_FORGIVEN,
     WS_MAX_MESSAGE, WS_MAX_WRITE_BUFFER, WS_MESSAGE_BYTES, WS_READ_BUFFER, WS_WRITE_BUFFER,
 };
 use crate::turn::Turn;
 use crate::wire::{CloseCode, Control};
 
 mod handle;
+mod phase;
 
 use handle::Shared;
 pub use handle::{Ended, Handle};
+use phase::{Phase, close_frame, is_loss};
 
 /// How every WebSocket of ours is set up.
 #[must_use]
@@ -62,16 +63,6 @@ pub struct WsIo<S> {
     phase: Phase,
     /// A ping or a control message has been written and may not have been sent.
     unflushed: bool,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Open,
-    /// Our Close frame waits for the socket to take it.
-    Closing(CloseFrame, Pin<Box<Sleep>>),
-    /// It is sent, as an answer or first; the peer's part of the handshake is awaited.
-    Closed(Pin<Box<Sleep>>),
-    Over,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
@@ -156,8 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
 
     fn begin_close(&mut self, code: CloseCode, reason: &'static str) {
         let _ = self.shared.ended.set(Ended::ByUs { code, reason });
-        let frame = CloseFrame { code: u16::from(code).into(), reason: reason.into() };
-        self.phase = Phase::Closing(frame, Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+        self.phase = Phase::closing(close_frame(code, reason));
     }
 
     /// Drives the closing handshake to its end, or to its deadline.
@@ -165,6 +155,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
         loop {
             match &mut self.phase {
                 Phase::Open => return Poll::Ready(()),
+                Phase::Calming(frame, pause) => {
+                    ready!(pause.as_mut().poll(cx));
+                    self.phase = frame.take().map_or(Phase::Over, Phase::closing);
+                }
                 Phase::Closing(frame, deadline) => {
                     let deadline_passed = deadline.as_mut().poll(cx).is_ready();
                     let frame = frame.clone();
@@ -174,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
                         continue;
                     }
                     let _ = ready!(sent);
-                    self.phase = Phase::Closed(Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+                    self.await_close();
                 }
                 Phase::Closed(deadline) => {
                     let deadline_passed = deadline.as_mut().poll(cx).is_ready();
@@ -186,16 +180,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
                         continue;
                     }
                     ready!(self.turn.poll(cx));
-                    self.turn.did(WORK_PER_FRAME);
                     match ready!(Pin::new(&mut self.ws).poll_next(cx)) {
                         // What still comes is for nobody.
-                        Some(Ok(_)) => {}
+                        Some(Ok(message)) => self.turn.did(WORK_PER_FRAME + message.len()),
                         _ => self.phase = Phase::Over,
                     }
                 }
                 Phase::Over => return Poll::Ready(()),
             }
         }
+    }
+
+    /// What still comes before the peer's part of the handshake is read at leisure: it is for nobody.
+    fn await_close(&mut self) {
+        self.turn = Turn::slow(CLOSING_PAUSE);
+        self.phase = Phase::closed();
     }
 
     fn poll_send_close(
@@ -226,6 +225,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
             self.keepalive.heard();
             match message {
                 Some(Ok(message)) => self.take(message),
+                Some(Err(error)) if !is_loss(&error) => {
+                    let _ = self.shared.ended.set(Ended::Violation(error.to_string()));
+                    self.phase = Phase::calming(None);
+                }
                 Some(Err(error)) => return Poll::Ready(self.fail(&error)),
                 None => {
                     let _ = self.shared.ended.set(Ended::Lost);
@@ -240,7 +243,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
         self.turn.did(WORK_PER_FRAME + message.len());
         if !matches!(message, Message::Binary(_) | Message::Close(_)) && !self.idle.spend(1) {
             let _ = self.shared.ended.set(Ended::Flood);
-            return self.begin_close(CloseCode::Policy, "too many messages without data");
+            let frame = close_frame(CloseCode::Policy, "too many messages without data");
+            self.phase = Phase::calming(Some(frame));
+            return;
         }
         match message {
             Message::Binary(bytes) => self.unread = bytes,
@@ -258,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
                 };
                 let _ = self.shared.ended.set(Ended::ByPeer { code, reason });
                 // tungstenite has queued the answer; the server then hangs up first (RFC 6455 7.1.1).
-                self.phase = Phase::Closed(Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+                self.await_close();
             }
             // tungstenite queues the pong, and the next read or write sends it.
             Message::Ping(_) | Message::Frame(_) => {}

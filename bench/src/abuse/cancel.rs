@@ -41,6 +41,7 @@ fn at_once(target: &Target, tally: &'static Tally) -> io::Result<()> {
         wire.write(&batch)?;
         tally.did(BATCH);
     }
+    wire.until_ended();
     Ok(())
 }
 
@@ -55,6 +56,7 @@ fn before_head(target: &Target, tally: &'static Tally) -> io::Result<()> {
         wire.write(&all(&streams, reset))?;
         tally.did(BATCH);
     }
+    wire.until_ended();
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Target;
@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Wire {
     tcp: TcpStream,
     reader: BufReader<TcpStream>,
+    /// Reads and forgets.
+    drain: Option<JoinHandle<()>>,
     last_stream: u32,
     /// What one stream may send at first, as the hub has said.
     pub(super) window: u32,
@@ -40,7 +42,7 @@ impl Wire {
         let tcp = connect(target)?;
         tally.connected();
         let reader = BufReader::with_capacity(64 << 10, tcp.try_clone()?);
-        let mut wire = Self { tcp, reader, last_stream: 0, window: DEFAULT_WINDOW };
+        let mut wire = Self { tcp, reader, drain: None, last_stream: 0, window: DEFAULT_WINDOW };
         let hello =
             [PREFACE, &settings(stream_window), &window_update(0, MAX_WINDOW - DEFAULT_WINDOW)];
         wire.write(&hello.concat())?;
@@ -112,8 +114,17 @@ impl Wire {
         let mut reader = BufReader::with_capacity(64 << 10, self.tcp.try_clone()?);
         // Nothing is lost if it is between two frames; the hub's first words are one.
         std::mem::swap(&mut reader, &mut self.reader);
-        thread::spawn(move || while read_frame(&mut reader, tally).is_ok() {});
+        let drain = thread::spawn(move || while read_frame(&mut reader, tally).is_ok() {});
+        self.drain = Some(drain);
         Ok(())
+    }
+
+    /// Waits until the hub has ended a connection whose answers are read and forgotten.
+    pub(super) fn until_ended(mut self) {
+        if let Some(drain) = self.drain.take() {
+            // It only reads.
+            let _ = drain.join();
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use h2::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tunnel::limits::OFFENDER_PAUSE;
 
 use crate::support::NAME;
 use crate::support::frames::{
@@ -28,7 +30,9 @@ async fn assert_unharmed(world: &mut World) {
 }
 
 /// Says all this on a connection of its own, and returns the code of the GOAWAY with which the hub ends it.
+/// It takes its time, or the flood would be back at once.
 async fn goaway_after(hub: SocketAddr, said: Vec<u8>) -> u32 {
+    let start = Instant::now();
     let tcp = TcpStream::connect(hub).await.unwrap();
     let (mut answers, mut says) = tcp.into_split();
     // The hub may hang up before all is written.
@@ -46,6 +50,7 @@ async fn goaway_after(hub: SocketAddr, said: Vec<u8>) -> u32 {
         }
     });
     let code = code.await;
+    assert!(start.elapsed() >= OFFENDER_PAUSE);
     said.abort();
     code
 }

@@ -19,6 +19,7 @@ mod many;
 mod metadata;
 mod metrics;
 mod model;
+mod paces;
 mod reconnect;
 mod refusals;
 mod resets;

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
+use crate::limits::{CLOSE_TIMEOUT, OFFENDER_PAUSE};
 
 type Peer = (WsIo<DuplexStream>, Handle, mpsc::Receiver<Control>);
 
@@ -134,6 +135,58 @@ async fn a_lost_connection_and_a_protocol_violation_are_told_apart() {
     agent.write_all(&[0x82, 0x01, b'x']).await.expect("an unmasked frame");
     hub.read_u8().await.expect_err("clients must mask");
     assert!(matches!(handle.ended(), Some(Ended::Violation(_))), "{:?}", handle.ended());
+}
+
+/// Whoever breaks a rule is not let go at once, to come back and break it again.
+#[tokio::test(start_paused = true)]
+async fn an_offender_is_left_waiting() {
+    for (offence, code) in [
+        // A masked text of no length, many times.
+        ([0x81, 0x80, 0, 0, 0, 0].repeat(2 * WS_IDLE_MESSAGES as usize), Some(CloseCode::Policy)),
+        (vec![0x82, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None),
+    ] {
+        let start = tokio::time::Instant::now();
+        let (hub, mut agent) = duplex(64);
+        let (mut hub, ..) = WsIo::new(raw(hub, Role::Server).await, KEEPALIVE);
+        let ended = async {
+            let end = hub.read_u8().await;
+            drop(hub);
+            end
+        };
+        let offend = async {
+            let mut said = Vec::new();
+            let (mut hears, mut says) = tokio::io::split(&mut agent);
+            // It has no end: only so much is read of it.
+            let says = async { while says.write_all(&offence).await.is_ok() {} };
+            let _ = tokio::join!(says, hears.read_to_end(&mut said));
+            said
+        };
+        let (end, said) = tokio::join!(ended, offend);
+        end.expect_err("the end");
+        assert_eq!(start.elapsed(), OFFENDER_PAUSE);
+        let close = said.windows(4).find(|said| said[0] == 0x88).map(|said| [said[2], said[3]]);
+        assert_eq!(close.map(|code| u16::from_be_bytes(code).into()), code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_our_close_is_read_at_leisure() {
+    let ((mut hub, handle, _), (mut agent, ..)) = pair(1024).await;
+    handle.close(CloseCode::GoingAway, "");
+    let mut written = 0;
+    let says = async {
+        // The agent reads nothing, so it goes on.
+        while let Ok(n) = agent.write(&[0; 4096]).await {
+            written += n;
+        }
+    };
+    tokio::select! {
+        _ = hub.read_u8() => {}
+        () = says => {}
+    }
+    drop(hub);
+    let turns = CLOSE_TIMEOUT.div_duration_f64(CLOSING_PAUSE);
+    assert!(written as f64 <= turns * 2.0 * crate::limits::WORK_TURN as f64, "{written}");
 }
 
 /// Writes until the socket takes no more.

@@ -1,0 +1,117 @@
+//! What one connection may do only so fast: it waits, nothing of it fails, and nobody else waits with it.
+//!
+//! Only the least that it must take is asserted: how much longer, the machine decides.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tunnel::limits::{
+    ANSWERS, ANSWERS_FORGIVEN, HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE, REFUSAL_PAUSE,
+    SMALL_DATA_FORGIVEN, SMALL_DATA_FRAMES,
+};
+
+use crate::support::NAME;
+use crate::support::client::answer;
+use crate::support::frames::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, request_head,
+};
+use crate::support::message::grpc;
+use crate::support::within;
+use crate::support::world::World;
+
+/// What was begun at `start` took as long as it must where `most` are free, and as many again in `time`; and
+/// that the limit was reached is counted, unless the machine is so slow that it was not.
+async fn assert_paced(
+    world: &World,
+    limit: &str,
+    start: Instant,
+    done: u32,
+    most: u32,
+    time: Duration,
+) {
+    let took = start.elapsed();
+    let least = time.mul_f64(f64::from(done - most) / f64::from(most));
+    assert!(took >= least, "{limit}: {took:?}");
+    let reached = world.hub.metric(&format!("hub_limits_reached_total{{limit=\"{limit}\"}}")).await;
+    assert!(reached > 0.0 || took >= least + time, "{limit}: {took:?}");
+}
+
+#[tokio::test]
+async fn calls_that_the_hub_itself_answers() {
+    const CALLS: u32 = 2 * ANSWERS;
+    const AT_ONCE: u32 = 256;
+    let mut world = World::start().await;
+    let (client, start) = (world.hub.client().await, Instant::now());
+    for _ in 0..CALLS / AT_ONCE {
+        let mut open = Vec::new();
+        for _ in 0..AT_ONCE {
+            open.push(client.open(grpc("nobody", "/a.B/C"), true).await.0);
+        }
+        for response in open {
+            let answer = within("an answer", answer(response)).await.expect("an answer");
+            assert_eq!(answer.hub_reason(), Some("unknown-name"));
+        }
+    }
+    assert_paced(&world, "answers", start, CALLS, ANSWERS, ANSWERS_FORGIVEN).await;
+    world.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn long_heads() {
+    const HEAD: u32 = 2 * HEAD_BYTES_FREE;
+    const CALLS: u32 = 2 * HEAD_BYTES / HEAD_BYTES_FREE;
+    let mut world = World::start().await;
+    let (client, start) = (world.hub.client().await, Instant::now());
+    for _ in 0..CALLS {
+        let mut call = grpc("nobody", "/a.B/C");
+        // `~` takes 13 bits in Huffman's code, so it is sent as it is.
+        let long = HeaderValue::from_str(&"~".repeat(HEAD as usize)).unwrap();
+        call.headers_mut().append(HeaderName::from_static("long"), long);
+        let (response, _send) = client.open(call, true).await;
+        within("an answer", answer(response)).await.expect("an answer");
+    }
+    let done = CALLS * HEAD_BYTES_FREE;
+    assert_paced(&world, "client-heads", start, done, HEAD_BYTES, HEAD_BYTES_FORGIVEN).await;
+    world.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn small_messages() {
+    const MESSAGES: u32 = 4 * SMALL_DATA_FRAMES;
+    let mut world = World::start().await;
+    let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    let opening = frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Small"));
+    let end = frame(DATA, END_STREAM, 1, &[]);
+    let small = frame(DATA, 0, 1, b"x").repeat(MESSAGES as usize);
+    let start = Instant::now();
+    let (mut answers, mut says) = tcp.split();
+    let said = [hello, opening, small, end].concat();
+    let (_, body) = tokio::join!(says.write_all(&said), async {
+        let answers = async { while answers.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {} };
+        tokio::select! {
+            () = answers => panic!("the hub hung up"),
+            body = async { world.session.call().await.body().await } => body,
+        }
+    });
+    assert_eq!((body.0.len(), body.1.is_ok()), (MESSAGES as usize, true));
+    let (most, time) = (SMALL_DATA_FRAMES, SMALL_DATA_FORGIVEN);
+    assert_paced(&world, "client-data", start, MESSAGES, most, time).await;
+    world.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn refused_upgrades() {
+    let mut world = World::start().await;
+    let start = Instant::now();
+    let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
+    tcp.write_all(b"GET /ws HTTP/1.1\r\nHost: hub\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    within("the refusal", tcp.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426"), "{answer}");
+    assert!(start.elapsed() >= REFUSAL_PAUSE);
+    world.assert_unharmed().await;
+}

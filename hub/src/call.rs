@@ -76,8 +76,7 @@ async fn to_agent(
         }
     };
     record.reached(&opened.permit.session);
-    let mut splice =
-        Splice::new(body, respond, opened, form, origin.party(), origin.hub.metrics.clone());
+    let mut splice = Splice::new(body, respond, opened, form, origin);
     let lost = Refusal::SessionLost(name);
     let (end, outcome) = splice.run(&lost).await;
     record.passed(splice.bytes());

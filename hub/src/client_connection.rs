@@ -14,6 +14,7 @@ use tunnel::{bridge, limits};
 use crate::call;
 use crate::client_guard::{ClientGuard, Flood};
 use crate::config::Config;
+use crate::growing_windows::GrowingWindows;
 use crate::origin::Origin;
 
 /// Serves the connection until the client closes it, or the hub must end.
@@ -23,6 +24,7 @@ use crate::origin::Origin;
 pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let peer = origin.peer;
     let _counted = origin.hub.metrics.client_connection();
+    let io = GrowingWindows::on(io, 0, origin.grants.clone());
     let (io, flood) = ClientGuard::on(io, &origin);
     let mut connection =
         match timeout(limits::HANDSHAKE_TIMEOUT, builder(&origin.hub.config).handshake(io)).await {

@@ -4,7 +4,7 @@
 use tunnel::limits::SMALL_FRAME;
 
 /// Length, type, flags, stream id.
-const HEAD_BYTES: usize = 9;
+pub(crate) const HEAD_BYTES: usize = 9;
 
 /// Bytes that a client says before its first frame (RFC 9113 3.4).
 pub(crate) const PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
@@ -48,6 +48,11 @@ impl Head {
         }
     }
 
+    /// What `bytes` begin with, if there are enough of them.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().copied().map(Self::parse)
+    }
+
     /// DATA that costs more to pass on than its bytes, and more of the same may follow.
     pub(crate) fn is_small_data(self) -> bool {
         self.kind == DATA && self.len < SMALL_FRAME && self.flags & FLAG_END_STREAM == 0
@@ -58,6 +63,16 @@ impl Head {
         let nothing = self.len == 0 && self.flags & (FLAG_END_STREAM | FLAG_PADDED) == 0;
         self.kind == DATA && self.stream != 0 && nothing
     }
+}
+
+/// A WINDOW_UPDATE frame.
+pub(crate) fn window_update(stream: u32, increment: u32) -> [u8; HEAD_BYTES + INCREMENT_BYTES] {
+    let mut frame = [0; HEAD_BYTES + INCREMENT_BYTES];
+    frame[2] = INCREMENT_BYTES as u8;
+    frame[3] = WINDOW_UPDATE;
+    frame[5..9].copy_from_slice(&stream.to_be_bytes());
+    frame[9..].copy_from_slice(&increment.to_be_bytes());
+    frame
 }
 
 /// What is told of a frame.
@@ -97,6 +112,16 @@ impl Frames {
     /// `skip` bytes come before the first frame.
     pub(crate) fn after(skip: usize) -> Self {
         Self { skip, ..Self::default() }
+    }
+
+    /// Whether the last frame is complete, and nothing has come of the next.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.skip == 0 && self.have == 0
+    }
+
+    /// How much has to come before there is more to tell of the frame: its head or its payload.
+    pub(crate) fn left_of_frame(&self) -> usize {
+        if self.skip > 0 { self.skip } else { HEAD_BYTES - self.have }
     }
 
     /// Looks at what passes.

@@ -27,6 +27,7 @@ mod first_bytes;
 mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod growing_windows;
 mod handshakes;
 mod header_list;
 mod hub;

@@ -4,9 +4,11 @@ use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use h2::StreamId;
 use tokio::sync::{Mutex, Semaphore};
 use tunnel::limits::{ANSWERS, ANSWERS_FORGIVEN, OWN_CALLS};
 
+use crate::growing_windows::{Grants, Growth};
 use crate::hub::Hub;
 use crate::limit::Limit;
 use crate::pace::Pace;
@@ -23,6 +25,8 @@ pub(crate) struct Origin {
     pub(crate) own_calls: Arc<Semaphore>,
     /// Calls that the hub itself answered.
     answers: Arc<Mutex<Pace>>,
+    /// What is due to the windows of its streams.
+    pub(crate) grants: Arc<Grants>,
     pub(crate) worker: usize,
     /// The worker's own.
     pub(crate) stop: Stop,
@@ -46,7 +50,13 @@ impl Origin {
     ) -> Self {
         let own_calls = Arc::new(Semaphore::new(OWN_CALLS));
         let answers = Arc::new(Mutex::new(Pace::new(ANSWERS, ANSWERS_FORGIVEN)));
-        Self { hub, peer, connection, own_calls, answers, worker, stop }
+        let grants = Arc::default();
+        Self { hub, peer, connection, own_calls, answers, grants, worker, stop }
+    }
+
+    /// Of the window in which a call of the connection sends.
+    pub(crate) fn growth(&self, stream: StreamId) -> Growth {
+        Growth::new(self.grants.clone(), stream.as_u32(), self.hub.config.stream_window)
     }
 
     /// Resolves when the hub itself may answer a call of this connection: one after the other, so that a

@@ -16,10 +16,11 @@ use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
 
 use crate::frames::PREFACE_BYTES;
+use crate::growing_windows::{Grants, GrowingWindows};
 use crate::hub::Hub;
 use crate::limit::Limit;
 use crate::origin::Origin;
-use crate::session::{Admitted, Session};
+use crate::session::{Admitted, Session, Windows};
 use crate::settings_gate::SettingsGate;
 use crate::sieve::Sieve;
 use crate::upstream_watch::UpstreamWatch;
@@ -92,14 +93,16 @@ async fn open<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let watch = UpstreamWatch::new();
+    let (watch, grants) = (UpstreamWatch::new(), Arc::<Grants>::default());
+    let io = GrowingWindows::on(io, PREFACE_BYTES, grants.clone());
     let (io, verdict) = SettingsGate::on(Sieve::on(io, watch.clone(), 0, PREFACE_BYTES));
     let handshake = timeout(limits::SETTINGS_TIMEOUT, builder(stream_window).handshake(io)).await;
     let (streams, connection) = handshake.ok()?.ok()?;
     let driver = tokio::spawn(connection);
     let reason = match timeout(limits::SETTINGS_TIMEOUT, verdict).await {
         Ok(Ok(Ok(settings))) => {
-            let session = Session::new(admitted, streams, ws, watch, settings);
+            let windows = Windows { grants, most: stream_window };
+            let session = Session::new(admitted, streams, ws, watch, windows, settings);
             return Some((Arc::new(session), driver));
         }
         Ok(_) => "the upstream does not speak HTTP/2",

@@ -22,6 +22,7 @@ use tunnel::ws_io::Handle;
 
 use crate::auth::Holder;
 use crate::cancels::{CallNumber, Cancels};
+use crate::growing_windows::{Grants, Growth};
 use crate::origin::Party;
 use crate::room::Room;
 use crate::settings_gate::Settings;
@@ -37,6 +38,14 @@ pub(crate) struct Admitted {
     pub(crate) holder: Option<Holder>,
     pub(crate) peer: SocketAddr,
     pub(crate) worker: usize,
+}
+
+/// The windows in which the upstream answers.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    pub(crate) grants: Arc<Grants>,
+    /// Bytes of the largest.
+    pub(crate) most: u32,
 }
 
 /// A session that callers can be sent to.
@@ -65,6 +74,7 @@ pub(crate) struct Session {
     pub(crate) cancels: Cancels,
     streams: SendRequest<Bytes>,
     pub(crate) watch: UpstreamWatch,
+    windows: Windows,
     draining: AtomicBool,
     /// The agent drains it itself.
     leaving: AtomicBool,
@@ -82,6 +92,7 @@ impl Session {
         streams: SendRequest<Bytes>,
         ws: Handle,
         watch: UpstreamWatch,
+        windows: Windows,
         settings: Settings,
     ) -> Self {
         let Admitted { id, registration, holder, peer, worker } = admitted;
@@ -104,6 +115,7 @@ impl Session {
             cancels: Cancels::new(allowed_cancels(registration.max_cancels)),
             streams,
             watch,
+            windows,
             draining: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             shares: Mutex::default(),
@@ -263,6 +275,13 @@ impl Permit {
     /// For the upload on a stream that was opened.
     pub(crate) fn upload_gate(&self, stream: StreamId, caller: Party) -> UploadGate {
         self.session.watch.uploads.gate(stream.as_u32(), caller)
+    }
+
+    /// Of the window in which the upstream answers.
+    pub(crate) fn growth(&self, stream: StreamId) -> Growth {
+        let Session { windows, ws, .. } = &*self.session;
+        let growth = Growth::new(windows.grants.clone(), stream.as_u32(), windows.most);
+        growth.over(ws.rtt().unwrap_or_default())
     }
 
     /// The upstream has begun to answer the call.

@@ -26,7 +26,7 @@ use self::rest::Rest;
 use crate::header_list;
 use crate::hub_headers::{strip_request, strip_response};
 use crate::metrics::Metrics;
-use crate::origin::Party;
+use crate::origin::{Origin, Party};
 use crate::outcome::Outcome;
 use crate::refusal::{AnswerForm, Refusal};
 use crate::session::Permit;
@@ -82,14 +82,16 @@ impl Splice {
         respond: SendResponse<Bytes>,
         opened: Opened,
         form: AnswerForm,
-        caller: Party,
-        metrics: Arc<Metrics>,
+        origin: &Origin,
     ) -> Self {
+        let (caller, metrics) = (origin.party(), origin.hub.metrics.clone());
         let Opened { permit, response, send } = opened;
         let gate = permit.upload_gate(send.stream_id(), caller);
+        let growth = origin.growth(request.stream_id());
         let pump = Pump::new(
             request,
             send,
+            growth,
             metrics.request_meter(),
             strip_request,
             permit.session.max_header_list,
@@ -230,9 +232,11 @@ impl Splice {
         self.answer = if whole {
             Answer::HeadOnly(send)
         } else {
+            let growth = self.permit.growth(body.stream_id());
             Answer::Body(Pump::new(
                 body,
                 send,
+                growth,
                 self.metrics.response_meter(),
                 strip_response,
                 MAX_RESPONSE_HEADER_LIST as usize,

@@ -47,6 +47,15 @@ pub const TCP_UNSENT: u32 = 128 * KIB;
 /// Flow control window of one stream, each way. 512 KiB carry 10 MB/s at 50 ms round trip time, and
 /// this much is what one stalled stream can hold in the hub.
 pub const STREAM_WINDOW: u32 = 512 * KIB;
+/// What a peer is told of a stream's window at first; it grows as the other side takes what comes, up to
+/// [`STREAM_WINDOW`]. gRPC implementations begin with as much, so a stalled call costs no more than theirs.
+pub const FIRST_WINDOW: u32 = 64 * KIB;
+/// Windows grow by so much at least, not by every message: half a first window, so that it is never used
+/// up before it grows.
+pub const WINDOW_STEP: u32 = 32 * KIB;
+/// Bytes a second that an answer gets without growing, however far away the agent is: what
+/// [`STREAM_WINDOW`] carries at 50 ms.
+pub const FIRST_RATE: u32 = 10_000_000;
 /// Flow control window of a connection: the largest that RFC 9113 6.9.1 allows, so that only stream
 /// windows hold a slow reader back and nobody waits for somebody else's bytes.
 pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;

@@ -11,6 +11,7 @@ use tunnel::bridge::grpc_status;
 use tunnel::limits::COALESCE_BYTES;
 
 use super::backlog::Backlog;
+use crate::growing_windows::Growth;
 use crate::header_list;
 use crate::metrics::Meter;
 use crate::upload_window::UploadGate;
@@ -38,6 +39,8 @@ pub(super) struct Pump {
     reserved: bool,
     /// Where the sink's connection is shared with other callers.
     gate: Option<UploadGate>,
+    /// Of the source's window.
+    growth: Growth,
     meter: Meter,
     grpc_status: Option<u16>,
     edit_trailers: fn(&mut HeaderMap),
@@ -60,6 +63,7 @@ impl Pump {
     pub(super) fn new(
         source: RecvStream,
         sink: SendStream<Bytes>,
+        growth: Growth,
         meter: Meter,
         edit_trailers: fn(&mut HeaderMap),
         max_trailers: usize,
@@ -74,6 +78,7 @@ impl Pump {
             state,
             reserved: false,
             gate: None,
+            growth,
             meter,
             grpc_status: None,
             edit_trailers,
@@ -220,6 +225,9 @@ impl Pump {
         self.meter.add(len);
         // Fails only if a reset has given it back already.
         let _ = self.source.flow_control().release_capacity(len);
+        if matches!(self.state, State::Data) {
+            self.growth.took(len);
+        }
         if last {
             self.state = State::Done;
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, SendStream};
 use tokio::task::JoinHandle;
+use tunnel::limits::STREAM_WINDOW;
 
 use crate::support::client::{Client, answer, builder};
 use crate::support::message::{drink, grpc, message, ok, pour, receive, send};
@@ -87,15 +88,19 @@ async fn a_slow_reader_slows_its_own_sender_and_nobody_else() {
 /// whole connection: the session, with everybody on it.
 #[tokio::test]
 async fn many_small_messages_that_nobody_reads() {
-    const MESSAGES: usize = 20_000;
+    const MESSAGES: usize = 16_000;
+    const BULK: usize = STREAM_WINDOW as usize / 2;
     let mut world = World::start().await;
     let bystander = Bystander { client: world.hub.client().await };
-    // A small window, so that the messages wait in the hub and not here.
-    let client = builder().initial_window_size(1024).clone();
+    // It has room for the bulk, which makes the hub's own window grow, and none for the messages.
+    let mut client = builder();
+    client.initial_window_size(BULK as u32).initial_connection_window_size(BULK as u32);
     let client = Client::connect_with(world.hub.address, &client).await;
     let (response, _sending) = client.open(grpc(NAME, "/a.B/Small"), true).await;
     let mut body = world.session.call().await.begin();
-    let message = message(&[7; 20]);
+    let (bulk, message) = (message(&[7; BULK - 5]), message(&[7; 20]));
+    let sent = within("the window", send(&mut body, bulk.clone(), false)).await;
+    sent.expect("sent");
     for _ in 0..MESSAGES {
         let sent = within("the window", send(&mut body, message.clone(), false)).await;
         sent.expect("sent");
@@ -105,7 +110,7 @@ async fn many_small_messages_that_nobody_reads() {
         bystander.call(&mut world.session).await;
     }
     let (received, end) = answered(response).await;
-    assert!(received == message.repeat(MESSAGES), "not what was sent");
+    assert!(received == [&bulk[..], &message.repeat(MESSAGES)].concat(), "not what was sent");
     assert_eq!(end.expect("a clean end"), ok());
 }
 

@@ -1,16 +1,55 @@
-//! Nothing of a connection's window is lost, however calls end that hold some of it.
+//! Windows of streams grow as they are used; nothing of a connection's window is lost, however calls end that
+//! hold some of it.
 
 use h2::Reason;
+use tunnel::limits::FIRST_WINDOW;
 
 use crate::support::NAME;
 use crate::support::hub::Hub;
 use crate::support::pair::Pair;
 use crate::support::peer::{Peer, Settings};
+use crate::support::within;
 
 /// One stream's window: what a hub takes of a call of which the other side reads nothing.
 const STREAM: i64 = 512 << 10;
 /// The hub's window of a connection, 2 GiB. `h2` gives back what it owes when that is half of the rest: a third.
 const WINDOW: i64 = (1 << 31) - 1;
+
+/// A call of which nobody reads anything holds the first window; one that is read has the whole.
+#[tokio::test]
+async fn of_streams_grow_as_they_are_used() {
+    let hub = Hub::start().await;
+    let closed = Settings { stream_window: 0, ..Settings::default() };
+    let mut pair = Pair::start(&hub, NAME, Settings::default(), closed).await;
+    pair.client.call(1, NAME, "/a.B/Upload", 0);
+    pair.client.flush().await;
+    let upload = pair.upstream.request("/a.B/Upload").await;
+    assert_eq!(pair.client.heard(1).allowance, i64::from(FIRST_WINDOW));
+    pair.client.data(1, &[7; FIRST_WINDOW as usize], 0);
+    pair.client.ping().await.unwrap();
+    assert_eq!(pair.client.heard(1).allowance, 0);
+    // Now everything is read, and as much follows as may.
+    pair.upstream.grant(upload, 1 << 30);
+    pair.upstream.flush().await;
+    let mut left = 4 * STREAM;
+    within("the upload", async {
+        while left > 0 {
+            pair.hear().await.expect("frames by the rules");
+            let may = pair.client.heard(1).allowance.min(left).min(16_384);
+            if may > 0 {
+                pair.client.data(1, &vec![7; may as usize], 0);
+                pair.client.flush().await;
+                left -= may;
+            }
+        }
+        // `h2` gives back what it owes when that is half of the rest: a third.
+        while pair.client.heard(1).allowance < STREAM * 2 / 3 {
+            pair.hear().await.expect("frames by the rules");
+            assert!(pair.client.heard(1).allowance <= STREAM);
+        }
+    })
+    .await;
+}
 
 /// What was taken in must have been given back by the time that this much has been, but for what two calls
 /// can hold.

@@ -25,7 +25,7 @@ const CALM_DOWN: Duration = Duration::from_millis(300);
 /// How long stalled calls may take to fill what they may hold: two million small frames take seconds.
 const SETTLE: Duration = Duration::from_secs(20);
 /// How long the hub's memory may take to come back.
-const COME_BACK: Duration = Duration::from_secs(15);
+const COME_BACK: Duration = Duration::from_secs(20);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(250);
 /// How much longer than its windows a row may take in all.

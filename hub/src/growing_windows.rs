@@ -46,7 +46,9 @@ impl Grants {
 
     fn take(&self, driver: &Waker) -> Vec<(u32, u32)> {
         let mut due = self.0.lock();
-        due.driver = Some(driver.clone());
+        if !due.driver.as_ref().is_some_and(|known| known.will_wake(driver)) {
+            due.driver = Some(driver.clone());
+        }
         std::mem::take(&mut due.grants)
     }
 }

@@ -189,9 +189,12 @@ fn tell_failure(session: &Session, ended: Result<Result<(), h2::Error>, JoinErro
     }
 }
 
-/// Notices an upstream that said GOAWAY while nobody called, and notes the round trip time.
+/// Notices an upstream that said GOAWAY while nobody called, and one on which cancelled calls pile up, and
+/// notes the round trip time.
 async fn check_up(session: &Session, hub: &Hub) {
-    if session.is_refusing().await {
+    let piled_up = session.cancels.waiting() >= limits::CANCELS_REPLACED;
+    // While calls keep the last one from its end, there is no use in a third.
+    if session.is_refusing().await || (piled_up && !hub.registry.has_sibling(session)) {
         session.drain();
     }
     if let Some(rtt) = session.ws.rtt() {

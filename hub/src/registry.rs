@@ -160,6 +160,13 @@ impl Registry {
         self.names.read().entries.values().flat_map(|entry| &entry.sessions).cloned().collect()
     }
 
+    /// Whether there is another session of its slot: one that it replaces, or that replaces it.
+    pub(crate) fn has_sibling(&self, session: &Session) -> bool {
+        let names = self.names.read();
+        let sessions = names.entries.get(&session.name).map_or(&[][..], |entry| &entry.sessions);
+        sessions.iter().any(|other| other.id != session.id && other.is_same_slot(session))
+    }
+
     /// A session for one call, and the right to open a stream on it. Waits a moment where all streams
     /// that the upstream takes are in use, or the session is just being replaced.
     ///

@@ -115,6 +115,9 @@ pub const CANCELS_WAITING: usize = 256;
 /// And of all connections: a connection that has as many as are left of these may begin no more either.
 /// Each may go on receiving until its stream's window is used up.
 pub const CANCELS_WAITING_ALL: usize = 512;
+/// With so many cancelled calls waiting, the agent is asked for another session at the next checkup: the last
+/// of them would wait for most of a minute, and the end of the old session ends them all.
+pub const CANCELS_REPLACED: usize = 128;
 /// Cancels that may be on their way at once for calls which the upstream perhaps has not seen: `h2`, and so
 /// tonic and hyper, end a connection after 20 that it finds in its queue already cancelled.
 pub const CANCELS_UNSEEN: usize = 16;

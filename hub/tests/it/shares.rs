@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::poll;
@@ -10,7 +11,7 @@ use h2::server::Builder;
 use h2::{Reason, SendStream};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tunnel::limits::{CANCELS, CANCELS_WAITING, OWN_CALLS};
+use tunnel::limits::{CANCELS, CANCELS_REPLACED, CANCELS_WAITING, OWN_CALLS};
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer};
@@ -74,6 +75,21 @@ async fn cancels_reach_an_upstream_in_turn() {
     until("the first ones", async || cancelled(&mut answering).await >= CANCELS as usize).await;
     assert_served(&world.client, &mut world.session, b"not behind them").await;
     assert!(cancelled(&mut answering).await < CANCELS as usize + 20, "the others wait");
+}
+
+/// A client with many long streams is lost: the upstream does not serve nobody for many minutes.
+#[tokio::test]
+async fn a_session_on_which_cancels_pile_up_is_replaced() {
+    const CALLS: u32 = CANCELS + 2 * CANCELS_REPLACED as u32;
+    let mut config = hub_config();
+    config.keepalive.interval = Duration::from_millis(200);
+    let mut world = World::start_with(config, Builder::new()).await;
+    let lost = world.hub.client().await;
+    let (_calls, mut answering) = answered(&lost, &mut world.session, CALLS).await;
+    lost.cut();
+    let mut next = world.upstream.connection().await;
+    assert_served(&world.client, &mut next, b"on the next one").await;
+    until("all", async || cancelled(&mut answering).await == CALLS as usize).await;
 }
 
 #[tokio::test]

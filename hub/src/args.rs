@@ -70,8 +70,8 @@ pub struct Args {
     #[arg(long, env = "HUB_MAX_CALLS", value_name = "N", default_value_t = MAX_CLIENT_STREAMS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_calls: u32,
 
-    /// Bytes of one stream on their way, each direction; fast streams over long links want more, and each
-    /// stalled call holds as much
+    /// Bytes of one stream on their way at most, each direction; fast streams over long links want more, and a
+    /// stalled call may hold as much
     #[arg(long, env = "HUB_STREAM_WINDOW", value_name = "BYTES", default_value_t = STREAM_WINDOW, value_parser = clap::value_parser!(u32).range(65_535..=1 << 30))]
     pub stream_window: u32,
 

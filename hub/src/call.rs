@@ -20,7 +20,7 @@ use crate::metrics::Target;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::record::Record;
-use crate::refusal::Refusal;
+use crate::refusal::{AnswerForm, Refusal};
 use crate::route::{Route, answer_form, route};
 use crate::services;
 use crate::session::Session;
@@ -32,11 +32,12 @@ pub(crate) async fn serve(
     respond: SendResponse<Bytes>,
     origin: Origin,
 ) {
-    let max = limits::MAX_HEADER_LIST as usize;
-    if header_list::request_size(&request) > max {
+    let (size, max) = (header_list::request_size(&request), limits::MAX_HEADER_LIST as usize);
+    if size > max {
         let record = Record::start(&origin, Target::Hub, request.uri().path(), None);
         return refused(request, respond, &Refusal::HeaderList(max), record, &origin).await;
     }
+    origin.long_head(size).await;
     let token = request.headers().get(HUB_TOKEN).cloned();
     let caller = origin.hub.config.auth.caller(token.as_ref().map(HeaderValue::as_bytes));
     match route(request.method(), request.uri(), request.headers()) {
@@ -67,9 +68,8 @@ async fn to_agent(
     let opened = match opened {
         Ok(opened) => opened,
         Err(Closed::Refused(refusal)) => {
-            origin.answer().await;
-            let outcome = refuse(&mut respond, &refusal, form);
-            return record.refused(outcome, &refusal);
+            drop(body);
+            return refuse_in_turn(respond, &refusal, form, record, origin).await;
         }
         Err(Closed::ByClient(reason)) => {
             return record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
@@ -187,24 +187,46 @@ async fn to_hub(
             return refused(request, respond, &unauthenticated(denied), record, origin).await;
         }
     }
+    origin.answer().await;
     let Ok(_one) = origin.own_calls.try_acquire() else {
         origin.hub.limits.reached(Limit::OwnCalls, origin.peer, None);
         return refused(request, respond, &Refusal::OwnCalls, record, origin).await;
     };
-    origin.answer().await;
+    // The services read all of a request; what they hold of it has a limit of its own.
+    let _window = origin.growth(request.body().stream_id()).whole();
     let answered = bridge::serve(origin.hub.services.clone(), request, respond).await;
     record.answered(&answered);
 }
 
 async fn refused(
     request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    respond: SendResponse<Bytes>,
     refusal: &Refusal,
     record: Record,
     origin: &Origin,
 ) {
-    origin.answer().await;
     let form = answer_form(request.method(), request.headers());
-    let outcome = refuse(&mut respond, refusal, form);
-    record.refused(outcome, refusal);
+    drop(request);
+    refuse_in_turn(respond, refusal, form, record, origin).await;
+}
+
+/// Nothing of the call is held while it waits but the right to answer it.
+async fn refuse_in_turn(
+    mut respond: SendResponse<Bytes>,
+    refusal: &Refusal,
+    form: AnswerForm,
+    record: Record,
+    origin: &Origin,
+) {
+    tokio::select! {
+        biased;
+        () = origin.answer() => {
+            let outcome = refuse(&mut respond, refusal, form);
+            record.refused(outcome, refusal);
+        }
+        reset = poll_fn(|cx| respond.poll_reset(cx)) => {
+            let reason = reset.unwrap_or(Reason::CANCEL);
+            record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! One client's HTTP/2 connection: takes its calls, and takes leave when the hub drains.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -78,8 +79,9 @@ async fn accept_calls(
     };
     connection.abrupt_shutdown(reason);
     let farewell = async { while let Some(Ok(_)) = connection.accept().await {} };
-    // A client that does not read does not get to hear it.
-    let _ = timeout(limits::OFFENDER_PAUSE + limits::FAREWELL_TIMEOUT, farewell).await;
+    // A client that does not read does not get to hear it; one that floods is left waiting before.
+    let pause = if reason == Reason::NO_ERROR { Duration::ZERO } else { limits::OFFENDER_PAUSE };
+    let _ = timeout(pause + limits::FAREWELL_TIMEOUT, farewell).await;
     Ok(())
 }
 

@@ -113,7 +113,11 @@ impl Watch for ClientGuard {
     }
 
     fn poll_goaway(&mut self, cx: &mut Context<'_>, code: u32) -> Poll<()> {
-        if code != u32::from(Reason::ENHANCE_YOUR_CALM) {
+        let no_error = code == u32::from(Reason::NO_ERROR);
+        let calm = code == u32::from(Reason::ENHANCE_YOUR_CALM);
+        // Or a flood would end with a breach of the protocol, just before the limit.
+        let nearly = self.idle.is_low() || self.resets.is_low();
+        if no_error || !(calm || nearly) {
             return Poll::Ready(());
         }
         let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(OFFENDER_PAUSE)));
@@ -129,6 +133,7 @@ impl Watch for ClientGuard {
             return;
         };
         self.turn.did(if head.kind == HEADERS { WORK_PER_CALL } else { WORK_PER_FRAME });
+        self.origin.grants.incoming(head);
         if self.heads.read(head) {
             self.reached(Limit::ClientHeads);
         }

@@ -14,6 +14,7 @@ pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
 pub(crate) const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
@@ -24,6 +25,7 @@ const INCREMENT_BYTES: usize = 4;
 const GOAWAY_BYTES: usize = 8;
 
 const FLAG_END_STREAM: u8 = 0x1;
+const FLAG_END_HEADERS: u8 = 0x4;
 const FLAG_PADDED: u8 = 0x8;
 
 /// What stands at the beginning of every frame.
@@ -51,6 +53,11 @@ impl Head {
     /// What `bytes` begin with, if there are enough of them.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         bytes.first_chunk().copied().map(Self::parse)
+    }
+
+    /// DATA of which more counts against the window than is passed on.
+    pub(crate) fn is_padded_data(self) -> bool {
+        self.kind == DATA && self.flags & FLAG_PADDED != 0
     }
 
     /// DATA that costs more to pass on than its bytes, and more of the same may follow.
@@ -98,6 +105,8 @@ pub(crate) struct Frames {
     have: usize,
     /// How much of that has been passed on already.
     passed: usize,
+    /// A header block has begun, which nothing but CONTINUATION may interrupt (RFC 9113 6.10).
+    in_block: bool,
 }
 
 /// The beginning of a payload.
@@ -114,9 +123,9 @@ impl Frames {
         Self { skip, ..Self::default() }
     }
 
-    /// Whether the last frame is complete, and nothing has come of the next.
+    /// Whether another frame may go between the last and the next.
     pub(crate) fn is_between_frames(&self) -> bool {
-        self.skip == 0 && self.have == 0
+        self.skip == 0 && self.have == 0 && !self.in_block
     }
 
     /// How much has to come before there is more to tell of the frame: its head or its payload.
@@ -204,6 +213,9 @@ impl Frames {
             return None;
         }
         let head = Head::parse(self.head);
+        if matches!(head.kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
+            self.in_block = head.flags & FLAG_END_HEADERS == 0;
+        }
         (self.skip, self.have, self.passed) = (head.len, 0, 0);
         self.note = Note::of(head);
         Some(head)

@@ -4,102 +4,23 @@
 //! memory, and what stands before everybody else's bytes on its way there. `h2` gives every stream its whole
 //! window at once. So the peer is told a smaller one in the first SETTINGS, and the rest stream by stream, in
 //! WINDOW_UPDATE frames of ours between those of `h2`, as fast as the other side takes what comes. `h2` knows
-//! only of the whole window, and the peer never has more.
+//! only of the whole window, and what the peer is told is never more.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tunnel::limits::{FIRST_RATE, FIRST_WINDOW, WINDOW_STEP};
+use tunnel::limits::FIRST_WINDOW;
 
-use crate::frames::{Frames, HEAD_BYTES, Head, window_update};
+use crate::frames::{Frame, Frames, HEAD_BYTES, Head, RST_STREAM, window_update};
+use crate::growth::Grants;
 
 /// Bytes of a setting: identifier and value (RFC 9113 6.5.1).
 const SETTING_BYTES: usize = 6;
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
-
-/// What is due to the streams of one connection.
-#[derive(Debug, Default)]
-pub(crate) struct Grants(Mutex<Due>);
-
-#[derive(Debug, Default)]
-struct Due {
-    /// Stream and bytes.
-    grants: Vec<(u32, u32)>,
-    /// Whoever drives the connection.
-    driver: Option<Waker>,
-}
-
-impl Grants {
-    fn grant(&self, stream: u32, bytes: u32) {
-        let mut due = self.0.lock();
-        due.grants.push((stream, bytes));
-        if let Some(driver) = due.driver.take() {
-            driver.wake();
-        }
-    }
-
-    fn take(&self, driver: &Waker) -> Vec<(u32, u32)> {
-        let mut due = self.0.lock();
-        if !due.driver.as_ref().is_some_and(|known| known.will_wake(driver)) {
-            due.driver = Some(driver.clone());
-        }
-        std::mem::take(&mut due.grants)
-    }
-}
-
-/// One stream's window.
-#[derive(Debug)]
-pub(crate) struct Growth {
-    grants: Arc<Grants>,
-    stream: u32,
-    /// What the peer has not been told of the whole window.
-    owed: u32,
-    /// What it is to be told next.
-    gathered: u32,
-}
-
-impl Drop for Growth {
-    fn drop(&mut self) {
-        // The stream may be closed with it; WINDOW_UPDATE is not for closed ones (RFC 9113 5.1).
-        self.grants.0.lock().grants.retain(|(stream, _)| *stream != self.stream);
-    }
-}
-
-impl Growth {
-    /// Of a stream that may have `window` in all.
-    pub(crate) fn new(grants: Arc<Grants>, stream: u32, window: u32) -> Self {
-        Self { grants, stream, owed: window.saturating_sub(FIRST_WINDOW), gathered: 0 }
-    }
-
-    /// The peer is as far away as this: what [`FIRST_RATE`] needs over such a link is granted at once.
-    pub(crate) fn over(mut self, round_trip: Duration) -> Self {
-        let needed = (round_trip.as_secs_f64() * f64::from(FIRST_RATE)) as u32;
-        self.gather(needed.saturating_sub(FIRST_WINDOW));
-        self
-    }
-
-    /// So many bytes were taken: as many may follow, and as many more.
-    pub(crate) fn took(&mut self, bytes: usize) {
-        if self.owed > 0 {
-            self.gather(u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(2));
-        }
-    }
-
-    fn gather(&mut self, bytes: u32) {
-        self.gathered = self.gathered.saturating_add(bytes).min(self.owed);
-        if self.gathered >= WINDOW_STEP.min(self.owed) && self.gathered > 0 {
-            self.grants.grant(self.stream, self.gathered);
-            self.owed -= self.gathered;
-            self.gathered = 0;
-        }
-    }
-}
 
 /// The byte stream of a connection whose windows grow.
 #[derive(Debug)]
@@ -142,6 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GrowingWindows<S> {
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
         while !self.ahead.is_empty() && self.outgoing.is_between_frames() {
             match Pin::new(&mut self.io).poll_write(cx, &self.ahead) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(written) => self.ahead.advance(written?),
                 Poll::Pending => return Ok(Poll::Pending),
             }
@@ -169,6 +91,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GrowingWindows<S> {
             }
         }
         taken
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        let Self { outgoing, grants, .. } = self;
+        outgoing.follow(bytes, |frame| {
+            if let Frame::Head(head) = frame
+                && head.kind == RST_STREAM
+            {
+                grants.close(head.stream);
+            }
+        });
     }
 
     /// What of these may be written now: up to the end of the frame, if something waits to go ahead.
@@ -212,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GrowingWindows<S> {
         ready!(self.poll_ahead(cx)?);
         let part = self.part(buf);
         let n = ready!(Pin::new(&mut self.io).poll_write(cx, part))?;
-        self.outgoing.follow(&buf[..n], |_| {});
+        self.wrote(&buf[..n]);
         Poll::Ready(Ok(n))
     }
 
@@ -232,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GrowingWindows<S> {
         let mut left = n;
         for slice in slices {
             let part = &slice[..slice.len().min(left)];
-            self.outgoing.follow(part, |_| {});
+            self.wrote(part);
             left -= part.len();
         }
         Poll::Ready(Ok(n))
@@ -257,11 +190,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GrowingWindows<S> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::task::Waker;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
-    use crate::frames::{DATA, Frame, PREFACE_BYTES, SETTINGS};
+    use tunnel::limits::WINDOW_STEP;
+
+    use crate::frames::{CONTINUATION, DATA, HEADERS, PREFACE_BYTES, SETTINGS};
+    use crate::growth::Growth;
 
     fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let len = (payload.len() as u32).to_be_bytes();
@@ -288,6 +225,7 @@ mod tests {
     async fn through(said: &[u8], before: usize, size: usize) -> Vec<u8> {
         let (io, mut peer) = duplex(7);
         let grants = Arc::<Grants>::default();
+        grants.open(1);
         let mut windows = GrowingWindows::on(io, before, grants.clone());
         let write = async {
             for piece in said.chunks(size) {
@@ -308,17 +246,34 @@ mod tests {
     #[tokio::test]
     async fn the_first_settings_are_changed_and_grants_stand_between_frames() {
         let preface = [b'P'; PREFACE_BYTES];
-        let data = [frame(DATA, 1, b"some data"), frame(SETTINGS, 0, b""), frame(DATA, 3, b"x")];
+        let end = |mut frame: Vec<u8>| {
+            frame[4] = 0x4;
+            frame
+        };
+        let data = [
+            frame(DATA, 1, b"some data"),
+            frame(HEADERS, 3, b"a head in"),
+            frame(CONTINUATION, 3, b"three"),
+            end(frame(CONTINUATION, 3, b"parts")),
+            frame(SETTINGS, 0, b""),
+            frame(DATA, 3, b"x"),
+        ];
         for before in [0, PREFACE_BYTES] {
             let said = [&preface[..before], &settings(1 << 20), &data.concat()].concat();
             for size in 1..said.len() {
                 let heard = through(&said, before, size).await;
                 let mut frames = Frames::default();
                 let (mut others, mut granted, mut at) = (preface[..before].to_vec(), 0, before);
+                let mut in_block = false;
                 for byte in before..heard.len() {
                     let mut update = false;
                     frames.follow(&heard[byte..=byte], |frame| {
                         update |= matches!(frame, Frame::WindowUpdate { stream: 1, increment: 5 });
+                        if let Frame::Head(head) = frame {
+                            assert!(!in_block || head.kind == CONTINUATION, "in pieces of {size}");
+                            let of_block = matches!(head.kind, HEADERS | CONTINUATION);
+                            in_block = of_block && head.flags & 0x4 == 0;
+                        }
                     });
                     if frames.is_between_frames() {
                         granted += usize::from(update);
@@ -336,58 +291,16 @@ mod tests {
         }
     }
 
-    fn granted(grants: &Grants) -> u32 {
-        grants.take(Waker::noop()).iter().map(|(_, bytes)| bytes).sum()
-    }
-
-    #[test]
-    fn a_window_grows_as_it_is_used_and_never_stalls() {
-        const WHOLE: u32 = 8 * FIRST_WINDOW;
-        for step in [1, 100, 16_384, 1 << 20] {
-            let grants = Arc::<Grants>::default();
-            let mut growth = Growth::new(grants.clone(), 1, WHOLE);
-            assert_eq!(granted(&grants), 0);
-            let (mut told, mut taken) = (FIRST_WINDOW, 0);
-            while told < WHOLE {
-                // The peer sends what it may, at most a step, and all of it is taken.
-                let sent = step.min(told - taken);
-                assert!(sent > 0, "stalled at {taken} of {told}, in steps of {step}");
-                taken += sent;
-                growth.took(sent as usize);
-                told += granted(&grants);
-            }
-            assert_eq!(told, WHOLE, "in steps of {step}");
-            assert!(taken < WHOLE, "in steps of {step}");
-            growth.took(WHOLE as usize);
-            assert_eq!(granted(&grants), 0);
-        }
-    }
-
-    #[test]
-    fn a_far_peer_gets_at_once_what_its_link_needs() {
-        let granted_over = |milliseconds, window| {
-            let grants = Arc::<Grants>::default();
-            let growth = Growth::new(grants.clone(), 1, window);
-            let _growth = growth.over(Duration::from_millis(milliseconds));
-            granted(&grants)
-        };
-        assert_eq!(granted_over(0, 512 << 10), 0);
-        assert_eq!(granted_over(20, 512 << 10), 200_000 - FIRST_WINDOW);
-        assert_eq!(granted_over(1000, 512 << 10), (512 << 10) - FIRST_WINDOW);
-        assert_eq!(granted_over(1000, FIRST_WINDOW), 0);
-        assert_eq!(granted_over(1000, 65_535), 0);
-    }
-
-    #[test]
-    fn what_is_due_to_a_stream_that_is_over_is_not_said() {
+    #[tokio::test]
+    async fn nothing_is_due_to_a_stream_that_was_reset() {
+        let (io, _peer) = duplex(1024);
         let grants = Arc::<Grants>::default();
-        let growths = [1, 3].map(|stream| {
-            let mut growth = Growth::new(grants.clone(), stream, 1 << 20);
-            growth.took(WINDOW_STEP as usize);
-            growth
-        });
-        let [first, _second] = growths;
-        drop(first);
-        assert_eq!(grants.take(Waker::noop()), [(3, 2 * WINDOW_STEP)]);
+        let mut windows = GrowingWindows::on(io, 0, grants.clone());
+        let mut growth = Growth::new(grants.clone(), 1, 8 * FIRST_WINDOW);
+        growth.took(WINDOW_STEP as usize);
+        let said = [settings(1 << 20), frame(RST_STREAM, 1, &[0; 4])].concat();
+        windows.write_all(&said).await.expect("written");
+        growth.took(WINDOW_STEP as usize);
+        assert_eq!(grants.take(Waker::noop()), []);
     }
 }

@@ -28,6 +28,7 @@ mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod growing_windows;
+mod growth;
 mod handshakes;
 mod header_list;
 mod hub;

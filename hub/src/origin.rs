@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use h2::StreamId;
 use tokio::sync::{Mutex, Semaphore};
-use tunnel::limits::{ANSWERS, ANSWERS_FORGIVEN, OWN_CALLS};
+use tunnel::limits::{
+    ANSWERS, ANSWERS_FORGIVEN, HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE, OWN_CALLS,
+};
 
-use crate::growing_windows::{Grants, Growth};
+use crate::growth::{Grants, Growth};
 use crate::hub::Hub;
 use crate::limit::Limit;
 use crate::pace::Pace;
@@ -25,6 +27,8 @@ pub(crate) struct Origin {
     pub(crate) own_calls: Arc<Semaphore>,
     /// Calls that the hub itself answered.
     answers: Arc<Mutex<Pace>>,
+    /// Bytes of long heads, as they are when decoded.
+    heads: Arc<Mutex<Pace>>,
     /// What is due to the windows of its streams.
     pub(crate) grants: Arc<Grants>,
     pub(crate) worker: usize,
@@ -50,8 +54,9 @@ impl Origin {
     ) -> Self {
         let own_calls = Arc::new(Semaphore::new(OWN_CALLS));
         let answers = Arc::new(Mutex::new(Pace::new(ANSWERS, ANSWERS_FORGIVEN)));
+        let heads = Arc::new(Mutex::new(Pace::new(HEAD_BYTES, HEAD_BYTES_FORGIVEN)));
         let grants = Arc::default();
-        Self { hub, peer, connection, own_calls, answers, grants, worker, stop }
+        Self { hub, peer, connection, own_calls, answers, heads, grants, worker, stop }
     }
 
     /// Of the window in which a call of the connection sends.
@@ -62,11 +67,24 @@ impl Origin {
     /// Resolves when the hub itself may answer a call of this connection: one after the other, so that a
     /// client which calls only to be refused does not keep the thread busy.
     pub(crate) async fn answer(&self) {
-        let mut answers = self.answers.lock().await;
-        if answers.did(1) {
-            self.hub.limits.reached(Limit::Answers, self.peer, None);
+        self.wait(&self.answers, 1, Limit::Answers).await;
+    }
+
+    /// Resolves when a call of the connection with so large a header list may go on. A few bytes of
+    /// references to fields that came before can stand for all of it, so `client_guard` does not see it.
+    pub(crate) async fn long_head(&self, size: usize) {
+        let long = (size as u32).saturating_sub(HEAD_BYTES_FREE);
+        if long > 0 {
+            self.wait(&self.heads, long, Limit::ClientHeads).await;
         }
-        poll_fn(|cx| answers.poll_paid(cx)).await;
+    }
+
+    async fn wait(&self, pace: &Mutex<Pace>, amount: u32, limit: Limit) {
+        let mut pace = pace.lock().await;
+        if pace.did(amount) {
+            self.hub.limits.reached(limit, self.peer, None);
+        }
+        poll_fn(|cx| pace.poll_paid(cx)).await;
     }
 
     pub(crate) fn party(&self) -> Party {

@@ -16,11 +16,11 @@ use tunnel::wire::{CloseCode, Control};
 use tunnel::ws_io::{Ended, Handle, WsIo};
 
 use crate::frames::PREFACE_BYTES;
-use crate::growing_windows::{Grants, GrowingWindows};
+use crate::growing_windows::GrowingWindows;
 use crate::hub::Hub;
 use crate::limit::Limit;
 use crate::origin::Origin;
-use crate::session::{Admitted, Session, Windows};
+use crate::session::{Admitted, Session};
 use crate::settings_gate::SettingsGate;
 use crate::sieve::Sieve;
 use crate::upstream_watch::UpstreamWatch;
@@ -93,16 +93,15 @@ async fn open<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (watch, grants) = (UpstreamWatch::new(), Arc::<Grants>::default());
-    let io = GrowingWindows::on(io, PREFACE_BYTES, grants.clone());
+    let watch = UpstreamWatch::new();
+    let io = GrowingWindows::on(io, PREFACE_BYTES, watch.grants.clone());
     let (io, verdict) = SettingsGate::on(Sieve::on(io, watch.clone(), 0, PREFACE_BYTES));
     let handshake = timeout(limits::SETTINGS_TIMEOUT, builder(stream_window).handshake(io)).await;
     let (streams, connection) = handshake.ok()?.ok()?;
     let driver = tokio::spawn(connection);
     let reason = match timeout(limits::SETTINGS_TIMEOUT, verdict).await {
         Ok(Ok(Ok(settings))) => {
-            let windows = Windows { grants, most: stream_window };
-            let session = Session::new(admitted, streams, ws, watch, windows, settings);
+            let session = Session::new(admitted, streams, ws, watch, stream_window, settings);
             return Some((Arc::new(session), driver));
         }
         Ok(_) => "the upstream does not speak HTTP/2",
@@ -192,10 +191,13 @@ fn tell_failure(session: &Session, ended: Result<Result<(), h2::Error>, JoinErro
 /// Notices an upstream that said GOAWAY while nobody called, and one on which cancelled calls pile up, and
 /// notes the round trip time.
 async fn check_up(session: &Session, hub: &Hub) {
-    let piled_up = session.cancels.waiting() >= limits::CANCELS_REPLACED;
-    // While calls keep the last one from its end, there is no use in a third.
-    if session.is_refusing().await || (piled_up && !hub.registry.has_sibling(session)) {
+    if session.is_refusing().await {
         session.drain();
+    }
+    let piled_up = session.cancels.waiting() >= limits::CANCELS_REPLACED;
+    // Not while calls keep the one before it from its end: or who makes them would make sessions pile up.
+    if piled_up && !hub.registry.has_sibling(session) {
+        session.ask_for_successor();
     }
     if let Some(rtt) = session.ws.rtt() {
         hub.metrics.session_rtt(rtt);

@@ -86,7 +86,7 @@ impl Registry {
         entry.check_owner(session.holder.as_ref())?;
         let first = !entry.sessions.iter().any(|other| other.instance == session.instance);
         entry.sessions.retain(|old| {
-            let replaced = old.is_same_slot(&session) && !old.is_draining();
+            let replaced = old.is_same_slot(&session) && !old.make_way();
             if replaced {
                 old.ws.close(CloseCode::Replaced, "replaced by a newer session");
             }
@@ -253,7 +253,10 @@ impl Entry {
     }
 
     fn usable(&self) -> impl Iterator<Item = &Arc<Session>> + Clone {
-        self.sessions.iter().filter(|session| !session.is_draining())
+        // One that has ended may be left waiting for its end, see `Ended::Flood`.
+        let usable =
+            |session: &&Arc<Session>| !session.is_draining() && session.ws.ended().is_none();
+        self.sessions.iter().filter(usable)
     }
 
     /// The better of two random sessions by calls in flight, from those on the caller's own worker first:

@@ -22,7 +22,7 @@ use tunnel::ws_io::Handle;
 
 use crate::auth::Holder;
 use crate::cancels::{CallNumber, Cancels};
-use crate::growing_windows::{Grants, Growth};
+use crate::growth::Growth;
 use crate::origin::Party;
 use crate::room::Room;
 use crate::settings_gate::Settings;
@@ -38,14 +38,6 @@ pub(crate) struct Admitted {
     pub(crate) holder: Option<Holder>,
     pub(crate) peer: SocketAddr,
     pub(crate) worker: usize,
-}
-
-/// The windows in which the upstream answers.
-#[derive(Debug)]
-pub(crate) struct Windows {
-    pub(crate) grants: Arc<Grants>,
-    /// Bytes of the largest.
-    pub(crate) most: u32,
 }
 
 /// A session that callers can be sent to.
@@ -74,10 +66,13 @@ pub(crate) struct Session {
     pub(crate) cancels: Cancels,
     streams: SendRequest<Bytes>,
     pub(crate) watch: UpstreamWatch,
-    windows: Windows,
+    /// Bytes of the window in which the upstream answers a call, at most.
+    stream_window: u32,
     draining: AtomicBool,
     /// The agent drains it itself.
     leaving: AtomicBool,
+    /// The agent was asked for a successor, and this one is good until it is there.
+    succeeded: AtomicBool,
     /// Streams of each caller, where the upstream's are few.
     shares: Mutex<HashMap<Party, usize>>,
     /// Told when it begins to drain, and when a draining one has lost its last call.
@@ -92,7 +87,7 @@ impl Session {
         streams: SendRequest<Bytes>,
         ws: Handle,
         watch: UpstreamWatch,
-        windows: Windows,
+        stream_window: u32,
         settings: Settings,
     ) -> Self {
         let Admitted { id, registration, holder, peer, worker } = admitted;
@@ -115,9 +110,10 @@ impl Session {
             cancels: Cancels::new(allowed_cancels(registration.max_cancels)),
             streams,
             watch,
-            windows,
+            stream_window,
             draining: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            succeeded: AtomicBool::new(false),
             shares: Mutex::default(),
             nudged: Notify::new(),
             room: OnceLock::new(),
@@ -153,12 +149,37 @@ impl Session {
 
     /// No new calls from now on; the agent is asked for a replacement.
     pub(crate) fn drain(&self) {
-        if !self.draining.swap(true, Ordering::SeqCst) {
+        if self.retire() {
             self.ws.send(Control::Drain);
+        }
+    }
+
+    /// No new calls from now on. Whether there were before.
+    fn retire(&self) -> bool {
+        let retired = !self.draining.swap(true, Ordering::SeqCst);
+        if retired {
             self.nudged.notify_one();
             // Whoever waits for a stream of it waits in vain.
             self.wake_waiting();
         }
+        retired
+    }
+
+    /// Asks the agent for a successor; until that is there, calls go on.
+    pub(crate) fn ask_for_successor(&self) {
+        if !self.succeeded.swap(true, Ordering::SeqCst) {
+            self.ws.send(Control::Drain);
+        }
+    }
+
+    /// Another session has come in its place. Whether its calls may end by themselves, because it was asked
+    /// for.
+    pub(crate) fn make_way(&self) -> bool {
+        let asked_for = self.succeeded.load(Ordering::SeqCst);
+        if asked_for {
+            self.retire();
+        }
+        asked_for || self.is_draining()
     }
 
     /// Resolves when it has begun to drain, or when a draining one has lost its last call.
@@ -279,8 +300,8 @@ impl Permit {
 
     /// Of the window in which the upstream answers.
     pub(crate) fn growth(&self, stream: StreamId) -> Growth {
-        let Session { windows, ws, .. } = &*self.session;
-        let growth = Growth::new(windows.grants.clone(), stream.as_u32(), windows.most);
+        let Session { watch, ws, stream_window, .. } = &*self.session;
+        let growth = Growth::new(watch.grants.clone(), stream.as_u32(), *stream_window);
         growth.over(ws.rtt().unwrap_or_default())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::frames::{DATA, Frame, GOAWAY, SETTINGS};
+use crate::growth::Grants;
 use crate::sieve::Watch;
 use crate::upload_window::UploadWindow;
 
@@ -12,13 +13,19 @@ use crate::upload_window::UploadWindow;
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamWatch {
     pub(crate) uploads: Arc<UploadWindow>,
+    pub(crate) grants: Arc<Grants>,
     goaway: Arc<Notify>,
     settings: Arc<Notify>,
 }
 
 impl UpstreamWatch {
     pub(crate) fn new() -> Self {
-        Self { uploads: UploadWindow::new(), goaway: Arc::default(), settings: Arc::default() }
+        Self {
+            uploads: UploadWindow::new(),
+            grants: Arc::default(),
+            goaway: Arc::default(),
+            settings: Arc::default(),
+        }
     }
 
     /// Resolves when the upstream has said GOAWAY. `h2` tells of it only to who wants a new stream, and by
@@ -35,6 +42,9 @@ impl UpstreamWatch {
 
 impl Watch for UpstreamWatch {
     fn incoming(&mut self, frame: Frame) {
+        if let Frame::Head(head) = frame {
+            self.grants.incoming(head);
+        }
         match frame {
             Frame::Head(head) if head.kind == GOAWAY => self.goaway.notify_one(),
             Frame::Head(head) if head.kind == SETTINGS => self.settings.notify_one(),

@@ -27,6 +27,12 @@ impl Allowance {
         self.left == self.most
     }
 
+    /// Whether less than half of it is left.
+    pub fn is_low(&mut self) -> bool {
+        self.forgive();
+        self.left < self.most / 2
+    }
+
     /// Whether there was so much left to spend.
     pub fn spend(&mut self, amount: u32) -> bool {
         if self.left < amount {
@@ -60,7 +66,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_spent_earned_and_forgiven() {
         let mut allowance = Allowance::new(10, Duration::from_millis(2500));
-        assert!(allowance.spend(10));
+        assert!(allowance.spend(5));
+        assert!(!allowance.is_low());
+        assert!(allowance.spend(5));
+        assert!(allowance.is_low());
         assert!(!allowance.spend(1));
         allowance.earn(2);
         assert!(allowance.spend(2));

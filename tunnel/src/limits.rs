@@ -116,7 +116,8 @@ pub const CANCELS_WAITING: usize = 256;
 /// Each may go on receiving until its stream's window is used up.
 pub const CANCELS_WAITING_ALL: usize = 512;
 /// With so many cancelled calls waiting, the agent is asked for another session at the next checkup: the last
-/// of them would wait for most of a minute, and the end of the old session ends them all.
+/// of them would wait for most of a minute ([`CANCELS`] in [`CANCELS_FORGIVEN`]), and the end of the old
+/// session ends them all.
 pub const CANCELS_REPLACED: usize = 128;
 /// Cancels that may be on their way at once for calls which the upstream perhaps has not seen: `h2`, and so
 /// tonic and hyper, end a connection after 20 that it finds in its queue already cancelled.
@@ -197,18 +198,17 @@ pub const SMALL_DATA_FORGIVEN: Duration = Duration::from_millis(40);
 /// Calls that the hub itself answers one connection at once: its own services, and refusals.
 pub const ANSWERS: u32 = 1024;
 /// How long until as many may follow; what goes beyond waits for its answer. A client that looks through
-/// 10,000 names of which none is there is told so in nine seconds.
-pub const ANSWERS_FORGIVEN: Duration = Duration::from_secs(1);
+/// 10,000 names of which none is there is told so in two seconds.
+pub const ANSWERS_FORGIVEN: Duration = Duration::from_millis(250);
 /// How often what waits so looks whether it may go on: short against a round trip that is felt.
 pub const PACE_PAUSE: Duration = Duration::from_millis(5);
-/// How long an offender is left waiting before it is told that its connection ends, or that it is refused.
-/// Who breaks a limit opens another connection and breaks it again: so once a second, not as fast as the
-/// hub can end them. Nothing is read meanwhile.
+/// How long whoever floods is left waiting before its connection ends. It would open another and flood that:
+/// so once a second, not as fast as the hub can end them. Nothing is read meanwhile.
 pub const OFFENDER_PAUSE: Duration = Duration::from_secs(1);
 /// The same for a refused HTTP/1.1 request, which may be a person's mistake.
 pub const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// Calls of one connection that are begun before others on its thread get their turn.
-pub const ACCEPT_TURN: usize = 4;
+pub const ACCEPT_TURN: usize = WORK_TURN / WORK_PER_CALL;
 
 // --- WebSocket ---
 

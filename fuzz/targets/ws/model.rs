@@ -1,5 +1,6 @@
 //! What a server makes of a WebSocket client's bytes, straight from RFC 6455 5.
 
+use tunnel::limits::WS_IDLE_MESSAGES;
 use tunnel::wire::Control;
 
 const CONTINUATION: u8 = 0;
@@ -8,13 +9,15 @@ const BINARY: u8 = 2;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// What is heard before the first violation, Close, or the end.
+/// What is heard before the first violation, Close, the end, or a flood of messages without data.
 #[derive(Debug, Default)]
 pub struct Model {
     /// Of all whole binary messages.
     pub bytes: Vec<u8>,
     /// Of all whole text messages.
     pub controls: Vec<Control>,
+    /// Messages without data.
+    idle: u32,
 }
 
 struct Frame {
@@ -30,7 +33,12 @@ impl Model {
         let mut message: Option<(u8, Vec<u8>)> = None;
         while let Some(frame) = frame(&mut sent) {
             message = match (frame.opcode, message) {
-                (PING | PONG, message) if frame.is_final && frame.payload.len() <= 125 => message,
+                (PING | PONG, message) if frame.is_final && frame.payload.len() <= 125 => {
+                    if !model.bears_idle() {
+                        return model;
+                    }
+                    message
+                }
                 (kind @ (TEXT | BINARY), None) => Some((kind, frame.payload)),
                 (CONTINUATION, Some((kind, start))) => {
                     Some((kind, [start, frame.payload].concat()))
@@ -52,10 +60,16 @@ impl Model {
     fn hear(&mut self, kind: u8, payload: &[u8]) -> bool {
         match (kind, str::from_utf8(payload)) {
             (BINARY, _) => self.bytes.extend_from_slice(payload),
-            (_, Ok(text)) => self.controls.push(Control::from_text(text)),
-            (_, Err(_)) => return false,
+            (_, Ok(text)) if self.bears_idle() => self.controls.push(Control::from_text(text)),
+            _ => return false,
         }
         true
+    }
+
+    /// Whether it is not one too many.
+    fn bears_idle(&mut self) -> bool {
+        self.idle += 1;
+        self.idle <= WS_IDLE_MESSAGES
     }
 }
 

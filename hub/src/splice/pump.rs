@@ -11,7 +11,7 @@ use tunnel::bridge::grpc_status;
 use tunnel::limits::COALESCE_BYTES;
 
 use super::backlog::Backlog;
-use crate::growing_windows::Growth;
+use crate::growth::Growth;
 use crate::header_list;
 use crate::metrics::Meter;
 use crate::upload_window::UploadGate;
@@ -160,7 +160,10 @@ impl Pump {
             turn.made_progress();
             match data {
                 Some(Ok(chunk)) => {
-                    if !chunk.is_empty() {
+                    if chunk.is_empty() {
+                        // It may have been all padding.
+                        self.growth.took(0);
+                    } else {
                         self.backlog.push(chunk);
                     }
                     // So that END_STREAM can ride on the last chunk, as it did when it came.

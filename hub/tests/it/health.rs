@@ -7,6 +7,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::{v1, v1alpha};
+use tunnel::limits::OWN_REQUEST_MAX;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::grpc::named;
@@ -30,6 +31,14 @@ async fn the_hub_itself_and_what_is_unknown() {
     assert_eq!(check(&hub, "").await, Ok(ServingStatus::Serving));
     assert_eq!(check(&hub, "nobody").await, Err(Code::NotFound));
     assert_eq!(check(&hub, "No Name").await, Err(Code::NotFound));
+}
+
+/// More than the first window of a stream.
+#[tokio::test]
+async fn the_largest_request() {
+    // Tag and length of the field take four bytes.
+    let name = "x".repeat(OWN_REQUEST_MAX - 4);
+    assert_eq!(check(&Hub::start().await, &name).await, Err(Code::NotFound));
 }
 
 async fn next(statuses: &mut Streaming<HealthCheckResponse>) -> ServingStatus {

@@ -16,32 +16,21 @@ use tunnel::limits::{
 use crate::support::NAME;
 use crate::support::client::answer;
 use crate::support::frames::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, request_head,
+    DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, request_head,
 };
 use crate::support::message::grpc;
 use crate::support::within;
 use crate::support::world::World;
 
-/// What was begun at `start` took as long as it must where `most` are free, and as many again in `time`; and
-/// that the limit was reached is counted, unless the machine is so slow that it was not.
-async fn assert_paced(
-    world: &World,
-    limit: &str,
-    start: Instant,
-    done: u32,
-    most: u32,
-    time: Duration,
-) {
-    let took = start.elapsed();
-    let least = time.mul_f64(f64::from(done - most) / f64::from(most));
-    assert!(took >= least, "{limit}: {took:?}");
-    let reached = world.hub.metric(&format!("hub_limits_reached_total{{limit=\"{limit}\"}}")).await;
-    assert!(reached > 0.0 || took >= least + time, "{limit}: {took:?}");
+/// What was begun at `start` took as long as it must where `most` are free, and as many again in `time`.
+fn assert_paced(start: Instant, done: u32, most: u32, time: Duration) {
+    let (took, least) = (start.elapsed(), time.mul_f64(f64::from(done - most) / f64::from(most)));
+    assert!(took >= least, "{took:?} is less than {least:?}");
 }
 
 #[tokio::test]
 async fn calls_that_the_hub_itself_answers() {
-    const CALLS: u32 = 2 * ANSWERS;
+    const CALLS: u32 = 8 * ANSWERS;
     const AT_ONCE: u32 = 256;
     let mut world = World::start().await;
     let (client, start) = (world.hub.client().await, Instant::now());
@@ -55,7 +44,7 @@ async fn calls_that_the_hub_itself_answers() {
             assert_eq!(answer.hub_reason(), Some("unknown-name"));
         }
     }
-    assert_paced(&world, "answers", start, CALLS, ANSWERS, ANSWERS_FORGIVEN).await;
+    assert_paced(start, CALLS, ANSWERS, ANSWERS_FORGIVEN);
     world.assert_unharmed().await;
 }
 
@@ -74,7 +63,7 @@ async fn long_heads() {
         within("an answer", answer(response)).await.expect("an answer");
     }
     let done = CALLS * HEAD_BYTES_FREE;
-    assert_paced(&world, "client-heads", start, done, HEAD_BYTES, HEAD_BYTES_FORGIVEN).await;
+    assert_paced(start, done, HEAD_BYTES, HEAD_BYTES_FORGIVEN);
     world.assert_unharmed().await;
 }
 
@@ -99,7 +88,7 @@ async fn small_messages() {
     });
     assert_eq!((body.0.len(), body.1.is_ok()), (MESSAGES as usize, true));
     let (most, time) = (SMALL_DATA_FRAMES, SMALL_DATA_FORGIVEN);
-    assert_paced(&world, "client-data", start, MESSAGES, most, time).await;
+    assert_paced(start, MESSAGES, most, time);
     world.assert_unharmed().await;
 }
 
@@ -113,5 +102,49 @@ async fn refused_upgrades() {
     within("the refusal", tcp.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 426"), "{answer}");
     assert!(start.elapsed() >= REFUSAL_PAUSE);
+    world.assert_unharmed().await;
+}
+
+/// References to a field that came before: a few bytes on the wire, and long in all that follows.
+#[tokio::test]
+async fn long_heads_that_look_short() {
+    const FIELD: usize = 3800;
+    const REFERENCES: usize = 8;
+    const CALLS: u32 = 2 * HEAD_BYTES / HEAD_BYTES_FREE;
+    /// An indexed field, the first of the dynamic table (RFC 7541 6.1, 2.3.3).
+    const REFERENCE: u8 = 0x80 | 62;
+    let mut world = World::start().await;
+    let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
+    let call = request_head("nobody", "/a.B/Long");
+    // A literal that is remembered (6.2.1); its length is 127 and 3,673 more (5.1).
+    let field = [&[0x40, 4][..], b"long", &[0x7f, 0xd9, 0x1c], &[b'x'; FIELD]].concat();
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    let first = [&call[..], &field].concat();
+    let next = [&call[..], &[REFERENCE; REFERENCES]].concat();
+    let start = Instant::now();
+    tcp.write_all(&[hello, frame(HEADERS, END_HEADERS | END_STREAM, 1, &first)].concat())
+        .await
+        .unwrap();
+    let (mut answers, mut says) = tcp.split();
+    let said: Vec<u8> = (3..)
+        .step_by(2)
+        .take(CALLS as usize)
+        .flat_map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &next))
+        .collect();
+    says.write_all(&said).await.unwrap();
+    let answered = async {
+        let (mut left, mut head) = (CALLS + 1, [0; 9]);
+        while left > 0 {
+            answers.read_exact(&mut head).await.expect("a frame");
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            answers.read_exact(&mut payload).await.expect("a payload");
+            assert_ne!(head[3], RST_STREAM);
+            left -= u32::from(head[3] == HEADERS);
+        }
+    };
+    within("the answers", answered).await;
+    let done = CALLS * (REFERENCES * FIELD) as u32 - CALLS * HEAD_BYTES_FREE;
+    assert_paced(start, done, HEAD_BYTES, HEAD_BYTES_FORGIVEN);
     world.assert_unharmed().await;
 }

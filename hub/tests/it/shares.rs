@@ -88,6 +88,8 @@ async fn a_session_on_which_cancels_pile_up_is_replaced() {
     let (_calls, mut answering) = answered(&lost, &mut world.session, CALLS).await;
     lost.cut();
     let mut next = world.upstream.connection().await;
+    until("the next session", async || world.hub.metric("hub_registrations_total").await == 2.0)
+        .await;
     assert_served(&world.client, &mut next, b"on the next one").await;
     until("all", async || cancelled(&mut answering).await == CALLS as usize).await;
 }

@@ -5,6 +5,7 @@ use h2::Reason;
 use tunnel::limits::FIRST_WINDOW;
 
 use crate::support::NAME;
+use crate::support::frames::DATA;
 use crate::support::hub::Hub;
 use crate::support::pair::Pair;
 use crate::support::peer::{Peer, Settings};
@@ -46,6 +47,34 @@ async fn of_streams_grow_as_they_are_used() {
         while pair.client.heard(1).allowance < STREAM * 2 / 3 {
             pair.hear().await.expect("frames by the rules");
             assert!(pair.client.heard(1).allowance <= STREAM);
+        }
+    })
+    .await;
+}
+
+/// Padding takes up a window, too (RFC 9113 6.1), though nobody reads it.
+#[tokio::test]
+async fn of_streams_whose_data_is_mostly_padding() {
+    const PADDED: u8 = 0x8;
+    const PADDING: usize = 200;
+    const MESSAGES: usize = 2000;
+    let hub = Hub::start().await;
+    let mut pair = Pair::start(&hub, NAME, Settings::default(), Settings::default()).await;
+    pair.client.call(1, NAME, "/a.B/Padded", 0);
+    pair.client.flush().await;
+    let upload = pair.upstream.request("/a.B/Padded").await;
+    let padded = [&[PADDING as u8][..], b"data", &[0; PADDING]].concat();
+    within("the upload", async {
+        for _ in 0..MESSAGES {
+            while !pair.client.allows(1, padded.len()) {
+                pair.hear().await.expect("frames by the rules");
+            }
+            pair.client.spend(1, padded.len());
+            pair.client.send(DATA, PADDED, 1, &padded);
+            pair.client.flush().await;
+        }
+        while pair.upstream.heard(upload).body.len() < MESSAGES * b"data".len() {
+            pair.hear().await.expect("frames by the rules");
         }
     })
     .await;

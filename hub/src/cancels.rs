@@ -207,6 +207,33 @@ mod tests {
         cancels.answered(later);
         tokio::time::advance(CANCEL_PAUSE).await;
         assert!(poll!(&mut next).is_ready());
+        // Or until it will never come.
+        let more = async {
+            for _ in 0..2 * CANCELS_UNSEEN {
+                cancels.turn(OFFENDER, || false).await;
+            }
+        };
+        tokio::time::timeout(3 * UNSEEN_TIMEOUT, more).await.expect("a turn");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_connections_together_leave_places_to_others() {
+        let cancels = Cancels::new(Some(1));
+        let place = |connection| cancels.lines.join(party(connection, 1));
+        let _first: Vec<_> = (0..CANCELS_WAITING - 1).map(|_| place(1)).collect();
+        assert!(!cancels.is_full(OFFENDER), "it has fewer than are left");
+        let _second: Vec<_> = (0..CANCELS_WAITING / 2 + 1).map(|_| place(2)).collect();
+        assert!(cancels.is_full(OFFENDER) && cancels.is_full(party(2, 1)));
+        assert!(!cancels.is_full(party(3, 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_beyond_a_number_share_what_is_allowed() {
+        let cancels = Cancels::new(Some(1));
+        let address = |i: usize| Ipv6Addr::from(1 + i as u128).into();
+        assert!((0..=CANCELLERS).all(|i| cancels.spend(address(i))));
+        assert!(!cancels.spend(address(CANCELLERS + 1)), "the one before had it");
+        assert_eq!(cancels.allowances.lock().len(), CANCELLERS + 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -183,11 +183,84 @@ impl Heads {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::pin::pin;
     use std::time::Duration;
 
-    use tokio::time::Instant;
+    use futures_util::poll;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::time::{Instant, timeout};
+    use tunnel::limits::{WORK_PER_CALL, WORK_TURN};
 
     use super::*;
+    use crate::config::Config;
+    use crate::hub::Hub;
+
+    /// What a client says that begins with these frames, each as often as told.
+    fn said(frames: &[(Head, u32)]) -> Vec<u8> {
+        let mut said = vec![b' '; PREFACE_BYTES];
+        for (head, times) in frames {
+            let len = (head.len as u32).to_be_bytes();
+            let mut frame =
+                [&len[1..], &[head.kind, head.flags], &head.stream.to_be_bytes()].concat();
+            frame.resize(frame.len() + head.len, 0);
+            said.extend(frame.repeat(*times as usize));
+        }
+        said
+    }
+
+    fn guarded(said: &[u8]) -> (Tapped<&[u8], Sieve<ClientGuard>>, Arc<Flood>) {
+        let hub = Hub::new(Config::default());
+        let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
+        ClientGuard::on(said, &Origin::new(hub, peer, 0, 0, stop))
+    }
+
+    /// How long all of it takes to be read.
+    async fn time_to_read(said: &[u8]) -> Duration {
+        let start = Instant::now();
+        guarded(said).0.read_to_end(&mut Vec::new()).await.expect("read");
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_read_no_faster_than_its_frames_are_worth() {
+        let long = Head { len: 2 * HEAD_BYTES_FREE as usize, kind: HEADERS, flags: 0, stream: 1 };
+        let heads = HEAD_BYTES / HEAD_BYTES_FREE;
+        assert!(time_to_read(&said(&[(long, heads)])).await < HEAD_BYTES_FORGIVEN / 10);
+        assert!(time_to_read(&said(&[(long, 3 * heads)])).await >= HEAD_BYTES_FORGIVEN);
+        let small = Head { len: 1, kind: DATA, flags: 0, stream: 1 };
+        assert!(time_to_read(&said(&[(small, SMALL_DATA_FRAMES)])).await < SMALL_DATA_FORGIVEN / 2);
+        assert!(
+            time_to_read(&said(&[(small, 3 * SMALL_DATA_FRAMES)])).await >= SMALL_DATA_FORGIVEN
+        );
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_after_some_of_it() {
+        let call = Head { len: 1, kind: HEADERS, flags: 0, stream: 1 };
+        let said = said(&[(call, (WORK_TURN / WORK_PER_CALL) as u32), (call, 1)]);
+        let (mut io, _flood) = guarded(&said);
+        let mut first = vec![0; said.len() - 1];
+        assert!(poll!(pin!(io.read_exact(&mut first))).is_ready());
+        assert!(poll!(pin!(io.read_u8())).is_pending());
+        io.read_u8().await.expect("the rest");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_read_no_further() {
+        let settings = Head { len: 0, kind: SETTINGS, flags: 0, stream: 0 };
+        let reset = Head { len: 4, kind: RST_STREAM, flags: 0, stream: 1 };
+        for (head, most, limit) in [
+            (settings, CLIENT_IDLE_FRAMES / SETTINGS_WEIGHT, Limit::ClientFrames),
+            (reset, CLIENT_RESETS, Limit::ClientResets),
+        ] {
+            let (allowed, flood) = (said(&[(head, most)]), said(&[(head, 2 * most)]));
+            time_to_read(&allowed).await;
+            let (mut io, told) = guarded(&flood);
+            let read = timeout(Duration::from_secs(1), io.read_to_end(&mut Vec::new())).await;
+            assert!(read.is_err(), "{limit:?}: read to its end");
+            assert_eq!(told.begun().await, limit);
+        }
+    }
 
     fn head(kind: u8, len: u32) -> Head {
         Head { len: len as usize, kind, flags: 0, stream: 1 }

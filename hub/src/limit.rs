@@ -137,7 +137,38 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
     use super::*;
+
+    /// Counts log lines.
+    #[derive(Default)]
+    struct Lines(Arc<AtomicUsize>);
+
+    impl Subscriber for Lines {
+        fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _span: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+        fn event(&self, _event: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn enter(&self, _span: &Id) {}
+
+        fn exit(&self, _span: &Id) {}
+    }
 
     #[tokio::test(start_paused = true)]
     async fn one_line_an_interval_with_the_number_of_the_rest() {
@@ -150,10 +181,26 @@ mod tests {
         assert_eq!(told.turn(Instant::now()), None);
     }
 
-    #[test]
-    fn every_limit_has_its_place() {
+    #[tokio::test]
+    async fn every_limit_is_counted_each_time_and_logged_once() {
+        let metrics = Metrics::new();
+        let limits = Limits::new(metrics.clone());
         for (index, limit) in Limit::ALL.into_iter().enumerate() {
             assert_eq!(limit as usize, index);
+            let lines = Lines::default();
+            let logged = lines.0.clone();
+            tracing::subscriber::with_default(lines, || {
+                for _ in 0..=index {
+                    limits.reached(limit, ([127, 0, 0, 1], 1).into(), None);
+                }
+            });
+            assert_eq!(logged.load(Ordering::Relaxed), 1, "{limit:?}");
+        }
+        let text = metrics.render(0, 0);
+        for (index, limit) in Limit::ALL.into_iter().enumerate() {
+            let line =
+                format!("hub_limits_reached_total{{limit=\"{}\"}} {}", limit.label(), index + 1);
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
     }
 }

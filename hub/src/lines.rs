@@ -118,4 +118,12 @@ mod tests {
         assert_eq!(others.len(), 4);
         assert_eq!(lines.waiting(), 12);
     }
+
+    #[test]
+    fn places_have_an_end() {
+        let lines = Lines::default();
+        let one_of_many = |connection| lines.join_one_of(16, Party { connection, ..ONE });
+        let taken: Vec<_> = (0..20).filter_map(one_of_many).collect();
+        assert_eq!((taken.len(), lines.waiting()), (16, 16));
+    }
 }

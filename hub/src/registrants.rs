@@ -41,4 +41,13 @@ mod tests {
         tokio::time::advance(REGISTRATIONS_FORGIVEN).await;
         assert!(registrants.admit(fleet));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_beyond_a_number_are_not_kept() {
+        let registrants = Registrants::default();
+        for i in 0..REGISTRANTS + 10 {
+            assert!(registrants.admit(Ipv6Addr::from(1 + i as u128).into()));
+        }
+        assert_eq!(registrants.0.lock().len(), REGISTRANTS + 1);
+    }
 }

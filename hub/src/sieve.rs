@@ -129,3 +129,42 @@ fn read_little<S: AsyncRead + Unpin>(
     buf.put_slice(little.filled());
     Poll::Ready(Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    /// How much each read brought.
+    #[derive(Default)]
+    struct Reads(std::sync::Arc<parking_lot::Mutex<Vec<usize>>>);
+
+    impl Watch for Reads {
+        fn read(&mut self, bytes: usize) {
+            self.0.lock().push(bytes);
+        }
+
+        fn incoming(&mut self, _frame: Frame) {}
+
+        fn outgoing(&mut self, _frame: Frame) {}
+    }
+
+    /// What comes after small frames comes in small portions, until frames are larger again.
+    #[tokio::test]
+    async fn small_frames_are_read_a_few_at_a_time() {
+        const BUFFER: usize = 8 * SMALL_READ;
+        let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[0; 8]].concat();
+        let large = [&[0, 0x80, 0, 0, 0, 0, 0, 0, 1][..], &[0; 0x8000]].concat();
+        let said = [ping.repeat(2 * BUFFER / ping.len()), large].concat();
+        let reads = Reads::default();
+        let seen = reads.0.clone();
+        let mut io = Sieve::on(&said[..], reads, 0, 0);
+        while io.read(&mut [0; BUFFER]).await.expect("read") > 0 {}
+        let seen = seen.lock();
+        assert_eq!(seen[0], BUFFER);
+        assert!(seen[1..BUFFER / SMALL_READ].iter().all(|bytes| *bytes <= SMALL_READ), "{seen:?}");
+        assert!(seen.iter().skip(1).any(|bytes| *bytes > SMALL_READ), "{seen:?}");
+        assert_eq!(seen.iter().sum::<usize>(), said.len());
+    }
+}

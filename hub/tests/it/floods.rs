@@ -6,13 +6,16 @@ use h2::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tunnel::limits::OFFENDER_PAUSE;
+use tunnel::limits::{OFFENDER_PAUSE, SETTINGS_WEIGHT};
 
 use crate::support::NAME;
 use crate::support::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame,
     request_head,
 };
+use crate::support::hub::Hub;
+use crate::support::pair::Pair;
+use crate::support::peer::Settings;
 use crate::support::within;
 use crate::support::world::World;
 
@@ -65,13 +68,15 @@ async fn frames_that_belong_to_no_call() {
     let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &opening(1)].concat();
     for (count, flood) in (1..).zip([
         frame(PING, 0, 0, b"12345678"),
-        frame(SETTINGS, 0, 0, &[]),
         frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 1]),
         frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
         frame(UNKNOWN, 0, 0, b"?"),
         frame(DATA, 0, 1, &[]),
+        // Of these a few are many.
+        frame(SETTINGS, 0, 0, &[]),
     ]) {
-        let said = [&hello[..], &flood.repeat(FLOOD)].concat();
+        let times = if flood[3] == SETTINGS { FLOOD / SETTINGS_WEIGHT as usize } else { FLOOD };
+        let said = [&hello[..], &flood.repeat(times)].concat();
         let code = goaway_after(world.hub.address, said).await;
         assert_eq!(code, u32::from(Reason::ENHANCE_YOUR_CALM), "{flood:?}");
         let counted = world.hub.metric("hub_limits_reached_total{limit=\"client-frames\"}").await;
@@ -91,6 +96,44 @@ async fn calls_that_are_reset_faster_than_they_could_be_open() {
     }
     let code = goaway_after(world.hub.address, said).await;
     assert_eq!(code, u32::from(Reason::ENHANCE_YOUR_CALM));
+    assert_unharmed(&mut world).await;
+}
+
+/// Nor is it what a reader of small messages says to each.
+#[tokio::test]
+async fn what_answers_explain_is_no_flood() {
+    const MESSAGES: usize = 1500;
+    let hub = Hub::start().await;
+    let mut pair = Pair::start(&hub, NAME, Settings::default(), Settings::default()).await;
+    let Pair { client, upstream } = &mut pair;
+    client.call(1, NAME, "/a.B/Small", 0);
+    client.flush().await;
+    let stream = upstream.request("/a.B/Small").await;
+    upstream.head(stream, &[(":status", "200")], 0);
+    for i in 1..=MESSAGES {
+        upstream.data(stream, b"x", 0);
+        upstream.flush().await;
+        client.until("a message", |client| client.heard(1).body.len() == i).await;
+        for _ in 0..2 {
+            client.grant(1, 1);
+            client.grant(0, 1);
+        }
+        client.flush().await;
+    }
+    pair.call(3, NAME).await;
+}
+
+/// h2 has a guard against resets of calls that it has not told of yet; the others are counted here.
+#[tokio::test]
+async fn resets_of_calls_that_the_hub_has_taken() {
+    const RESETS: usize = 4000;
+    let mut world = World::start().await;
+    let reset = frame(RST_STREAM, 0, 1, &u32::from(Reason::CANCEL).to_be_bytes());
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &opening(1)].concat();
+    let code = goaway_after(world.hub.address, [hello, reset.repeat(RESETS)].concat()).await;
+    assert_eq!(code, u32::from(Reason::ENHANCE_YOUR_CALM));
+    let counted = world.hub.metric("hub_limits_reached_total{limit=\"client-resets\"}").await;
+    assert_eq!(counted, 1.0);
     assert_unharmed(&mut world).await;
 }
 

@@ -22,29 +22,38 @@ use crate::support::message::grpc;
 use crate::support::within;
 use crate::support::world::World;
 
-/// What was begun at `start` took as long as it must where `most` are free, and as many again in `time`.
+/// What was begun at `start` took as long as it must where `most` are free, and as many again in `time`. (A
+/// machine may be so slow that it takes as long by itself, and the limit is not reached.)
 fn assert_paced(start: Instant, done: u32, most: u32, time: Duration) {
-    let (took, least) = (start.elapsed(), time.mul_f64(f64::from(done - most) / f64::from(most)));
-    assert!(took >= least, "{took:?} is less than {least:?}");
+    let took = start.elapsed();
+    let least = time.mul_f64(f64::from(done - most) / f64::from(most));
+    assert!(took >= least, "{took:?}");
 }
 
+/// For an agent's that there is not, for the hub's own that there is not, and for a service of the hub.
 #[tokio::test]
 async fn calls_that_the_hub_itself_answers() {
     const CALLS: u32 = 8 * ANSWERS;
     const AT_ONCE: u32 = 256;
     let mut world = World::start().await;
-    let (client, start) = (world.hub.client().await, Instant::now());
-    for _ in 0..CALLS / AT_ONCE {
-        let mut open = Vec::new();
-        for _ in 0..AT_ONCE {
-            open.push(client.open(grpc("nobody", "/a.B/C"), true).await.0);
+    for (name, path, reason) in [
+        ("nobody", "/a.B/C", Some("unknown-name")),
+        ("", "/a.B/C", Some("no-name")),
+        ("", "/grpc.health.v1.Health/Check", None),
+    ] {
+        let (client, start) = (world.hub.client().await, Instant::now());
+        for _ in 0..CALLS / AT_ONCE {
+            let mut open = Vec::new();
+            for _ in 0..AT_ONCE {
+                open.push(client.open(grpc(name, path), true).await.0);
+            }
+            for response in open {
+                let answer = within("an answer", answer(response)).await.expect("an answer");
+                assert_eq!(answer.hub_reason(), reason);
+            }
         }
-        for response in open {
-            let answer = within("an answer", answer(response)).await.expect("an answer");
-            assert_eq!(answer.hub_reason(), Some("unknown-name"));
-        }
+        assert_paced(start, CALLS, ANSWERS, ANSWERS_FORGIVEN);
     }
-    assert_paced(start, CALLS, ANSWERS, ANSWERS_FORGIVEN);
     world.assert_unharmed().await;
 }
 

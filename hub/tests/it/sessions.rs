@@ -3,11 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tunnel::keepalive::KeepaliveConfig;
+use tunnel::wire::Control;
 
 use crate::clients::{list, until_sessions};
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer};
-use crate::support::hub::Hub;
+use crate::support::frames::{GOAWAY, frame};
+use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
 use crate::support::raw_agent::RawAgent;
 use crate::support::upstream::Upstream;
@@ -28,6 +33,22 @@ async fn a_newer_session_of_the_same_slot_replaces_the_old_one() {
     let (response, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
     new.call().await.answer();
     assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+}
+
+/// Not when somebody wants a new stream, nor when a ping is due: the successor should be there by then.
+#[tokio::test]
+async fn an_upstream_that_says_goaway_is_replaced_before_it_is_gone() {
+    let seldom = Duration::from_secs(3600);
+    let keepalive = KeepaliveConfig { interval: seldom, timeout: seldom };
+    let hub = Hub::start_with(hub::Config { keepalive, ..hub_config() }).await;
+    let mut agent = RawAgent::register(&hub, NAME, "instance-1", "0").await;
+    agent.settings().await;
+    hub.until_serving(NAME).await;
+    let client = hub.client().await;
+    let (_response, _sending) = client.open(grpc(NAME, "/a.B/Runs"), true).await;
+    agent.request().await;
+    agent.send(&frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])).await;
+    assert_eq!(agent.control().await, Control::Drain);
 }
 
 #[tokio::test]

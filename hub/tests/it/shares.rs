@@ -9,10 +9,14 @@ use bytes::Bytes;
 use futures_util::poll;
 use h2::server::Builder;
 use h2::{Reason, SendStream};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tunnel::limits::{CANCELS, CANCELS_REPLACED, CANCELS_WAITING, OWN_CALLS};
+use tunnel::limits::{
+    CANCELS, CANCELS_REPLACED, CANCELS_WAITING, HANDSHAKES, OWN_CALLS, REGISTRATIONS,
+};
+use tunnel::program::raise_open_files;
 
+use crate::support::admin::exchange;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer};
 use crate::support::hub::{Hub, hub_config};
@@ -24,12 +28,15 @@ use crate::support::{NAME, until, within};
 /// A call of this client is answered, whatever else waits at the upstream.
 async fn assert_served(client: &Client, session: &mut Connection, payload: &'static [u8]) {
     let (called, ()) = tokio::join!(client.call(grpc(NAME, "/a.B/Served"), payload), async {
+        // Others that come before are held: to drop one would be an answer, and make room.
+        let mut others = Vec::new();
         loop {
             let mut call = session.call().await;
             if call.request.uri().path() == "/a.B/Served" {
                 assert_eq!(call.body().await.0, message(payload));
                 return call.answer();
             }
+            others.push(call);
         }
     });
     assert_eq!(called.expect("an answer").grpc_status(), Some("0"));
@@ -136,9 +143,11 @@ async fn a_caller_with_too_many_cancelled_calls_gets_no_new_ones() {
     };
     // The hub learns of the cancels one by one, and lets calls pass until it has; nobody answers those.
     let mut tries = Vec::new();
-    while world.hub.metric("hub_limits_reached_total{limit=\"cancels\"}").await == 0.0 {
+    until("the limit", async || {
         tries.push(client.open(grpc(NAME, "/a.B/More"), true).await);
-    }
+        world.hub.metric("hub_limits_reached_total{limit=\"cancels\"}").await > 0.0
+    })
+    .await;
     assert!(refused().await);
     assert_served(&world.client, &mut world.session, b"unharmed").await;
 }
@@ -218,6 +227,7 @@ async fn a_client_has_so_many_calls_to_the_hub_itself() {
     assert_eq!((refused.hub_reason(), refused.grpc_status()), (Some("limit"), Some("8")));
     let other = hub.client().await;
     assert_eq!(other.call(check(), b"").await.expect("an answer").grpc_status(), Some("0"));
+    assert_eq!(hub.metric("hub_limits_reached_total{limit=\"own-calls\"}").await, 1.0);
     drop(watches);
     let served =
         async || client.call(check(), b"").await.expect("an answer").hub_reason().is_none();
@@ -245,4 +255,50 @@ async fn connections_beyond_the_limit_are_hung_up_on() {
     })
     .await;
     assert_eq!(second.call(check(), b"").await.expect("an answer").grpc_status(), Some("0"));
+}
+
+/// Of connections that do not say what they want, the oldest goes; who says it is served.
+#[tokio::test]
+async fn connections_that_say_too_little_make_room() {
+    // Both ends of each are in this process.
+    if raise_open_files() < 6 * HANDSHAKES as u64 {
+        return;
+    }
+    for said in [&b""[..], b"GET /ws HTTP/1.1\r\n"] {
+        let hub = Hub::start().await;
+        let reached = "hub_limits_reached_total{limit=\"handshakes\"}";
+        let mut waiting = Vec::new();
+        while waiting.len() < HANDSHAKES
+            || (waiting.len() < 2 * HANDSHAKES && hub.metric(reached).await == 0.0)
+        {
+            let mut tcp = TcpStream::connect(hub.address).await.unwrap();
+            tcp.write_all(said).await.unwrap();
+            waiting.push(tcp);
+        }
+        assert!(hub.metric(reached).await > 0.0, "after {said:?}");
+        let check = grpc("", "/grpc.health.v1.Health/Check");
+        let client = hub.client().await;
+        assert_eq!(client.call(check, b"").await.expect("an answer").grpc_status(), Some("0"));
+    }
+}
+
+/// An agent in a loop is told to come back later.
+#[tokio::test]
+async fn registrations_beyond_the_limit_are_refused_for_a_while() {
+    const AT_ONCE: usize = 256;
+    const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: hub\r\nSec-WebSocket-Protocol: ";
+    let hub = Hub::start().await;
+    let request = format!("{REQUEST}{}\r\n\r\n", tunnel::wire::SUBPROTOCOL);
+    let (mut refused, mut asked) = (None, 0);
+    // Some are forgiven meanwhile.
+    while refused.is_none() && asked < 4 * REGISTRATIONS as usize {
+        let answers = (0..AT_ONCE).map(|_| exchange(hub.address, &request));
+        let answers = futures_util::future::join_all(answers).await;
+        refused = answers.into_iter().find(|answer| !answer.starts_with("HTTP/1.1 426"));
+        asked += AT_ONCE;
+    }
+    let refused = refused.expect("a refusal");
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 5\r\n"), "{refused}");
+    assert!(hub.metric("hub_limits_reached_total{limit=\"registrations\"}").await > 0.0);
 }

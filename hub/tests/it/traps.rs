@@ -167,6 +167,10 @@ async fn a_clients_reset_while_its_own_window_is_closed() {
     let mut trap = Trap::start_with(closed, Settings::default()).await;
     let stream = trap.open(1, "/a.B/Download").await;
     let Pair { client, upstream } = &mut trap.pair;
+    // Of a request that goes on, the hub would learn of it by that.
+    client.data(1, b"", END_STREAM);
+    client.flush().await;
+    upstream.until("the end of the request", |upstream| upstream.heard(stream).ended).await;
     upstream.head(stream, &[(":status", "200")], 0);
     fill(upstream, stream);
     upstream.ping().await.unwrap();
@@ -249,17 +253,19 @@ async fn goaway_before_the_rest_of_a_request() {
 /// Never more at once than the upstream takes, and all of them in the end.
 #[tokio::test]
 async fn a_peer_with_max_concurrent_streams_1() {
+    const CALLS: usize = 20;
     let one = Settings { max_streams: 1, ..Settings::default() };
     let mut trap = Trap::start_with(Settings::default(), one).await;
     let Pair { client, upstream } = &mut trap.pair;
-    let paths: Vec<_> = (0..5).map(|i| format!("/a.B/{i}")).collect();
+    let paths: Vec<_> = (0..CALLS).map(|i| format!("/a.B/{i}")).collect();
     for (stream, path) in (1..).step_by(2).zip(&paths) {
         client.call(stream, NAME, path, END_STREAM);
     }
     client.ping().await.unwrap();
     let hub = &trap.hub;
-    until("all at the hub", async || hub.metric("hub_streams_in_flight").await == 5.0).await;
-    for served in 0..5 {
+    let all = CALLS as f64;
+    until("all at the hub", async || hub.metric("hub_streams_in_flight").await == all).await;
+    for served in 0..CALLS {
         upstream.until("a call", |upstream| upstream.streams.len() > served).await;
         upstream.ping().await.unwrap();
         assert_eq!(upstream.streams.len(), served + 1, "one at once");
@@ -287,6 +293,38 @@ async fn a_limit_of_streams_that_is_raised() {
         upstream.flush().await;
         upstream.until("all calls", |upstream| upstream.streams.len() == 4).await;
     }
+}
+
+/// What runs goes on, and what comes then waits until the upstream has room by its new limit.
+#[tokio::test]
+async fn a_limit_of_streams_that_is_lowered() {
+    let mut trap = Trap::start().await;
+    let mut running = Vec::new();
+    for stream in [1, 3, 5] {
+        running.push((stream, trap.open(stream, &format!("/a.B/{stream}")).await));
+    }
+    let Pair { client, upstream } = &mut trap.pair;
+    upstream.limit_streams(1);
+    upstream.ping().await.unwrap();
+    client.call(7, NAME, "/a.B/Next", END_STREAM);
+    client.ping().await.unwrap();
+    let hub = &trap.hub;
+    until("all at the hub", async || hub.metric("hub_streams_in_flight").await == 4.0).await;
+    for (stream, at_upstream) in running {
+        client.data(stream, b"more", END_STREAM);
+        client.flush().await;
+        upstream.until("the rest", |upstream| upstream.heard(at_upstream).ended).await;
+        assert_eq!(upstream.stream_of("/a.B/Next"), None);
+        upstream.answer(at_upstream);
+        upstream.flush().await;
+        client.until("an answer", |client| client.heard(stream).ended).await;
+    }
+    let next = upstream.request("/a.B/Next").await;
+    upstream.answer(next);
+    upstream.flush().await;
+    client.until("the last", |client| client.heard(7).ended).await;
+    let resets: Vec<_> = client.streams.values().filter_map(|heard| heard.reset).collect();
+    assert!(resets.iter().all(|code| Some(*code) == NO_ERROR), "{resets:?}");
 }
 
 /// A call that was given up while it waited never reaches an upstream.

@@ -1,10 +1,13 @@
 //! Two ends in memory, with paused time.
 
+use std::pin::pin;
+
+use futures_util::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
-use crate::limits::{CLOSE_TIMEOUT, OFFENDER_PAUSE};
+use crate::limits::{CLOSE_TIMEOUT, OFFENDER_PAUSE, WORK_TURN};
 
 type Peer = (WsIo<DuplexStream>, Handle, mpsc::Receiver<Control>);
 
@@ -156,8 +159,14 @@ async fn an_offender_is_left_waiting() {
         let offend = async {
             let mut said = Vec::new();
             let (mut hears, mut says) = tokio::io::split(&mut agent);
-            // It has no end: only so much is read of it.
-            let says = async { while says.write_all(&offence).await.is_ok() {} };
+            // Only so much is read of it.
+            let says = async {
+                for _ in 0..1000 {
+                    if says.write_all(&offence).await.is_err() {
+                        break;
+                    }
+                }
+            };
             let _ = tokio::join!(says, hears.read_to_end(&mut said));
             said
         };
@@ -173,20 +182,54 @@ async fn an_offender_is_left_waiting() {
 async fn what_comes_after_our_close_is_read_at_leisure() {
     let ((mut hub, handle, _), (mut agent, ..)) = pair(1024).await;
     handle.close(CloseCode::GoingAway, "");
+    let turns = CLOSE_TIMEOUT.div_duration_f64(CLOSING_PAUSE) as usize;
+    let most = turns * 2 * WORK_TURN;
     let mut written = 0;
     let says = async {
         // The agent reads nothing, so it goes on.
-        while let Ok(n) = agent.write(&[0; 4096]).await {
-            written += n;
+        while written <= most {
+            written += agent.write(&[0; 4096]).await.expect("a hub that reads");
         }
     };
     tokio::select! {
         _ = hub.read_u8() => {}
         () = says => {}
     }
-    drop(hub);
-    let turns = CLOSE_TIMEOUT.div_duration_f64(CLOSING_PAUSE);
-    assert!(written as f64 <= turns * 2.0 * crate::limits::WORK_TURN as f64, "{written}");
+    assert!(written <= most, "{written}");
+}
+
+/// It is held until it is whole, in however many frames it comes.
+#[tokio::test(start_paused = true)]
+async fn a_message_has_a_largest_size() {
+    let frame = |first: u8, len: usize| {
+        [&[first, 0xff][..], &(len as u64).to_be_bytes(), &[0; 4], &vec![0; len]].concat()
+    };
+    let half = WS_MAX_MESSAGE / 2;
+    let fits = [frame(0x02, half), frame(0x80, half)].concat();
+    let in_all = [frame(0x02, half), frame(0x00, half), frame(0x80, 1)].concat();
+    let by_its_head = frame(0x82, WS_MAX_MESSAGE + 1)[..14].to_vec();
+    for (said, is_taken) in [(fits, true), (in_all, false), (by_its_head, false)] {
+        let (hub, mut agent) = duplex(1 << 16);
+        let (mut hub, handle, _control) = WsIo::new(raw(hub, Role::Server).await, KEEPALIVE);
+        let mut taken = vec![0; WS_MAX_MESSAGE];
+        let (said, read) = tokio::join!(agent.write_all(&said), hub.read_exact(&mut taken));
+        said.expect("written");
+        assert_eq!(read.is_ok(), is_taken);
+        let violated = matches!(handle.ended(), Some(Ended::Violation(_)));
+        assert_eq!(violated, !is_taken, "{:?}", handle.ended());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_have_their_turn_after_some_messages() {
+    let turn = WORK_TURN.div_ceil(WORK_PER_FRAME + 1);
+    let (hub, mut agent) = duplex(1 << 16);
+    let (mut hub, ..) = WsIo::new(raw(hub, Role::Server).await, KEEPALIVE);
+    let message = [0x82, 0x81, 0, 0, 0, 0, b'x'];
+    agent.write_all(&message.repeat(turn + 1)).await.expect("written");
+    assert!(poll!(pin!(hub.read_exact(&mut vec![0; turn]))).is_ready());
+    assert!(poll!(pin!(hub.read_u8())).is_pending());
+    assert_eq!(hub.read_u8().await.expect("the last"), b'x');
 }
 
 /// Writes until the socket takes no more.

@@ -141,7 +141,7 @@ async fn resets_of_calls_that_the_hub_has_taken() {
 #[tokio::test]
 async fn what_calls_explain_is_no_flood() {
     const MESSAGES: usize = 20_000;
-    let mut world = World::start().await;
+    let mut world = World::start_patient().await;
     let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
     let message = [
         frame(DATA, 0, 1, b"x"),

@@ -79,7 +79,7 @@ async fn long_heads() {
 #[tokio::test]
 async fn small_messages() {
     const MESSAGES: u32 = 4 * SMALL_DATA_FRAMES;
-    let mut world = World::start().await;
+    let mut world = World::start_patient().await;
     let mut tcp = TcpStream::connect(world.hub.address).await.unwrap();
     let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     let opening = frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Small"));

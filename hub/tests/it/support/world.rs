@@ -24,6 +24,13 @@ impl World {
         Self::start_with(hub_config(), Builder::new()).await
     }
 
+    /// For calls of many small messages: the test may read them late, which `h2` would take for a flood.
+    pub(crate) async fn start_patient() -> Self {
+        let mut builder = Builder::new();
+        builder.data_frame_budget(usize::MAX);
+        Self::start_with(hub_config(), builder).await
+    }
+
     /// `builder` is the upstream's.
     pub(crate) async fn start_with(hub: hub::Config, builder: Builder) -> Self {
         let hub = Hub::start_with(hub).await;

@@ -102,6 +102,8 @@ impl ClientGuard {
 }
 
 impl Watch for ClientGuard {
+    const HOLDS_GOAWAY: bool = true;
+
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.flood.limit.get().is_some() {
             // Whoever serves the connection has been told, and ends it.

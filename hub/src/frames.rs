@@ -19,6 +19,8 @@ pub(crate) const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
+/// Bytes of a setting: identifier and value (RFC 9113 6.5.1).
+pub(crate) const SETTING_BYTES: usize = 6;
 /// A WINDOW_UPDATE's payload: the increment (RFC 9113 6.9).
 const INCREMENT_BYTES: usize = 4;
 /// What a GOAWAY's payload begins with: the last stream and the error code (RFC 9113 6.8).

@@ -15,11 +15,9 @@ use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tunnel::limits::FIRST_WINDOW;
 
-use crate::frames::{Frame, Frames, HEAD_BYTES, Head, RST_STREAM, window_update};
+use crate::frames::{Frame, Frames, HEAD_BYTES, Head, RST_STREAM, SETTING_BYTES, window_update};
 use crate::growth::Grants;
 
-/// Bytes of a setting: identifier and value (RFC 9113 6.5.1).
-const SETTING_BYTES: usize = 6;
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
 
 /// The byte stream of a connection whose windows grow.

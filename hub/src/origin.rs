@@ -25,15 +25,21 @@ pub(crate) struct Origin {
     pub(crate) connection: u64,
     /// Its calls to the hub's own services.
     pub(crate) own_calls: Arc<Semaphore>,
-    /// Calls that the hub itself answered.
-    answers: Arc<Mutex<Pace>>,
-    /// Bytes of long heads, as they are when decoded.
-    heads: Arc<Mutex<Pace>>,
+    paces: Arc<Paces>,
     /// What is due to the windows of its streams.
     pub(crate) grants: Arc<Grants>,
     pub(crate) worker: usize,
     /// The worker's own.
     pub(crate) stop: Stop,
+}
+
+/// What one connection does only so fast.
+#[derive(Debug)]
+struct Paces {
+    /// Calls that the hub itself answered.
+    answers: Mutex<Pace>,
+    /// Bytes of long heads, as they are when decoded.
+    heads: Mutex<Pace>,
 }
 
 /// Whose call it is, where callers share something: a connection, because whole networks may stand behind
@@ -53,10 +59,12 @@ impl Origin {
         stop: Stop,
     ) -> Self {
         let own_calls = Arc::new(Semaphore::new(OWN_CALLS));
-        let answers = Arc::new(Mutex::new(Pace::new(ANSWERS, ANSWERS_FORGIVEN)));
-        let heads = Arc::new(Mutex::new(Pace::new(HEAD_BYTES, HEAD_BYTES_FORGIVEN)));
+        let paces = Arc::new(Paces {
+            answers: Mutex::new(Pace::new(ANSWERS, ANSWERS_FORGIVEN)),
+            heads: Mutex::new(Pace::new(HEAD_BYTES, HEAD_BYTES_FORGIVEN)),
+        });
         let grants = Arc::default();
-        Self { hub, peer, connection, own_calls, answers, heads, grants, worker, stop }
+        Self { hub, peer, connection, own_calls, paces, grants, worker, stop }
     }
 
     /// Of the window in which a call of the connection sends.
@@ -67,7 +75,7 @@ impl Origin {
     /// Resolves when the hub itself may answer a call of this connection: one after the other, so that a
     /// client which calls only to be refused does not keep the thread busy.
     pub(crate) async fn answer(&self) {
-        self.wait(&self.answers, 1, Limit::Answers).await;
+        self.wait(&self.paces.answers, 1, Limit::Answers).await;
     }
 
     /// Resolves when a call of the connection with so large a header list may go on. A few bytes of
@@ -75,7 +83,7 @@ impl Origin {
     pub(crate) async fn long_head(&self, size: usize) {
         let long = (size as u32).saturating_sub(HEAD_BYTES_FREE);
         if long > 0 {
-            self.wait(&self.heads, long, Limit::ClientHeads).await;
+            self.wait(&self.paces.heads, long, Limit::ClientHeads).await;
         }
     }
 

@@ -10,11 +10,8 @@ use tokio::sync::oneshot;
 use tunnel::limits::FIRST_SETTINGS_BYTES;
 use tunnel::tap::{Tap, Tapped};
 
-/// Length, type, flags, stream id (RFC 9113 4.1).
-const FRAME_HEAD: usize = 9;
-const TYPE_SETTINGS: u8 = 4;
-/// Identifier and value (RFC 9113 6.5.1).
-const SETTING: usize = 6;
+use crate::frames::{HEAD_BYTES, SETTING_BYTES, SETTINGS};
+
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// What an upstream says of itself first.
@@ -49,7 +46,7 @@ impl SettingsGate {
     /// Puts a gate on `io`. The receiver gets the verdict; it fails if the stream ends before there is one.
     pub(crate) fn on<S>(io: S) -> (Tapped<S, Self>, oneshot::Receiver<Verdict>) {
         let (sender, receiver) = oneshot::channel();
-        let state = State::Judging { frame: Vec::with_capacity(FRAME_HEAD), verdict: Some(sender) };
+        let state = State::Judging { frame: Vec::with_capacity(HEAD_BYTES), verdict: Some(sender) };
         (Tapped::new(io, Self(state)), receiver)
     }
 }
@@ -59,7 +56,7 @@ impl State {
         let Self::Judging { frame, verdict } = self else {
             return;
         };
-        frame.extend(bytes.iter().take(FRAME_HEAD + FIRST_SETTINGS_BYTES - frame.len()));
+        frame.extend(bytes.iter().take(HEAD_BYTES + FIRST_SETTINGS_BYTES - frame.len()));
         let Some(judged) = judgement(frame) else {
             return;
         };
@@ -74,14 +71,14 @@ impl State {
 
 /// What the first frame says, as soon as enough of it is there.
 fn judgement(frame: &[u8]) -> Option<Verdict> {
-    if frame.get(3).is_some_and(|&kind| kind != TYPE_SETTINGS) {
+    if frame.get(3).is_some_and(|&kind| kind != SETTINGS) {
         return Some(Err(NotHttp2));
     }
-    let (head, payload) = frame.split_at_checked(FRAME_HEAD)?;
+    let (head, payload) = frame.split_at_checked(HEAD_BYTES)?;
     let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
     // What goes beyond is `h2`'s to judge.
     let payload = payload.get(..len.min(FIRST_SETTINGS_BYTES))?;
-    let settings = payload.chunks_exact(SETTING).map(|setting| {
+    let settings = payload.chunks_exact(SETTING_BYTES).map(|setting| {
         let id = u16::from_be_bytes([setting[0], setting[1]]);
         (id, u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]))
     });

@@ -15,6 +15,9 @@ use crate::frames::{Frame, Frames};
 
 /// Sees every frame of a connection, both ways, before HTTP/2 does.
 pub(crate) trait Watch {
+    /// Whether it may hold a GOAWAY back: to look for one before it is written is work twice.
+    const HOLDS_GOAWAY: bool = false;
+
     /// Ready when more may be read.
     fn poll_more(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
@@ -98,6 +101,9 @@ impl<W: Watch> Tap for Sieve<W> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<()> {
+        if !W::HOLDS_GOAWAY {
+            return Poll::Ready(());
+        }
         let mut ahead = self.outgoing.clone();
         let mut goaway = None;
         for slice in slices {

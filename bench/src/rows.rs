@@ -118,6 +118,8 @@ pub(crate) const ROWS: &[Row] = &[
     // Floods.
     Row::new("one-byte-data", "DATA frames of 1 byte"),
     Row::new("one-byte-data-unread", "DATA frames of 1 byte, to a handler that never reads"),
+    Row::new("one-byte-data-singly", "the same, each frame on its own"),
+    Row::new("one-byte-data-singly", "the same by ten callers at once").by_ten(),
     Row::new("empty-data", "empty DATA frames"),
     Row::new("headers-20k", "calls with a header of 20 KiB, more than the upstream takes"),
     Row::new("headers-47k", "calls with a header of 47 KiB"),

@@ -55,6 +55,7 @@ mod share;
 mod sieve;
 mod splice;
 mod stop;
+mod unread_frames;
 mod upgrade;
 mod upload_window;
 mod upstream_watch;

@@ -25,10 +25,11 @@ pub(crate) enum Limit {
     Handshakes,
     OwnCalls,
     Registrations,
+    UnreadFrames,
 }
 
 impl Limit {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::ClientFrames,
         Self::ClientResets,
         Self::ClientHeads,
@@ -40,6 +41,7 @@ impl Limit {
         Self::Handshakes,
         Self::OwnCalls,
         Self::Registrations,
+        Self::UnreadFrames,
     ];
 
     /// The metric's label.
@@ -56,6 +58,7 @@ impl Limit {
             Self::Handshakes => "handshakes",
             Self::OwnCalls => "own-calls",
             Self::Registrations => "registrations",
+            Self::UnreadFrames => "unread-frames",
         }
     }
 
@@ -87,6 +90,9 @@ impl Limit {
             Self::Handshakes => "too many connections say nothing: hung up on the oldest",
             Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",
             Self::Registrations => "too many registrations from one address: refused for a while",
+            Self::UnreadFrames => {
+                "a caller sends many small frames to a handler that perhaps does not read them: put together"
+            }
         }
     }
 }

@@ -188,13 +188,14 @@ fn tell_failure(session: &Session, ended: Result<Result<(), h2::Error>, JoinErro
     }
 }
 
-/// Notices an upstream that said GOAWAY while nobody called, and one on which cancelled calls pile up, and
-/// notes the round trip time.
+/// Notices an upstream that said GOAWAY while nobody called, and one on which cancelled calls or unread
+/// frames pile up, and notes the round trip time.
 async fn check_up(session: &Session, hub: &Hub) {
     if session.is_refusing().await {
         session.drain();
     }
-    let piled_up = session.cancels.waiting() >= limits::CANCELS_REPLACED;
+    let piled_up =
+        session.cancels.waiting() >= limits::CANCELS_REPLACED || session.watch.uploads.is_worn();
     // Not while calls keep the one before it from its end: or who makes them would make sessions pile up.
     if piled_up && !hub.registry.has_sibling(session) {
         session.ask_for_successor();

@@ -91,6 +91,9 @@ impl Session {
         settings: Settings,
     ) -> Self {
         let Admitted { id, registration, holder, peer, worker } = admitted;
+        if settings.says_max_frame_size {
+            watch.uploads.counts_frames();
+        }
         Self {
             id,
             name: registration.name,

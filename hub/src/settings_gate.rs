@@ -12,6 +12,7 @@ use tunnel::tap::{Tap, Tapped};
 
 use crate::frames::{HEAD_BYTES, SETTING_BYTES, SETTINGS};
 
+const MAX_FRAME_SIZE: u16 = 5;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// What an upstream says of itself first.
@@ -19,6 +20,9 @@ const MAX_HEADER_LIST_SIZE: u16 = 6;
 pub(crate) struct Settings {
     /// The largest header list that it takes, by RFC 9113 6.5.2; it may not say.
     pub(crate) max_header_list: Option<u32>,
+    /// It says how large frames may be. Hyper, and so tonic, always does; who else does leaves its connection
+    /// the window that goes without saying, or makes it much larger.
+    pub(crate) says_max_frame_size: bool,
 }
 
 /// The upstream's first bytes are no SETTINGS frame.
@@ -83,8 +87,12 @@ fn judgement(frame: &[u8]) -> Option<Verdict> {
         (id, u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]))
     });
     // The last one counts (RFC 9113 6.5).
-    let max_header_list = settings.rev().find(|(id, _)| *id == MAX_HEADER_LIST_SIZE);
-    Some(Ok(Settings { max_header_list: max_header_list.map(|(_, value)| value) }))
+    let said =
+        |sought| settings.clone().rev().find(|(id, _)| *id == sought).map(|(_, value)| value);
+    Some(Ok(Settings {
+        max_header_list: said(MAX_HEADER_LIST_SIZE),
+        says_max_frame_size: said(MAX_FRAME_SIZE).is_some(),
+    }))
 }
 
 impl Tap for SettingsGate {
@@ -140,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn what_it_says_of_header_lists() {
         let settings = b"\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x06\0\0\x20\0";
-        let said = Settings { max_header_list: Some(8192) };
+        let said = Settings { max_header_list: Some(8192), says_max_frame_size: false };
         assert_eq!(judge(settings).await, (Some(Ok(said)), settings.to_vec()));
     }
 

@@ -9,6 +9,7 @@ mod pump;
 mod rest;
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -24,12 +25,14 @@ pub(crate) use self::end::End;
 use self::pump::{Broken, Pump};
 use self::rest::Rest;
 use crate::header_list;
+use crate::hub::Hub;
 use crate::hub_headers::{strip_request, strip_response};
-use crate::metrics::Metrics;
+use crate::limit::Limit;
 use crate::origin::{Origin, Party};
 use crate::outcome::Outcome;
 use crate::refusal::{AnswerForm, Refusal};
 use crate::session::Permit;
+use crate::upload_window::UploadGate;
 
 /// A stream that was opened on a session.
 #[derive(Debug)]
@@ -47,7 +50,9 @@ pub(crate) struct Splice {
     answer: Answer,
     form: AnswerForm,
     informational: u8,
-    metrics: Arc<Metrics>,
+    hub: Arc<Hub>,
+    /// Of the client.
+    peer: SocketAddr,
     status: StatusCode,
     grpc_status: Option<u16>,
 }
@@ -84,15 +89,15 @@ impl Splice {
         form: AnswerForm,
         origin: &Origin,
     ) -> Self {
-        let (caller, metrics) = (origin.party(), origin.hub.metrics.clone());
+        let hub = origin.hub.clone();
         let Opened { permit, response, send } = opened;
-        let gate = permit.upload_gate(send.stream_id(), caller);
+        let gate = permit.upload_gate(send.stream_id(), origin.party());
         let growth = origin.growth(request.stream_id());
         let pump = Pump::new(
             request,
             send,
             growth,
-            metrics.request_meter(),
+            hub.metrics.request_meter(),
             strip_request,
             permit.session.max_header_list,
         )
@@ -103,7 +108,8 @@ impl Splice {
             answer: Answer::Awaited(response, respond),
             form,
             informational: 0,
-            metrics,
+            hub,
+            peer: origin.peer,
             status: StatusCode::OK,
             grpc_status: None,
         }
@@ -167,6 +173,7 @@ impl Splice {
         if let Poll::Ready(Err(end)) = self.upload.poll(cx) {
             return Poll::Ready(end);
         }
+        self.tell_held_back();
         if matches!(self.answer, Answer::Awaited(..)) {
             match ready!(self.poll_head(cx)) {
                 Ok(true) => return Poll::Ready(End::Complete),
@@ -177,7 +184,12 @@ impl Splice {
         let Answer::Body(pump) = &mut self.answer else {
             return Poll::Pending;
         };
-        Poll::Ready(match ready!(pump.poll(cx)) {
+        let before = pump.bytes();
+        let polled = pump.poll(cx);
+        if pump.bytes() > before {
+            self.upload.answered();
+        }
+        Poll::Ready(match ready!(polled) {
             Ok(()) => {
                 self.grpc_status = pump.grpc_status().or(self.grpc_status);
                 End::Complete
@@ -187,6 +199,14 @@ impl Splice {
             // Only the client's reset closes its sink, and it has not been told yet.
             Err(Broken::Sink) => End::ClientReset(Reason::CANCEL),
         })
+    }
+
+    /// Tells of messages that wait because too many others may not have been read.
+    fn tell_held_back(&mut self) {
+        if self.upload.pump.gate().is_some_and(UploadGate::was_held_back) {
+            let name = &self.permit.session.name;
+            self.hub.limits.reached(Limit::UnreadFrames, self.peer, Some(name));
+        }
     }
 
     /// Ready once the client wants no more. Asked on every turn: a client that gives up while the agent's
@@ -237,7 +257,7 @@ impl Splice {
                 body,
                 send,
                 growth,
-                self.metrics.response_meter(),
+                self.hub.metrics.response_meter(),
                 strip_response,
                 MAX_RESPONSE_HEADER_LIST as usize,
             ))
@@ -294,6 +314,13 @@ impl Splice {
 }
 
 impl Upload {
+    /// Something of the answer has passed.
+    fn answered(&mut self) {
+        if let Some(gate) = self.pump.gate() {
+            gate.answered();
+        }
+    }
+
     /// Ready once there is nothing left to pass on.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         if self.stopped {

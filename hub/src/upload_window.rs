@@ -5,14 +5,17 @@
 //! uploads that stall would end all others. So the less is left, the less a caller may have of it.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
+use tokio::time::{Sleep, sleep_until};
 use tunnel::limits::UPLOAD_STEP;
 
 use crate::origin::Party;
 use crate::share::fair_upload;
+use crate::unread_frames::UnreadFrames;
 
 /// The window of a connection before anybody has said more (RFC 9113 6.9.2).
 const INITIAL_WINDOW: i64 = 65_535;
@@ -33,6 +36,8 @@ struct State {
     parties: HashMap<Party, u64>,
     /// The sum of all.
     unread: u64,
+    /// What of it the upstream may count by the frame.
+    frames: UnreadFrames,
     blocked: Vec<Waker>,
 }
 
@@ -43,6 +48,8 @@ struct Upload {
     unread: u64,
     /// Of that, what was not sent yet: if the stream is reset, it never is.
     queued: usize,
+    /// What its small frames cost that are not known to be read.
+    frames: usize,
 }
 
 /// One stream's access to it; dropping it gives back what the stream had.
@@ -51,6 +58,26 @@ pub(crate) struct UploadGate {
     window: Arc<UploadWindow>,
     stream: u32,
     party: Party,
+    /// Small frames were sent since the upstream last answered.
+    unanswered: bool,
+    hold: Hold,
+}
+
+/// Small frames that wait for others to join them.
+#[derive(Debug, Default)]
+struct Hold {
+    /// Until then, if nothing else comes.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// It has begun, and nobody was told.
+    untold: bool,
+}
+
+/// What waits to be sent on a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) bytes: usize,
+    /// Nothing follows them.
+    pub(crate) last: bool,
 }
 
 /// What a caller may send.
@@ -69,8 +96,20 @@ impl UploadWindow {
             streams: HashMap::new(),
             parties: HashMap::new(),
             unread: 0,
+            frames: UnreadFrames::default(),
             blocked: Vec::new(),
         })))
+    }
+
+    /// The upstream counts small frames that are not read.
+    pub(crate) fn counts_frames(&self) {
+        self.0.lock().frames.counted = true;
+    }
+
+    /// Whether small frames that nobody may have read are so many that new calls had better go elsewhere.
+    pub(crate) fn is_worn(&self) -> bool {
+        let state = self.0.lock();
+        state.frames.is_worn(state.whole())
     }
 
     /// The upstream gives back so much: of a stream, or of the connection where `stream` is 0.
@@ -100,7 +139,7 @@ impl UploadWindow {
 
     /// For a stream of this caller.
     pub(crate) fn gate(self: &Arc<Self>, stream: u32, party: Party) -> UploadGate {
-        UploadGate { window: self.clone(), stream, party }
+        UploadGate { window: self.clone(), stream, party, unanswered: false, hold: Hold::default() }
     }
 }
 
@@ -114,9 +153,8 @@ impl State {
         let out = self.out + self.queued as u64;
         let of_window = (out.min(self.unread) as f64) / (self.unread.max(1) as f64);
         let used = (unread as f64 * of_window) as usize;
-        let left = usize::try_from(self.left).unwrap_or(0);
-        let whole = left + self.out as usize;
-        let left = left.saturating_sub(self.queued);
+        let whole = self.whole();
+        let left = usize::try_from(self.left).unwrap_or(0).saturating_sub(self.queued);
         let alone = self.parties.len() == usize::from(unread > 0);
         let most = fair_upload(left, whole, alone).saturating_sub(used);
         // A step at a time, for with what is left the share gets smaller.
@@ -124,9 +162,16 @@ impl State {
         Room { bytes: most.min(step), first: used == 0 }
     }
 
-    fn add(&mut self, stream: u32, party: Party, bytes: u64) {
-        let new = Upload { party, unread: 0, queued: 0 };
+    /// The connection's window, with what is out of it.
+    fn whole(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(0) + self.out as usize
+    }
+
+    fn add(&mut self, stream: u32, party: Party, bytes: u64, cost: usize) {
+        let new = Upload { party, unread: 0, queued: 0, frames: 0 };
         let upload = self.streams.entry(stream).or_insert(new);
+        upload.frames += cost;
+        self.frames.sent(party, bytes as usize, cost);
         upload.unread += bytes;
         upload.queued += bytes as usize;
         *self.parties.entry(party).or_default() += bytes;
@@ -141,7 +186,19 @@ impl State {
         };
         let (party, bytes) = (upload.party, bytes.min(upload.unread));
         upload.unread -= bytes;
+        let read = upload.frames.saturating_sub(UnreadFrames::most(upload.unread));
+        upload.frames -= read;
+        self.frames.read(party, read);
         self.forget(party, bytes);
+    }
+
+    /// The upstream answers on a stream: it is taken to have read what came before.
+    fn answered(&mut self, stream: u32) {
+        if let Some(upload) = self.streams.get_mut(&stream) {
+            let (party, cost) = (upload.party, std::mem::take(&mut upload.frames));
+            self.frames.read(party, cost);
+            self.wake();
+        }
     }
 
     fn forget(&mut self, party: Party, bytes: u64) {
@@ -162,11 +219,14 @@ impl State {
 }
 
 impl UploadGate {
-    /// Ready when the caller may send more of the `wanted` bytes, with how many. Not for a few of many.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<usize> {
-        let mut state = self.window.0.lock();
-        let room = state.room_for(self.party);
-        if room.bytes >= if room.first { 1 } else { wanted.clamp(1, UPLOAD_STEP) } {
+    /// Ready when the caller may send of what is wanted, with how many bytes. Not for a few of many.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<usize> {
+        let Self { window, party, hold, .. } = self;
+        let mut state = window.0.lock();
+        let room = state.room_for(*party);
+        let enough = if room.first { 1 } else { wanted.bytes.clamp(1, UPLOAD_STEP) };
+        let cost = state.frames.cost(wanted.bytes.min(room.bytes), wanted.last);
+        if room.bytes >= enough && hold.poll_over(cx, &mut state, *party, cost).is_ready() {
             return Poll::Ready(room.bytes);
         }
         if !state.blocked.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -176,15 +236,55 @@ impl UploadGate {
     }
 
     /// So much is on its way.
-    pub(crate) fn sent(&self, bytes: usize) {
-        self.window.0.lock().add(self.stream, self.party, bytes as u64);
+    pub(crate) fn sent(&mut self, sent: Wanted) {
+        let mut state = self.window.0.lock();
+        let cost = state.frames.cost(sent.bytes, sent.last);
+        self.unanswered |= cost > 0;
+        state.add(self.stream, self.party, sent.bytes as u64, cost);
+    }
+
+    /// Whether small frames have begun to wait since this was last asked.
+    pub(crate) fn was_held_back(&mut self) -> bool {
+        std::mem::take(&mut self.hold.untold)
+    }
+
+    /// The upstream has answered something.
+    pub(crate) fn answered(&mut self) {
+        if std::mem::take(&mut self.unanswered) {
+            self.window.0.lock().answered(self.stream);
+        }
+    }
+}
+
+impl Hold {
+    /// Ready when a frame that costs so much may go.
+    fn poll_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        state: &mut State,
+        party: Party,
+        cost: usize,
+    ) -> Poll<()> {
+        let window = state.whole();
+        while let Err(next) = state.frames.ask(party, cost, window) {
+            self.untold |= self.pause.is_none();
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if pause.deadline() != next {
+                pause.as_mut().reset(next);
+            }
+            ready!(pause.as_mut().poll(cx));
+        }
+        self.pause = None;
+        Poll::Ready(())
     }
 }
 
 impl Drop for UploadGate {
     fn drop(&mut self) {
         let mut state = self.window.0.lock();
-        if let Some(upload) = state.streams.remove(&self.stream) {
+        let upload = state.streams.remove(&self.stream);
+        state.frames.read(self.party, upload.as_ref().map_or(0, |upload| upload.frames));
+        if let Some(upload) = upload {
             state.forget(upload.party, upload.unread);
             state.queued -= upload.queued;
             state.wake();
@@ -213,12 +313,16 @@ mod tests {
         window
     }
 
+    fn wanted(bytes: usize) -> Wanted {
+        Wanted { bytes, last: false }
+    }
+
     /// Sends as much as is allowed; returns how much that was.
-    async fn fill(gate: &UploadGate) -> usize {
+    async fn fill(gate: &mut UploadGate) -> usize {
         let mut sent = 0;
-        while let Poll::Ready(room) = poll!(poll_fn(|cx| gate.poll_room(cx, CHUNK))) {
+        while let Poll::Ready(room) = poll!(poll_fn(|cx| gate.poll_room(cx, wanted(CHUNK)))) {
             let bytes = room.min(CHUNK);
-            gate.sent(bytes);
+            gate.sent(wanted(bytes));
             gate.window.taken(gate.stream, bytes);
             sent += bytes;
         }
@@ -228,41 +332,41 @@ mod tests {
     #[tokio::test]
     async fn nobody_fills_the_window_alone() {
         let window = mebibyte();
-        let (hog, other) = (window.gate(1, HOG), window.gate(3, OTHER));
-        let sent = fill(&hog).await;
+        let (mut hog, mut other) = (window.gate(1, HOG), window.gate(3, OTHER));
+        let sent = fill(&mut hog).await;
         let seven_eighths = MIB as usize / 8 * 7;
         assert!((seven_eighths - UPLOAD_STEP..=seven_eighths).contains(&sent), "{sent}");
         // The other's bytes are read, and the hog's still are not.
-        other.sent(1000);
+        other.sent(wanted(1000));
         window.taken(3, 1000);
         window.given_back(0, 1000);
         window.given_back(3, 1000);
-        assert!(poll!(poll_fn(|cx| other.poll_room(cx, CHUNK))).is_ready());
-        assert!(poll!(poll_fn(|cx| hog.poll_room(cx, CHUNK))).is_pending());
+        assert!(poll!(poll_fn(|cx| other.poll_room(cx, wanted(CHUNK)))).is_ready());
+        assert!(poll!(poll_fn(|cx| hog.poll_room(cx, wanted(CHUNK)))).is_pending());
         window.given_back(0, MIB / 2);
         window.given_back(1, MIB / 2);
-        assert!(poll!(poll_fn(|cx| hog.poll_room(cx, CHUNK))).is_ready());
+        assert!(poll!(poll_fn(|cx| hog.poll_room(cx, wanted(CHUNK)))).is_ready());
     }
 
     #[tokio::test]
     async fn nor_do_a_hundred_together() {
         let window = mebibyte();
-        let gates: Vec<_> =
+        let mut gates: Vec<_> =
             (0..100).map(|i| window.gate(i + 1, Party { connection: i.into(), ..HOG })).collect();
-        for gate in &gates {
+        for gate in &mut gates {
             assert!(fill(gate).await > 0);
         }
-        let last = window.gate(1001, Party { connection: 1001, ..HOG });
-        assert!(fill(&last).await >= 80, "a small message still passes");
+        let mut last = window.gate(1001, Party { connection: 1001, ..HOG });
+        assert!(fill(&mut last).await >= 80, "a small message still passes");
     }
 
     #[tokio::test]
     async fn a_server_that_gives_the_connections_window_back_at_once_holds_nobody_up() {
         let window = mebibyte();
-        let hog = window.gate(1, HOG);
+        let mut hog = window.gate(1, HOG);
         for _ in 0..1000 {
-            assert!(poll!(poll_fn(|cx| hog.poll_room(cx, CHUNK))).is_ready());
-            hog.sent(CHUNK);
+            assert!(poll!(poll_fn(|cx| hog.poll_room(cx, wanted(CHUNK)))).is_ready());
+            hog.sent(wanted(CHUNK));
             window.taken(1, CHUNK);
             window.given_back(0, CHUNK as u32);
         }
@@ -271,11 +375,11 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_ends_gives_back_what_it_had() {
         let window = mebibyte();
-        let (first, second) = (window.gate(1, HOG), window.gate(3, HOG));
-        fill(&first).await;
-        assert!(poll!(poll_fn(|cx| second.poll_room(cx, CHUNK))).is_pending());
+        let (mut first, mut second) = (window.gate(1, HOG), window.gate(3, HOG));
+        fill(&mut first).await;
+        assert!(poll!(poll_fn(|cx| second.poll_room(cx, wanted(CHUNK)))).is_pending());
         drop(first);
-        assert!(poll!(poll_fn(|cx| second.poll_room(cx, CHUNK))).is_ready());
+        assert!(poll!(poll_fn(|cx| second.poll_room(cx, wanted(CHUNK)))).is_ready());
         assert!(window.0.lock().parties.is_empty());
     }
 
@@ -283,8 +387,8 @@ mod tests {
     async fn what_a_reset_stream_never_sent_takes_no_room() {
         let window = mebibyte();
         for stream in 0..100 {
-            let gate = window.gate(stream, HOG);
-            gate.sent(CHUNK);
+            let mut gate = window.gate(stream, HOG);
+            gate.sent(wanted(CHUNK));
             window.taken(stream, CHUNK / 2);
             drop(gate);
             window.given_back(0, CHUNK as u32 / 2);
@@ -292,5 +396,42 @@ mod tests {
         let state = window.0.lock();
         assert_eq!((state.queued, state.unread, state.left), (0, 0, i64::from(MIB)));
         assert_eq!((state.streams.len(), state.parties.len()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_frames_wait_until_they_are_answered_or_read() {
+        const BYTE: Wanted = Wanted { bytes: 1, last: false };
+        let window = mebibyte();
+        window.counts_frames();
+        let mut gate = window.gate(1, HOG);
+        let fill = async |gate: &mut UploadGate| {
+            while poll!(poll_fn(|cx| gate.poll_room(cx, BYTE))).is_ready() {
+                gate.sent(BYTE);
+                window.taken(1, 1);
+            }
+        };
+        fill(&mut gate).await;
+        assert!(gate.was_held_back() && !gate.was_held_back());
+        assert!(window.is_worn());
+        for free in [Wanted { bytes: 256, last: false }, Wanted { bytes: 1, last: true }] {
+            assert!(poll!(poll_fn(|cx| gate.poll_room(cx, free))).is_ready(), "{free:?}");
+        }
+        let mut other = window.gate(3, OTHER);
+        assert!(poll!(poll_fn(|cx| other.poll_room(cx, BYTE))).is_ready(), "something is left");
+        // By an answer.
+        gate.answered();
+        assert!(!window.is_worn());
+        fill(&mut gate).await;
+        // By what is left of the window.
+        window.given_back(1, MIB);
+        assert!(!window.is_worn());
+        fill(&mut gate).await;
+        // By its end.
+        drop(gate);
+        assert!(!window.is_worn());
+        // By time.
+        let mut gate = window.gate(1, HOG);
+        fill(&mut gate).await;
+        poll_fn(|cx| gate.poll_room(cx, BYTE)).await;
     }
 }

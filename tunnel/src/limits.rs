@@ -140,6 +140,13 @@ pub const COALESCE_BYTES: usize = 16 * KIB as usize;
 pub const SCARCE_STREAMS: usize = 4096;
 /// An upload that is held back goes on when so much of it may pass, not byte by byte.
 pub const UPLOAD_STEP: usize = KIB as usize;
+/// `h2`, and so hyper and tonic, counts what a DATA frame falls short of so many bytes until its handler reads
+/// it, and ends a connection when that comes to half of its window (`DEFAULT_DATA_FRAME_OVERHEAD_THRESHOLD`).
+pub const COUNTED_FRAME: usize = 256;
+/// Who has had its share of that sends one small frame in so much time, and what gathers meanwhile in larger
+/// ones. Tonic bears 2,056 messages of a byte and the first caller gets seven eighths, so the rest lasts for
+/// more than four minutes, and the next checkup asks for another session long before.
+pub const UNREAD_FRAME_PAUSE: Duration = Duration::from_secs(1);
 /// How long a call may wait for a session whose upstream takes no more streams now.
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long calls wait for the successor of a session that is gone already: two dials.

@@ -13,6 +13,7 @@ use super::{Abuse, Target};
 pub(super) const ABUSES: &[(&str, Abuse)] = &[
     ("one-byte-data", |target, tally| small_data(target, tally, "/bench.Bench/Drain", b"x")),
     ("one-byte-data-unread", |target, tally| small_data(target, tally, "/bench.Bench/Sink", b"x")),
+    ("one-byte-data-singly", small_data_singly),
     ("empty-data", |target, tally| small_data(target, tally, "/bench.Bench/Drain", b"")),
     ("pings", |target, tally| flood(target, tally, &frame(PING, 0, 0, &[0; 8]))),
     ("pings-unread", pings_unread),
@@ -68,6 +69,21 @@ fn small_data(
         for _ in 0..window as usize / BATCH {
             wire.write(&batch)?;
             tally.did(BATCH as u64);
+        }
+        wire.write(&reset(stream))?;
+    }
+}
+
+/// The same to a handler that never reads, one frame after the other: nothing is there to put it together with.
+fn small_data_singly(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    let mut wire = Wire::open(target, tally)?;
+    let window = wire.window.min(DEFAULT_WINDOW);
+    loop {
+        let stream = wire.call(target, "/bench.Bench/Sink", 0)?;
+        for _ in 0..window {
+            wire.write(&[frame(DATA, 0, stream, b"x"), frame(PING, 0, 0, &[0; 8])].concat())?;
+            wire.wait(&[0], tally, |frame| frame.kind == PING)?;
+            tally.did(1);
         }
         wire.write(&reset(stream))?;
     }

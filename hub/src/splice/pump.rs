@@ -14,7 +14,7 @@ use super::backlog::Backlog;
 use crate::growth::Growth;
 use crate::header_list;
 use crate::metrics::Meter;
-use crate::upload_window::UploadGate;
+use crate::upload_window::{UploadGate, Wanted};
 
 /// What does not get through.
 #[derive(Debug)]
@@ -106,6 +106,11 @@ impl Pump {
         matches!(self.state, State::Done)
     }
 
+    /// The gate before the sink.
+    pub(super) fn gate(&mut self) -> Option<&mut UploadGate> {
+        self.gate.as_mut()
+    }
+
     /// The source, the sink, and the gate before it.
     pub(super) fn into_parts(self) -> (RecvStream, SendStream<Bytes>, Option<UploadGate>) {
         (self.source, self.sink, self.gate)
@@ -135,13 +140,24 @@ impl Pump {
                 }
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
                 Poll::Pending => {
-                    // Unread DATA would hide the end of the source, and count against h2's flood guard.
-                    while self.poll_source(cx).is_ready() && matches!(self.state, State::Data) {}
-                    return Poll::Pending;
+                    // With more, or the end, it may be let through.
+                    if !self.collect(cx) {
+                        return Poll::Pending;
+                    }
                 }
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Takes what the source has while the sink takes nothing: unread DATA would hide the end of the source,
+    /// and count against h2's flood guard. Whether there was anything.
+    fn collect(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.backlog.len();
+        let open = |pump: &Self| matches!(pump.state, State::Data);
+        let was_open = open(self);
+        while open(self) && self.poll_source(cx).is_ready() {}
+        self.backlog.len() > before || was_open && !open(self)
     }
 
     /// Puts together what small messages are there already: one frame costs the next hop, and the queue
@@ -207,8 +223,10 @@ impl Pump {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        match &self.gate {
-            Some(gate) => gate.poll_room(cx, self.backlog.len()).map(Ok),
+        let wanted =
+            Wanted { bytes: self.backlog.len(), last: matches!(self.state, State::Ended(None)) };
+        match &mut self.gate {
+            Some(gate) => gate.poll_room(cx, wanted).map(Ok),
             None => Poll::Ready(Ok(usize::MAX)),
         }
     }
@@ -220,8 +238,8 @@ impl Pump {
         let len = chunk.len();
         let last = self.backlog.is_empty() && matches!(self.state, State::Ended(None));
         // Before it is: the session may be driven by another thread, which then tells at once what went out.
-        if let Some(gate) = &self.gate {
-            gate.sent(len);
+        if let Some(gate) = &mut self.gate {
+            gate.sent(Wanted { bytes: len, last });
         }
         self.sink.send_data(chunk, last).map_err(|_| Broken::Sink)?;
         self.reserved = false;

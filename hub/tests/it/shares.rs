@@ -19,6 +19,10 @@ use tunnel::program::raise_open_files;
 use crate::support::admin::exchange;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer};
+use crate::support::frames::{
+    DATA, END_HEADERS, END_STREAM, FrameConnection, HEADERS, PING, PREFACE, SETTINGS, frame,
+    request_head,
+};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
 use crate::support::upstream::{Call, Connection, Upstream};
@@ -127,6 +131,39 @@ async fn cancels_of_unseen_calls_do_not_trip_an_upstreams_guard() {
     }
     assert_served(&world.client, &mut world.session, b"unharmed").await;
     assert_eq!(world.hub.metric("hub_registrations_total").await, 1.0);
+}
+
+/// h2 ends a connection on which small frames are not read. Tonic's bears two thousand of a byte.
+#[tokio::test]
+async fn small_messages_that_nobody_reads_do_not_trip_an_upstreams_guard() {
+    const MESSAGES: usize = 3000;
+    const MIB: u32 = 1 << 20;
+    let mut like_tonic = Builder::new();
+    like_tonic
+        .initial_connection_window_size(MIB)
+        .initial_window_size(MIB)
+        .max_frame_size(16 << 10);
+    let mut config = hub_config();
+    config.keepalive.interval = Duration::from_millis(200);
+    let mut world = World::start_with(config, like_tonic).await;
+    let mut caller = FrameConnection::connect(world.hub.address).await;
+    caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
+    let mut unread = world.session.call().await;
+    for _ in 0..MESSAGES {
+        // One by one: what comes together is passed on together anyway.
+        caller.write(&[frame(DATA, 0, 1, b"x"), frame(PING, 0, 0, b"in turn.")]).await;
+        caller.next(PING).await;
+    }
+    let held = async || world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await;
+    until("the limit", async || held().await > 0.0).await;
+    // Whatever comes of it, new calls have another session.
+    let mut next = world.upstream.connection().await;
+    until("the next session", async || world.hub.metric("hub_registrations_total").await == 2.0)
+        .await;
+    assert_served(&world.client, &mut next, b"on the next one").await;
+    // And nothing of it is lost.
+    caller.write(&[frame(DATA, END_STREAM, 1, b"x")]).await;
+    assert_eq!(within("the body", unread.body()).await.0.len(), MESSAGES + 1);
 }
 
 /// Who has too many cancelled calls waiting begins no more; others do.
@@ -249,7 +286,7 @@ async fn connections_beyond_the_limit_are_hung_up_on() {
     drop(first);
     until("a place", async || {
         let mut next = TcpStream::connect(hub.address).await.unwrap();
-        let hello = [crate::support::frames::PREFACE, &crate::support::frames::frame(4, 0, 0, &[])];
+        let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])];
         let _ = tokio::io::AsyncWriteExt::write_all(&mut next, &hello.concat()).await;
         next.read(&mut [0; 9]).await.is_ok_and(|n| n > 0)
     })

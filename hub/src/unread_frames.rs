@@ -1,0 +1,182 @@
+//! Keeps the account of small DATA frames that some upstreams keep, so that nobody overdraws it for all.
+//!
+//! `h2` since 0.4.16, and so hyper and tonic, counts for each DATA frame of less than 256 bytes what it falls
+//! short of them, until the handler has taken it. When that comes to half of the connection's window the
+//! whole connection is ended: two thousand messages of a byte, at tonic, to one handler that does not read.
+//! Nothing on the wire tells whether a handler reads. So here all frames count as unread until it answers,
+//! or gives their window back; and whoever has sent more of them than its share sends what follows in larger
+//! frames, which count nothing, or one a second.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+use tunnel::limits::{COUNTED_FRAME, UNREAD_FRAME_PAUSE};
+
+use crate::origin::Party;
+use crate::share::fair_upload;
+
+/// What an upstream bears that gives its connection so large a window (`DataFrameBudget::Auto` in h2).
+fn budget(window: usize) -> usize {
+    window / 2
+}
+
+/// The account of one connection to an upstream.
+#[derive(Debug, Default)]
+pub(crate) struct UnreadFrames {
+    /// The upstream keeps one.
+    pub(crate) counted: bool,
+    /// What it may have counted by now.
+    spent: usize,
+    parties: HashMap<Party, Spent>,
+}
+
+#[derive(Debug, Default)]
+struct Spent {
+    cost: usize,
+    /// When it may send another small frame, though it has had its share.
+    next: Option<Instant>,
+}
+
+impl UnreadFrames {
+    /// What a DATA frame of so many bytes costs. The last of a stream costs nothing, nor do empty ones, which
+    /// the hub does not pass on.
+    pub(crate) fn cost(&self, bytes: usize, last: bool) -> usize {
+        let free = !self.counted || last || bytes == 0;
+        if free { 0 } else { COUNTED_FRAME.saturating_sub(bytes) }
+    }
+
+    /// What frames of so many bytes cost at most.
+    pub(crate) fn most(bytes: u64) -> usize {
+        // None has less than a byte.
+        (bytes as usize).saturating_mul(COUNTED_FRAME - 1)
+    }
+
+    /// A caller sends a frame of `bytes`, which costs so much.
+    pub(crate) fn sent(&mut self, caller: Party, bytes: usize, cost: usize) {
+        if cost > 0 {
+            self.spent += cost;
+            self.parties.entry(caller).or_default().cost += cost;
+        } else {
+            // Large ones pay for small ones with what they have more; half of it, for they may go out in parts.
+            self.spent = self.spent.saturating_sub(bytes.saturating_sub(COUNTED_FRAME) / 2);
+        }
+    }
+
+    /// What a caller has sent has been read, or is gone.
+    pub(crate) fn read(&mut self, caller: Party, cost: usize) {
+        self.spent = self.spent.saturating_sub(cost);
+        if let Some(spent) = self.parties.get_mut(&caller) {
+            spent.cost = spent.cost.saturating_sub(cost);
+            if spent.cost == 0 {
+                self.parties.remove(&caller);
+            }
+        }
+    }
+
+    /// Whether a caller may send a frame that costs so much, where the connection's window is so large; else
+    /// when it may ask again.
+    pub(crate) fn ask(&mut self, caller: Party, cost: usize, window: usize) -> Result<(), Instant> {
+        let bears = budget(window);
+        let mine = self.parties.get(&caller).map_or(0, |spent| spent.cost);
+        let alone = self.parties.len() == usize::from(mine > 0);
+        let share = fair_upload(bears.saturating_sub(self.spent), bears, alone);
+        if cost == 0 || mine.min(self.spent) + cost <= share {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let next =
+            self.parties.entry(caller).or_default().next.get_or_insert(now + UNREAD_FRAME_PAUSE);
+        if now < *next {
+            return Err(*next);
+        }
+        *next = now + UNREAD_FRAME_PAUSE;
+        Ok(())
+    }
+
+    /// Whether so much of it may be used up that calls had better go to another connection.
+    pub(crate) fn is_worn(&self, window: usize) -> bool {
+        self.counted && self.spent >= budget(window) / 4 * 3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+    const BYTE: usize = COUNTED_FRAME - 1;
+
+    fn caller(connection: u64) -> Party {
+        Party { connection, address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    }
+
+    fn account() -> UnreadFrames {
+        UnreadFrames { counted: true, ..UnreadFrames::default() }
+    }
+
+    /// Sends messages of a byte for as long as that is allowed; returns how many.
+    fn fill(frames: &mut UnreadFrames, caller: Party) -> usize {
+        let mut sent = 0;
+        while frames.ask(caller, BYTE, MIB).is_ok() {
+            frames.sent(caller, 1, BYTE);
+            sent += 1;
+            assert!(sent < 10_000);
+        }
+        sent
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_uses_up_what_the_upstream_bears() {
+        let mut frames = account();
+        let of_all = MIB / 2 / BYTE;
+        let first = fill(&mut frames, caller(1));
+        assert!(
+            ((of_all / 8 * 7 - 8)..=(of_all / 8 * 7 + 8)).contains(&first),
+            "{first} of {of_all}"
+        );
+        assert!(frames.is_worn(MIB));
+        let second = fill(&mut frames, caller(2));
+        assert!(second > 30, "something is left for the next: {second}");
+        frames.sent(caller(1), 1, 0);
+        frames.read(caller(1), first * BYTE);
+        assert!(!frames.is_worn(MIB));
+        let third = fill(&mut frames, caller(3));
+        assert!(third > of_all / 3, "{third} of {of_all}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_had_its_share_sends_one_a_pause_and_large_ones_always() {
+        let mut frames = account();
+        fill(&mut frames, caller(1));
+        for _ in 0..3 {
+            assert_eq!(frames.ask(caller(1), 0, MIB), Ok(()));
+            let next = frames.ask(caller(1), BYTE, MIB).expect_err("wait");
+            tokio::time::sleep_until(next).await;
+            assert_eq!(fill(&mut frames, caller(1)), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_frames_pay_for_small_ones() {
+        let mut frames = account();
+        let first = fill(&mut frames, caller(1));
+        let large = 16 << 10;
+        for _ in 0..100 {
+            frames.sent(caller(2), large, frames.cost(large, false));
+        }
+        assert_eq!(fill(&mut frames, caller(1)), first);
+    }
+
+    #[test]
+    fn what_counts() {
+        let counting = account();
+        let costs = |frames: &UnreadFrames| {
+            [(1, false), (255, false), (256, false), (1, true), (0, false)]
+                .map(|(bytes, last)| frames.cost(bytes, last))
+        };
+        assert_eq!(costs(&counting), [255, 1, 0, 0, 0]);
+        assert_eq!(costs(&UnreadFrames::default()), [0; 5], "most upstreams do not count");
+    }
+}

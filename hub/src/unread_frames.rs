@@ -8,8 +8,10 @@
 //! frames, which count nothing, or one a second.
 
 use std::collections::HashMap;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tunnel::limits::{COUNTED_FRAME, UNREAD_FRAME_PAUSE};
 
 use crate::origin::Party;
@@ -27,14 +29,19 @@ pub(crate) struct UnreadFrames {
     pub(crate) counted: bool,
     /// What it may have counted by now.
     spent: usize,
-    parties: HashMap<Party, Spent>,
+    /// Of that, what each caller has spent.
+    callers: HashMap<Party, usize>,
+    /// When those who have had their share may send another small frame.
+    next: HashMap<Party, Instant>,
 }
 
+/// Small frames that wait for others to join them.
 #[derive(Debug, Default)]
-struct Spent {
-    cost: usize,
-    /// When it may send another small frame, though it has had its share.
-    next: Option<Instant>,
+pub(crate) struct Hold {
+    /// Until then, if nothing else comes.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// It has begun, and nobody was told.
+    untold: bool,
 }
 
 impl UnreadFrames {
@@ -55,7 +62,7 @@ impl UnreadFrames {
     pub(crate) fn sent(&mut self, caller: Party, bytes: usize, cost: usize) {
         if cost > 0 {
             self.spent += cost;
-            self.parties.entry(caller).or_default().cost += cost;
+            *self.callers.entry(caller).or_default() += cost;
         } else {
             // Large ones pay for small ones with what they have more; half of it, for they may go out in parts.
             self.spent = self.spent.saturating_sub(bytes.saturating_sub(COUNTED_FRAME) / 2);
@@ -65,10 +72,10 @@ impl UnreadFrames {
     /// What a caller has sent has been read, or is gone.
     pub(crate) fn read(&mut self, caller: Party, cost: usize) {
         self.spent = self.spent.saturating_sub(cost);
-        if let Some(spent) = self.parties.get_mut(&caller) {
-            spent.cost = spent.cost.saturating_sub(cost);
-            if spent.cost == 0 {
-                self.parties.remove(&caller);
+        if let Some(spent) = self.callers.get_mut(&caller) {
+            *spent = spent.saturating_sub(cost);
+            if *spent == 0 {
+                self.callers.remove(&caller);
             }
         }
     }
@@ -77,15 +84,21 @@ impl UnreadFrames {
     /// when it may ask again.
     pub(crate) fn ask(&mut self, caller: Party, cost: usize, window: usize) -> Result<(), Instant> {
         let bears = budget(window);
-        let mine = self.parties.get(&caller).map_or(0, |spent| spent.cost);
-        let alone = self.parties.len() == usize::from(mine > 0);
+        let mine = self.callers.get(&caller).copied().unwrap_or(0);
+        let alone = self.callers.len() == usize::from(mine > 0);
         let share = fair_upload(bears.saturating_sub(self.spent), bears, alone);
         if cost == 0 || mine.min(self.spent) + cost <= share {
             return Ok(());
         }
+        self.ask_to_go_beyond(caller)
+    }
+
+    fn ask_to_go_beyond(&mut self, caller: Party) -> Result<(), Instant> {
         let now = Instant::now();
-        let next =
-            self.parties.entry(caller).or_default().next.get_or_insert(now + UNREAD_FRAME_PAUSE);
+        if !self.next.contains_key(&caller) {
+            self.next.retain(|_, next| now < *next);
+        }
+        let next = self.next.entry(caller).or_insert(now + UNREAD_FRAME_PAUSE);
         if now < *next {
             return Err(*next);
         }
@@ -96,6 +109,31 @@ impl UnreadFrames {
     /// Whether so much of it may be used up that calls had better go to another connection.
     pub(crate) fn is_worn(&self, window: usize) -> bool {
         self.counted && self.spent >= budget(window) / 4 * 3
+    }
+}
+
+impl Hold {
+    /// Ready when what is asked for is granted.
+    pub(crate) fn poll_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut ask: impl FnMut() -> Result<(), Instant>,
+    ) -> Poll<()> {
+        while let Err(next) = ask() {
+            self.untold |= self.pause.is_none();
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if pause.deadline() != next {
+                pause.as_mut().reset(next);
+            }
+            ready!(pause.as_mut().poll(cx));
+        }
+        self.pause = None;
+        Poll::Ready(())
+    }
+
+    /// Whether it has begun since this was last asked.
+    pub(crate) fn has_begun(&mut self) -> bool {
+        std::mem::take(&mut self.untold)
     }
 }
 
@@ -153,7 +191,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(frames.ask(caller(1), 0, MIB), Ok(()));
             let next = frames.ask(caller(1), BYTE, MIB).expect_err("wait");
-            tokio::time::sleep_until(next).await;
+            sleep_until(next).await;
             assert_eq!(fill(&mut frames, caller(1)), 1);
         }
     }

@@ -5,17 +5,15 @@
 //! uploads that stall would end all others. So the less is left, the less a caller may have of it.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use tokio::time::{Sleep, sleep_until};
 use tunnel::limits::UPLOAD_STEP;
 
 use crate::origin::Party;
 use crate::share::fair_upload;
-use crate::unread_frames::UnreadFrames;
+use crate::unread_frames::{Hold, UnreadFrames};
 
 /// The window of a connection before anybody has said more (RFC 9113 6.9.2).
 const INITIAL_WINDOW: i64 = 65_535;
@@ -61,15 +59,6 @@ pub(crate) struct UploadGate {
     /// Small frames were sent since the upstream last answered.
     unanswered: bool,
     hold: Hold,
-}
-
-/// Small frames that wait for others to join them.
-#[derive(Debug, Default)]
-struct Hold {
-    /// Until then, if nothing else comes.
-    pause: Option<Pin<Box<Sleep>>>,
-    /// It has begun, and nobody was told.
-    untold: bool,
 }
 
 /// What waits to be sent on a stream.
@@ -225,9 +214,12 @@ impl UploadGate {
         let mut state = window.0.lock();
         let room = state.room_for(*party);
         let enough = if room.first { 1 } else { wanted.bytes.clamp(1, UPLOAD_STEP) };
-        let cost = state.frames.cost(wanted.bytes.min(room.bytes), wanted.last);
-        if room.bytes >= enough && hold.poll_over(cx, &mut state, *party, cost).is_ready() {
-            return Poll::Ready(room.bytes);
+        if room.bytes >= enough {
+            let cost = state.frames.cost(wanted.bytes.min(room.bytes), wanted.last);
+            let whole = state.whole();
+            if hold.poll_over(cx, || state.frames.ask(*party, cost, whole)).is_ready() {
+                return Poll::Ready(room.bytes);
+            }
         }
         if !state.blocked.iter().any(|waker| waker.will_wake(cx.waker())) {
             state.blocked.push(cx.waker().clone());
@@ -245,7 +237,7 @@ impl UploadGate {
 
     /// Whether small frames have begun to wait since this was last asked.
     pub(crate) fn was_held_back(&mut self) -> bool {
-        std::mem::take(&mut self.hold.untold)
+        self.hold.has_begun()
     }
 
     /// The upstream has answered something.
@@ -256,35 +248,11 @@ impl UploadGate {
     }
 }
 
-impl Hold {
-    /// Ready when a frame that costs so much may go.
-    fn poll_over(
-        &mut self,
-        cx: &mut Context<'_>,
-        state: &mut State,
-        party: Party,
-        cost: usize,
-    ) -> Poll<()> {
-        let window = state.whole();
-        while let Err(next) = state.frames.ask(party, cost, window) {
-            self.untold |= self.pause.is_none();
-            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(next)));
-            if pause.deadline() != next {
-                pause.as_mut().reset(next);
-            }
-            ready!(pause.as_mut().poll(cx));
-        }
-        self.pause = None;
-        Poll::Ready(())
-    }
-}
-
 impl Drop for UploadGate {
     fn drop(&mut self) {
         let mut state = self.window.0.lock();
-        let upload = state.streams.remove(&self.stream);
-        state.frames.read(self.party, upload.as_ref().map_or(0, |upload| upload.frames));
-        if let Some(upload) = upload {
+        if let Some(upload) = state.streams.remove(&self.stream) {
+            state.frames.read(upload.party, upload.frames);
             state.forget(upload.party, upload.unread);
             state.queued -= upload.queued;
             state.wake();

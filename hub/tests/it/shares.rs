@@ -133,19 +133,21 @@ async fn cancels_of_unseen_calls_do_not_trip_an_upstreams_guard() {
     assert_eq!(world.hub.metric("hub_registrations_total").await, 1.0);
 }
 
+/// An upstream that counts small frames which its handlers do not read, and bears two thousand.
+fn like_tonic() -> Builder {
+    const MIB: u32 = 1 << 20;
+    let mut builder = Builder::new();
+    builder.initial_connection_window_size(MIB).initial_window_size(MIB).max_frame_size(16 << 10);
+    builder
+}
+
 /// h2 ends a connection on which small frames are not read. Tonic's bears two thousand of a byte.
 #[tokio::test]
 async fn small_messages_that_nobody_reads_do_not_trip_an_upstreams_guard() {
     const MESSAGES: usize = 3000;
-    const MIB: u32 = 1 << 20;
-    let mut like_tonic = Builder::new();
-    like_tonic
-        .initial_connection_window_size(MIB)
-        .initial_window_size(MIB)
-        .max_frame_size(16 << 10);
     let mut config = hub_config();
     config.keepalive.interval = Duration::from_millis(200);
-    let mut world = World::start_with(config, like_tonic).await;
+    let mut world = World::start_with(config, like_tonic()).await;
     let mut caller = FrameConnection::connect(world.hub.address).await;
     caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
     let mut unread = world.session.call().await;
@@ -164,6 +166,26 @@ async fn small_messages_that_nobody_reads_do_not_trip_an_upstreams_guard() {
     // And nothing of it is lost.
     caller.write(&[frame(DATA, END_STREAM, 1, b"x")]).await;
     assert_eq!(within("the body", unread.body()).await.0.len(), MESSAGES + 1);
+}
+
+/// A conversation in small messages is not held up, however long.
+#[tokio::test]
+async fn small_messages_that_are_answered_do_not_wait() {
+    // Some more than one caller gets of what the upstream bears.
+    const MESSAGES: usize = 1820;
+    let mut world = World::start_with(hub_config(), like_tonic()).await;
+    let mut caller = FrameConnection::connect(world.hub.address).await;
+    caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Talk"))]).await;
+    let mut call = world.session.call().await;
+    let mut answer = call.begin();
+    for _ in 0..MESSAGES {
+        caller.write(&[frame(DATA, 0, 1, b"x")]).await;
+        let asked = within("a message", call.request.body_mut().data()).await;
+        assert_eq!(asked.expect("more").expect("a message"), "x");
+        answer.send_data(Bytes::from_static(b"y"), false).expect("an open stream");
+        caller.next(DATA).await;
+    }
+    assert_eq!(world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await, 0.0);
 }
 
 /// Who has too many cancelled calls waiting begins no more; others do.
@@ -322,8 +344,9 @@ async fn connections_that_say_too_little_make_room() {
 /// An agent in a loop is told to come back later.
 #[tokio::test]
 async fn registrations_beyond_the_limit_are_refused_for_a_while() {
-    const AT_ONCE: usize = 256;
+    const AT_ONCE: usize = 1024;
     const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: hub\r\nSec-WebSocket-Protocol: ";
+    let _ = raise_open_files();
     let hub = Hub::start().await;
     let request = format!("{REQUEST}{}\r\n\r\n", tunnel::wire::SUBPROTOCOL);
     let (mut refused, mut asked) = (None, 0);

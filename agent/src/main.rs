@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use agent::fluentd::Supervisor;
 use agent::{Args, Config, Upstream, builtin_services};
 use anyhow::{anyhow, ensure};
-use tunnel::program;
+use tunnel::program::{self, Stop};
 use tunnel::tls::Trust;
 
 fn main() -> ExitCode {
@@ -13,12 +13,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
-    program::run("agent", args.log_format, || run(args))
+    program::run("agent", args.log_format, |stop| run(args, stop))
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run(args: Args) -> anyhow::Result<()> {
-    let stop = program::stop_signal()?;
+async fn run(args: Args, stop: Stop) -> anyhow::Result<()> {
     let supervisor = args.fluentd_command.clone().map(Supervisor::new);
     let config = config(args, supervisor.clone()).await?;
     agent::run(config, stop).await?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hub::{Args, Config, Listeners};
-use tunnel::program;
+use tunnel::program::{self, Stop};
 
 /// Gives back to the system what a flood of calls has taken, also when nobody calls any more: glibc's keeps
 /// most of it, and others wait for the next call. `.cargo/config.toml` says after how long.
@@ -18,13 +18,11 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
-    program::run("hub", args.log_format, || run(&args))
+    program::run("hub", args.log_format, |stop| run(&args, stop))
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run(args: &Args) -> anyhow::Result<()> {
+async fn run(args: &Args, stop: Stop) -> anyhow::Result<()> {
     let config = Config::try_from(args)?.within_open_files(program::raise_open_files());
-    let stop = program::stop_signal()?;
     let public = args.listen.bind().await?;
     let admin = match &args.admin_listen {
         Some(addr) => Some(addr.bind().await.map_err(|error| {

@@ -273,17 +273,18 @@ impl Entry {
 /// Two random choices, then the less loaded: nearly as even as looking at all, without the herd that
 /// follows whoever was least loaded a moment ago.
 fn better_of_two<'s>(
-    sessions: impl Iterator<Item = &'s Arc<Session>> + Clone,
+    mut sessions: impl Iterator<Item = &'s Arc<Session>> + Clone,
 ) -> Option<&'s Arc<Session>> {
     let count = sessions.clone().count();
-    let load = |session: &&Arc<Session>| session.in_flight.load(Ordering::Relaxed);
-    if count <= 2 {
-        return sessions.min_by_key(load);
+    if count < 2 {
+        return sessions.next();
     }
+    // In no order, so that of two which are idle now one, now the other is taken.
     let first = fastrand::usize(..count);
     let second = (first + fastrand::usize(1..count)) % count;
-    let chosen = sessions.enumerate().filter(|(i, _)| *i == first || *i == second);
-    chosen.map(|(_, session)| session).min_by_key(load)
+    let at = |index| sessions.clone().nth(index);
+    let load = |session: &&Arc<Session>| session.in_flight.load(Ordering::Relaxed);
+    [at(first)?, at(second)?].into_iter().min_by_key(load)
 }
 
 impl Names {

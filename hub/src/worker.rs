@@ -19,6 +19,8 @@ use crate::origin::Origin;
 #[derive(Debug)]
 pub(crate) struct Workers {
     workers: Vec<Worker>,
+    /// Who comes first where several have as little to do.
+    turn: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,8 @@ impl Workers {
     /// The system has no thread or no file descriptor left.
     pub(crate) fn start(hub: &Arc<Hub>) -> io::Result<Self> {
         let workers = (0..hub.config.workers.get()).map(|index| Worker::start(index, hub.clone()));
-        Ok(Self { workers: workers.collect::<io::Result<_>>()? })
+        let workers = workers.collect::<io::Result<_>>()?;
+        Ok(Self { workers, turn: AtomicUsize::new(0) })
     }
 
     /// Connections on all of them.
@@ -44,10 +47,14 @@ impl Workers {
         self.workers.iter().map(|worker| worker.load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Hands a connection to the worker that has fewest; waits where even that one is behind.
+    /// Hands a connection to the worker that has fewest; waits where even that one is behind. Of several
+    /// that have as few it is each one's turn: calls prefer the sessions of their own worker, so clients that
+    /// come one after the other would all be served by the same agent.
     pub(crate) async fn assign(&self, socket: TcpStream, peer: SocketAddr) {
+        let (earlier, later) =
+            self.workers.split_at(self.turn.fetch_add(1, Ordering::Relaxed) % self.workers.len());
         let load = |worker: &&Worker| worker.load.load(Ordering::Relaxed);
-        let Some(worker) = self.workers.iter().min_by_key(load) else {
+        let Some(worker) = later.iter().chain(earlier).min_by_key(load) else {
             return;
         };
         worker.load.fetch_add(1, Ordering::Relaxed);

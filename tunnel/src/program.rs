@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
@@ -10,6 +11,9 @@ use crate::log_writer::LogWriter;
 
 /// Exit code where the command line is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
+
+/// Exit code of a program that a second signal ends, as of one that Ctrl-C kills.
+const EXIT_SECOND_SIGNAL: u8 = 130;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,18 +46,42 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// Runs a program whose log goes to standard error. Why it failed, if it does, is one line there.
+/// Runs a program whose log goes to standard error, until it ends: by itself, after the first signal that
+/// it is given, or at once on the second. Why it failed, if it does, is one line there.
 #[must_use]
-pub fn run(program: &str, format: LogFormat, run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+pub fn run<F>(program: &str, format: LogFormat, main: impl FnOnce(Stop) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     let ended = init_logging(format).map_err(anyhow::Error::from).and_then(|log| {
-        let ended = run();
+        let ended = until_second_signal(main);
         log.flush();
         ended
     });
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(program, &error),
     }
+}
+
+fn until_second_signal<F>(main: impl FnOnce(Stop) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let (stop, second) = signals()?;
+        tokio::select! {
+            ended = main(stop) => ended.map(|()| ExitCode::SUCCESS),
+            () = second => {
+                tracing::warn!("second signal: stopping at once");
+                Ok(ExitCode::from(EXIT_SECOND_SIGNAL))
+            }
+        }
+    });
+    // Drops what still runs, so that no supervised process is left; and waits for nothing that blocks.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Sends log lines to standard error, from a thread of its own; to be flushed at the end. `RUST_LOG`
@@ -95,25 +123,38 @@ pub fn without_serve(line: impl IntoIterator<Item = OsString>) -> (Vec<OsString>
     (line, said)
 }
 
-/// Resolves on the first SIGTERM or SIGINT (Ctrl-C). A second one ends the process at once.
+/// Resolves on the first SIGTERM or SIGINT (Ctrl-C).
+pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The first signal, and a future that waits for both, and has to be polled for either.
+fn signals() -> std::io::Result<(Stop, impl Future<Output = ()>)> {
+    let mut next = each_signal()?;
+    let (told, first) = tokio::sync::oneshot::channel();
+    let second = async move {
+        next().await;
+        // A program that does not wait for it can still be stopped by the second.
+        let _ = told.send(());
+        next().await;
+    };
+    Ok((Box::pin(async { drop(first.await) }), second))
+}
+
+fn each_signal() -> std::io::Result<impl AsyncFnMut()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move || {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    })
+}
+
+/// Resolves on the first SIGTERM or SIGINT (Ctrl-C).
 ///
 /// # Errors
 /// The system refuses to deliver signals.
 pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        let mut next = async move || {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        };
-        next().await;
-        tokio::spawn(async move {
-            next().await;
-            tracing::warn!("second signal: stopping at once");
-            std::process::exit(130);
-        });
-    })
+    let mut next = each_signal()?;
+    Ok(async move { next().await })
 }
 
 /// Lets the process open as many files as the system allows it to; returns how many. Most systems begin

@@ -1,6 +1,7 @@
 //! Which of a name's sessions take its calls.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -78,7 +79,10 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
-        let hub = Hub::start().await;
+        Self::of(Hub::start().await).await
+    }
+
+    async fn of(hub: Hub) -> Self {
         let mut upstreams = [Upstream::listen().await, Upstream::listen().await];
         let start = |upstream: &Upstream| Agent::start(config(&hub, server(upstream.address)));
         let agents = [start(&upstreams[0]), start(&upstreams[1])];
@@ -113,6 +117,33 @@ async fn two_agents_with_one_name_share_its_calls() {
     }
     let [first, second] = pair.answered();
     assert_eq!(first + second, CALLS);
+    assert!(first.min(second) > CALLS / 10, "{first} and {second}");
+}
+
+/// Programs that connect, call once and leave, as `client` does.
+#[tokio::test]
+async fn clients_that_come_one_after_the_other_are_spread_too() {
+    const CLIENTS: usize = 40;
+    let pair = Pair::start().await;
+    for _ in 0..CLIENTS {
+        call(&pair.hub.client().await).await;
+    }
+    let [first, second] = pair.answered();
+    assert_eq!(first + second, CLIENTS);
+    assert!(first.min(second) > CLIENTS / 10, "{first} and {second}");
+}
+
+/// Nor does it matter which of two sessions came first, where one worker drives both.
+#[tokio::test]
+async fn calls_that_come_one_after_the_other_are_spread_too() {
+    const CALLS: usize = 60;
+    let hub = Hub::start_with(hub::Config { workers: NonZeroUsize::MIN, ..hub_config() }).await;
+    let pair = Pair::of(hub).await;
+    let client = pair.hub.client().await;
+    for _ in 0..CALLS {
+        call(&client).await;
+    }
+    let [first, second] = pair.answered();
     assert!(first.min(second) > CALLS / 10, "{first} and {second}");
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tunnel::allowance::Allowance;
 use tunnel::limits::{
     CANCEL_PAUSE, CANCELLERS, CANCELS_FORGIVEN, CANCELS_UNSEEN, CANCELS_WAITING,
-    CANCELS_WAITING_ALL, UNSEEN_TIMEOUT,
+    CANCELS_WAITING_ALL, CANCELS_WAITING_FREE, UNSEEN_TIMEOUT,
 };
 
 use crate::lines::Lines;
@@ -70,8 +70,7 @@ impl Cancels {
     /// Whether so many of this caller wait that it may begin no new call.
     pub(crate) fn is_full(&self, caller: Party) -> bool {
         let left = CANCELS_WAITING_ALL.saturating_sub(self.lines.waiting());
-        let mine = self.lines.waiting_of(caller);
-        mine > 0 && mine >= left.min(CANCELS_WAITING)
+        self.lines.waiting_of(caller) >= left.clamp(CANCELS_WAITING_FREE, CANCELS_WAITING)
     }
 
     /// Resolves when a call may be cancelled. `is_answered` tells whether the upstream has begun to answer
@@ -225,6 +224,9 @@ mod tests {
         let _second: Vec<_> = (0..CANCELS_WAITING / 2 + 1).map(|_| place(2)).collect();
         assert!(cancels.is_full(OFFENDER) && cancels.is_full(party(2, 1)));
         assert!(!cancels.is_full(party(3, 1)));
+        let _third: Vec<_> = (0..CANCELS_WAITING).map(|_| place(3)).collect();
+        let _own: Vec<_> = (1..CANCELS_WAITING_FREE).map(|_| place(4)).collect();
+        assert!(!cancels.is_full(party(4, 1)), "of some, who has a few is not refused");
     }
 
     #[tokio::test(start_paused = true)]

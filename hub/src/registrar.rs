@@ -95,7 +95,7 @@ where
 {
     let watch = UpstreamWatch::new();
     let io = GrowingWindows::on(io, PREFACE_BYTES, watch.grants.clone());
-    let (io, verdict) = SettingsGate::on(Sieve::on(io, watch.clone(), 0, PREFACE_BYTES));
+    let (io, verdict) = SettingsGate::on(Sieve::on(io, watch.frames(), 0, PREFACE_BYTES));
     let handshake = timeout(limits::SETTINGS_TIMEOUT, builder(stream_window).handshake(io)).await;
     let (streams, connection) = handshake.ok()?.ok()?;
     let driver = tokio::spawn(connection);

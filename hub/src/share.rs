@@ -13,7 +13,8 @@ pub(crate) fn fair_share(left: usize) -> usize {
 ///
 /// A caller who is alone gets seven eighths. Uploads that stall do not give back what they have when more
 /// callers come, so with several that rule would leave nothing after a few. With the cube of what is left,
-/// after a hundred that took what they could, the next still gets 90 bytes of a mebibyte: a small message.
+/// after a hundred that took what they could, the next still gets 90 bytes of a mebibyte; `UPLOAD_FIRST`
+/// sees to it that also after hundreds it is a small message.
 pub(crate) fn fair_upload(left: usize, whole: usize, alone: bool) -> usize {
     if alone {
         return whole / 8 * 7;

@@ -19,8 +19,12 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, RETRY_AFTER_SECONDS};
+use tunnel::limits::{
+    HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, REQUEST_HEAD, RETRY_AFTER_SECONDS,
+};
 use tunnel::registration::Registration;
+use tunnel::tap::Tapped;
+use tunnel::turn::Turn;
 use tunnel::{wire, ws_io};
 
 use crate::auth::Denied;
@@ -40,6 +44,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(REQUEST_HEAD)
         .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
     // The whole exchange: hyper's own timeout is for reading the head alone.
@@ -64,11 +69,15 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     registrar::serve(ws, admitted, origin).await;
 }
 
-async fn websocket(upgrade: OnUpgrade) -> Option<WebSocketStream<BoxIo>> {
+type WebSocket = WebSocketStream<Tapped<BoxIo, Turn>>;
+
+async fn websocket(upgrade: OnUpgrade) -> Option<WebSocket> {
     let upgraded = timeout(HANDSHAKE_TIMEOUT, upgrade).await.ok()?.ok()?;
     // It is what `serve` put in: taking it out leaves hyper's own layer behind.
     let parts = upgraded.downcast::<TokioIo<BoxIo>>().ok()?;
     let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    // Fragments of a message are put together out of sight, for as long as some are there.
+    let io = Tapped::new(io, Turn::default());
     Some(WebSocketStream::from_partially_read(io, read, Role::Server, Some(ws_io::config())).await)
 }
 

@@ -1,21 +1,31 @@
 //! What passes on the connection to an upstream, beside what HTTP/2 tells of it.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
+use tunnel::limits::{WORK_PER_FRAME, WORK_TURN};
+use tunnel::turn::Turn;
 
 use crate::frames::{DATA, Frame, GOAWAY, SETTINGS};
 use crate::growth::Grants;
 use crate::sieve::Watch;
 use crate::upload_window::UploadWindow;
 
-/// Sees the frames of a session.
+/// What is seen of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamWatch {
     pub(crate) uploads: Arc<UploadWindow>,
     pub(crate) grants: Arc<Grants>,
     goaway: Arc<Notify>,
     settings: Arc<Notify>,
+}
+
+/// Sees the frames of a session.
+#[derive(Debug)]
+pub(crate) struct UpstreamFrames {
+    watch: UpstreamWatch,
+    turn: Turn,
 }
 
 impl UpstreamWatch {
@@ -26,6 +36,11 @@ impl UpstreamWatch {
             goaway: Arc::default(),
             settings: Arc::default(),
         }
+    }
+
+    /// To be shown the frames.
+    pub(crate) fn frames(&self) -> UpstreamFrames {
+        UpstreamFrames { watch: self.clone(), turn: Turn::default() }
     }
 
     /// Resolves when the upstream has said GOAWAY. `h2` tells of it only to who wants a new stream, and by
@@ -40,15 +55,26 @@ impl UpstreamWatch {
     }
 }
 
-impl Watch for UpstreamWatch {
+impl Watch for UpstreamFrames {
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn.poll(cx)
+    }
+
+    fn read(&mut self, bytes: usize) {
+        if bytes > 0 { self.turn.did(bytes) } else { self.turn.over() }
+    }
+
     fn incoming(&mut self, frame: Frame) {
+        let UpstreamWatch { uploads, grants, goaway, settings } = &self.watch;
         if let Frame::Head(head) = frame {
-            self.grants.incoming(head);
+            grants.incoming(head);
+            // HTTP/2 goes through all streams of the session for one of SETTINGS.
+            self.turn.did(if head.kind == SETTINGS { WORK_TURN } else { WORK_PER_FRAME });
         }
         match frame {
-            Frame::Head(head) if head.kind == GOAWAY => self.goaway.notify_one(),
-            Frame::Head(head) if head.kind == SETTINGS => self.settings.notify_one(),
-            Frame::WindowUpdate { stream, increment } => self.uploads.given_back(stream, increment),
+            Frame::Head(head) if head.kind == GOAWAY => goaway.notify_one(),
+            Frame::Head(head) if head.kind == SETTINGS => settings.notify_one(),
+            Frame::WindowUpdate { stream, increment } => uploads.given_back(stream, increment),
             Frame::Head(_) | Frame::Goaway { .. } => {}
         }
     }
@@ -57,7 +83,7 @@ impl Watch for UpstreamWatch {
         if let Frame::Head(head) = frame
             && head.kind == DATA
         {
-            self.uploads.taken(head.stream, head.len);
+            self.watch.uploads.taken(head.stream, head.len);
         }
     }
 }

@@ -115,6 +115,9 @@ pub const CANCELS_WAITING: usize = 256;
 /// And of all connections: a connection that has as many as are left of these may begin no more either.
 /// Each may go on receiving until its stream's window is used up.
 pub const CANCELS_WAITING_ALL: usize = 512;
+/// So many each may have waiting, whatever the others have: a caller who cancels a call now and then is not
+/// refused because somebody else fills the rest.
+pub const CANCELS_WAITING_FREE: usize = 64;
 /// With so many cancelled calls waiting, the agent is asked for another session at the next checkup: the last
 /// of them would wait for most of a minute ([`CANCELS`] in [`CANCELS_FORGIVEN`]), and the end of the old
 /// session ends them all.
@@ -140,6 +143,11 @@ pub const COALESCE_BYTES: usize = 16 * KIB as usize;
 pub const SCARCE_STREAMS: usize = 4096;
 /// An upload that is held back goes on when so much of it may pass, not byte by byte.
 pub const UPLOAD_STEP: usize = KIB as usize;
+/// So much a caller may upload that has nothing on its way, as long as there is room at all: small messages
+/// pass where hundreds of uploads have stalled.
+pub const UPLOAD_FIRST: usize = 128;
+/// The part of an upstream's window that is for these, one in so many: at tonic's mebibyte it is enough for 512.
+pub const UPLOAD_SPARE: usize = 16;
 /// `h2`, and so hyper and tonic, counts what a DATA frame falls short of so many bytes until its handler reads
 /// it, and ends a connection when that comes to half of its window (`DEFAULT_DATA_FRAME_OVERHEAD_THRESHOLD`).
 pub const COUNTED_FRAME: usize = 256;
@@ -297,7 +305,10 @@ pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub const CONNECTIONS: usize = 65_536;
 /// Open files that are not connections: listeners, runtimes, certificate and token files.
 pub const OTHER_FILES: u64 = 64;
-/// Connections that have not shown yet what they want. Each holds some 20 KiB; when more come, the oldest
+/// Head of an HTTP/1.1 request: labels and a token take less than half of it, the rest is for what proxies add.
+pub const REQUEST_HEAD: usize = 16 * KIB as usize;
+/// Connections that have not shown yet what they want. Each holds some 20 KiB, and at most [`REQUEST_HEAD`]
+/// more; when more come, the oldest
 /// goes, so an honest one that takes 100 ms gets through unless 20,000 a second are opened.
 pub const HANDSHAKES: usize = 2048;
 /// Calls of one client connection to the hub's own services at once. Watches stay open; a client has one

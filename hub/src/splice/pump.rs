@@ -54,6 +54,9 @@ enum State {
     Data,
     Trailers,
     Ended(Option<HeaderMap>),
+    /// By trailers that are larger than the sink's side takes. They are not kept: they may be larger than all
+    /// the data that waits.
+    TooLong,
     Broken(h2::Error),
     /// Everything has been passed on, the end included.
     Done,
@@ -194,6 +197,9 @@ impl Pump {
         }
         if matches!(self.state, State::Trailers) {
             self.state = match ready!(self.source.poll_trailers(cx)) {
+                Ok(Some(trailers)) if header_list::size(&trailers) > self.max_trailers => {
+                    State::TooLong
+                }
                 Ok(trailers) => State::Ended(trailers),
                 Err(error) => State::Broken(error),
             };
@@ -259,9 +265,7 @@ impl Pump {
     fn pass_end(&mut self) -> Result<(), Broken> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Ended(None) => self.sink.send_data(Bytes::new(), true).map_err(|_| Broken::Sink),
-            State::Ended(Some(trailers)) if header_list::size(&trailers) > self.max_trailers => {
-                Err(Broken::Trailers)
-            }
+            State::TooLong => Err(Broken::Trailers),
             State::Ended(Some(mut trailers)) => {
                 self.grpc_status = grpc_status(&trailers);
                 (self.edit_trailers)(&mut trailers);

@@ -8,10 +8,10 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use http::uri::Authority;
-use tunnel::limits::SESSIONS_MAX;
+use tunnel::limits::{LABEL_MAX_BYTES, SESSIONS_MAX};
 use tunnel::name::Name;
 use tunnel::program::{LogFormat, without_serve};
-use tunnel::registration::{RegistrationError, parse_label};
+use tunnel::registration::parse_label;
 
 use crate::fluentd::{Command, CommandError};
 use crate::hub_uri::HubUri;
@@ -124,8 +124,14 @@ impl Args {
     }
 }
 
-fn label(text: &str) -> Result<(String, String), RegistrationError> {
-    parse_label(text)
+fn label(text: &str) -> Result<(String, String), String> {
+    parse_label(text).map_err(|_| match text.split_once('=') {
+        None => "a label is KEY=VALUE, and this has no `=`".to_owned(),
+        Some((key, _)) if key.trim().is_empty() => {
+            "a label is KEY=VALUE, and this has no key".into()
+        }
+        Some(_) => format!("a label is at most {LABEL_MAX_BYTES} plain ASCII characters"),
+    })
 }
 
 fn command(text: &str) -> Result<Command, CommandError> {
@@ -158,7 +164,9 @@ mod tests {
             (&["agent", "serve", "a", "--hub-uri", "http://hub"], "ws://"),
             (&["agent", "serve", "a", "--upstream", "50051"], "host:port"),
             (&["agent", "serve", "a", "--sessions", "0"], "1..=64"),
-            (&["agent", "serve", "a", "--label", "zone"], "key=value"),
+            (&["agent", "serve", "a", "--label", "zone"], "KEY=VALUE, and this has no `=`"),
+            (&["agent", "serve", "a", "--label", "=eu"], "has no key"),
+            (&["agent", "serve", "a", "--label", "zone=\u{fc}"], "plain ASCII"),
             (&["agent", "serve", "a", "--fluentd-command", "sh -c 'x"], "--fluentd-command"),
             (
                 &["agent", "serve", "a", "--upstream", ":1", "--fluentd-command", "x"],

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
-use rustls::ClientConfig;
 use tonic::service::Routes;
 use tunnel::keepalive::KeepaliveConfig;
 use tunnel::limits;
@@ -15,6 +13,7 @@ use tunnel::registration::Registration;
 use tunnel::tls::{TlsError, Trust, client_config};
 
 use crate::hub_uri::HubUri;
+use crate::transport::TlsClient;
 use crate::upstream::UpstreamAddr;
 
 /// What an agent exposes.
@@ -110,9 +109,9 @@ impl Config {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tls {
     /// HTTP/1.1, for the upgrade.
-    pub(crate) hub: Option<Arc<ClientConfig>>,
+    pub(crate) hub: Option<TlsClient>,
     /// HTTP/2.
-    pub(crate) upstream: Option<Arc<ClientConfig>>,
+    pub(crate) upstream: Option<TlsClient>,
 }
 
 impl Tls {
@@ -123,7 +122,7 @@ impl Tls {
             client_config(&config.trust, &[])?;
         }
         let client =
-            |wanted: bool, alpn| wanted.then(|| client_config(&config.trust, alpn)).transpose();
+            |wanted: bool, alpn| wanted.then(|| TlsClient::new(&config.trust, alpn)).transpose();
         let upstream = matches!(&config.upstream, Upstream::Server(addr) if addr.is_tls());
         Ok(Self {
             hub: client(config.hub.tls, &[b"http/1.1"])?,

@@ -83,7 +83,7 @@ pub(crate) async fn run(slot: u16, agent: Arc<Shared>) {
                     Next::Ended(over) => pause_after(&over, &mut backoff),
                 };
                 if !agent.stop.is_cancelled() {
-                    info!(hub = %agent.config.hub, slot, retry_in = ?pause, "dialling again");
+                    info!(hub = %agent.config.hub, slot, retry_in = ?whole_millis(pause), "dialling again");
                 }
                 pause
             }
@@ -231,11 +231,12 @@ fn pause_before(error: &SetUpError, backoff: &mut Backoff) -> Duration {
         Retry::After(pause) => pause + backoff.next(fastrand::f64()),
         Retry::Slowly => jittered(BACKOFF_FATAL),
     };
+    let retry_in = whole_millis(pause);
     match retry {
         Retry::Slowly => {
-            error!(%error, retry_in = ?pause, "not registered; this needs a change of configuration")
+            error!(%error, ?retry_in, "not registered; this needs a change of configuration")
         }
-        _ => warn!(%error, retry_in = ?pause, "not registered"),
+        _ => warn!(%error, ?retry_in, "not registered"),
     }
     pause
 }
@@ -243,6 +244,11 @@ fn pause_before(error: &SetUpError, backoff: &mut Backoff) -> Duration {
 /// Between a half and the whole, so that not even slow retries come all at once.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// For the log, where nobody reads more of it.
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)
 }
 
 /// Which session, for the log.
@@ -258,12 +264,23 @@ impl About {
         info!(name = %config.name, hub = %config.hub, slot = self.slot, session = self.session, "{message}");
     }
 
+    /// What ended a session, and what to do where the hub cannot know that.
+    fn explain(&self, ended: &Ended) -> String {
+        match (ended, &self.agent.config.upstream) {
+            (Ended::ByPeer { code: CloseCode::NotHttp2, .. }, Upstream::Server(addr)) => {
+                let hint = |https| format!("; if it speaks TLS, say --upstream {https}");
+                format!("{ended}{}", addr.as_https().map(hint).unwrap_or_default())
+            }
+            _ => ended.to_string(),
+        }
+    }
+
     fn log_end(&self, over: &Over) {
         let config = &self.agent.config;
         let ended = over
             .ended
             .as_ref()
-            .map_or_else(|| "the HTTP/2 connection ended".to_owned(), Ended::to_string);
+            .map_or_else(|| "the HTTP/2 connection ended".to_owned(), |ended| self.explain(ended));
         macro_rules! line {
             ($macro:ident, $message:literal) => {
                 $macro!(
@@ -272,7 +289,7 @@ impl About {
                     slot = self.slot,
                     session = self.session,
                     ended,
-                    lived = ?over.lived,
+                    lived = ?whole_millis(over.lived),
                     $message
                 )
             };

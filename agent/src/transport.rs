@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
 use tunnel::sockets;
+use tunnel::tls::{TlsError, Trust, client_config};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +18,8 @@ pub(crate) enum TransportError {
     Connect(io::Error),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
-    #[error("{0}; if it is to be trusted, name its CA with --tls-ca-file")]
-    Untrusted(io::Error),
+    #[error("{error}; {advice}")]
+    Untrusted { error: io::Error, advice: String },
     #[error("it does not speak TLS on this port")]
     NoTls,
     #[error("it does not offer {0} over TLS")]
@@ -27,29 +28,42 @@ pub(crate) enum TransportError {
     ServerName(String),
 }
 
+/// TLS towards a peer.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsClient {
+    config: Arc<ClientConfig>,
+    trust: Trust,
+}
+
+impl TlsClient {
+    pub(crate) fn new(trust: &Trust, alpn: &[&[u8]]) -> Result<Self, TlsError> {
+        Ok(Self { config: client_config(trust, alpn)?, trust: trust.clone() })
+    }
+}
+
 /// Connects; with `tls`, the peer must choose one of the protocols that it offers, if it offers any.
 pub(crate) async fn connect(
     host: &str,
     port: u16,
-    tls: Option<&Arc<ClientConfig>>,
+    tls: Option<&TlsClient>,
 ) -> Result<BoxIo, TransportError> {
     let tcp = TcpStream::connect((host, port)).await.map_err(TransportError::Connect)?;
     sockets::tune(&tcp).map_err(TransportError::Connect)?;
     match tls {
         None => Ok(Box::new(tcp)),
-        Some(config) => secure(host, tcp, config).await,
+        Some(tls) => secure(host, tcp, tls).await,
     }
 }
 
 async fn secure(
     host: &str,
     tcp: TcpStream,
-    config: &Arc<ClientConfig>,
+    TlsClient { config, trust }: &TlsClient,
 ) -> Result<BoxIo, TransportError> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| TransportError::ServerName(host.to_owned()))?;
     let connected = TlsConnector::from(config.clone()).connect(name, tcp).await;
-    let stream = connected.map_err(|error| explain(error, config))?;
+    let stream = connected.map_err(|error| explain(error, config, trust))?;
     // HTTP/1.1 is what a server speaks that has never heard of ALPN; HTTP/2 must be agreed on.
     let agreed = stream.get_ref().1.alpn_protocol();
     if agreed.is_none() && config.alpn_protocols.iter().any(|protocol| protocol == b"h2") {
@@ -59,15 +73,15 @@ async fn secure(
 }
 
 /// rustls's words for the commonest mistakes are riddles.
-fn explain(error: io::Error, config: &ClientConfig) -> TransportError {
+fn explain(error: io::Error, config: &ClientConfig, trust: &Trust) -> TransportError {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::InvalidMessage(_)) => TransportError::NoTls,
         Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
             no_protocol(config)
         }
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            TransportError::Untrusted(error)
-        }
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => TransportError::Untrusted { error, advice: trust.advice() },
         _ => TransportError::Tls(error),
     }
 }

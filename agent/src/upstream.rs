@@ -3,17 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
-use rustls::ClientConfig;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tunnel::box_io::BoxIo;
 use tunnel::limits::DIAL_TIMEOUT;
 
 use crate::authority::host_and_port;
-use crate::transport::{TransportError, connect};
+use crate::transport::{TlsClient, TransportError, connect};
 
 /// A server's address: `127.0.0.1:50051`, `http://host:port`, `https://host`, or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,16 +98,23 @@ impl UpstreamAddr {
         matches!(self.0, Addr::Tcp { tls: true, .. })
     }
 
+    /// The same server with TLS, unless it is that, or a socket of this machine.
+    pub(crate) fn as_https(&self) -> Option<Self> {
+        match &self.0 {
+            Addr::Tcp { host, port, tls: false } => {
+                Some(Self(Addr::Tcp { host: host.clone(), port: *port, tls: true }))
+            }
+            _ => None,
+        }
+    }
+
     /// Connects to it, with `tls` where it is an https one.
-    pub(crate) async fn dial(
-        &self,
-        tls: Option<&Arc<ClientConfig>>,
-    ) -> Result<BoxIo, UpstreamError> {
+    pub(crate) async fn dial(&self, tls: Option<&TlsClient>) -> Result<BoxIo, UpstreamError> {
         let connected = timeout(DIAL_TIMEOUT, self.connect(tls)).await;
         Ok(connected.map_err(|_| UpstreamError::Timeout)??)
     }
 
-    async fn connect(&self, tls: Option<&Arc<ClientConfig>>) -> Result<BoxIo, TransportError> {
+    async fn connect(&self, tls: Option<&TlsClient>) -> Result<BoxIo, TransportError> {
         match &self.0 {
             Addr::Unix(path) => {
                 Ok(Box::new(UnixStream::connect(path).await.map_err(TransportError::Connect)?))

@@ -12,11 +12,13 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status, Streaming};
 use tunnel::limits::CALL_TIMEOUT;
 use tunnel::tls::Trust;
+use tunnel::wire;
 
 use crate::Error;
 use crate::args::{Headers, Options};
 use crate::connect::{Connection, connect, tls};
 use crate::metadata::{Target, assemble};
+use crate::status::with_hint;
 
 /// Makes every call of one command.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Caller {
         let metadata = assemble(target, headers, options.token_file.as_deref())?;
         let trust = Trust::from_flags(options.tls_ca_file, options.tls_insecure_skip_verify);
         let tls = tls(&options.hub, &trust)?;
-        let connection = connect(&options.hub, tls).await.map_err(|error| {
+        let connection = connect(&options.hub, tls, &trust).await.map_err(|error| {
             Status::unavailable(format!("cannot connect to {}: {error}", options.hub))
         })?;
         Ok(Self { connection, metadata, timeout: options.timeout })
@@ -107,10 +109,10 @@ impl Caller {
     }
 
     /// Replaces the status of a transport that failed by one that says why. What a server has
-    /// answered has no source and stays as it is.
+    /// answered has no source and stays as it is, but for a hint.
     fn explain(&self, status: Status) -> Status {
         let Some(source) = status.source() else {
-            return status;
+            return self.hint_at_token(status);
         };
         if let Some(verdict) = self.connection.verdict.get() {
             return Status::unavailable(verdict.to_string());
@@ -122,6 +124,19 @@ impl Caller {
             (code, message) if message.contains(&cause) => Status::new(code, message),
             (code, message) => Status::new(code, format!("{message}: {cause}")),
         }
+    }
+
+    /// The hub says that it wants a token, and knows nothing of our flags.
+    fn hint_at_token(&self, status: Status) -> Status {
+        let by_hub = status.metadata().contains_key(wire::HUB_REASON);
+        let has_token = self.metadata.contains_key(wire::HUB_TOKEN);
+        if by_hub && status.code() == Code::Unauthenticated && !has_token {
+            return with_hint(
+                &status,
+                "name the file that holds it with --token-file, or in HUB_TOKEN_FILE",
+            );
+        }
+        status
     }
 }
 

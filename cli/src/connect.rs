@@ -48,8 +48,8 @@ pub(crate) enum DialError {
     #[error("the port speaks TLS and no HTTP/2")]
     NoHttp2,
     /// A certificate of an authority that is not trusted, or of one that only has a trusted name.
-    #[error("{0}; name its authority with --tls-ca-file")]
-    Untrusted(io::Error),
+    #[error("{error}; {advice}")]
+    Untrusted { error: io::Error, advice: String },
     /// Whatever else TCP or TLS meet.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -85,8 +85,9 @@ pub(crate) fn tls(hub: &HubUri, trust: &Trust) -> Result<Option<TlsConnector>, T
 pub(crate) async fn connect(
     hub: &HubUri,
     tls: Option<TlsConnector>,
+    trust: &Trust,
 ) -> Result<Connection, DialError> {
-    let io = tokio::time::timeout(DIAL_TIMEOUT, dial(hub, tls))
+    let io = tokio::time::timeout(DIAL_TIMEOUT, dial(hub, tls, trust))
         .await
         .map_err(|_| DialError::Timeout)??;
     let check = Http2Check::default();
@@ -106,7 +107,7 @@ pub(crate) async fn connect(
     Ok(Connection { channel, verdict })
 }
 
-async fn dial(hub: &HubUri, tls: Option<TlsConnector>) -> Result<BoxIo, DialError> {
+async fn dial(hub: &HubUri, tls: Option<TlsConnector>, trust: &Trust) -> Result<BoxIo, DialError> {
     let tcp = TcpStream::connect((hub.host(), hub.port())).await?;
     tcp.set_nodelay(true)?;
     let Some(tls) = tls else {
@@ -115,11 +116,11 @@ async fn dial(hub: &HubUri, tls: Option<TlsConnector>) -> Result<BoxIo, DialErro
     let name = ServerName::try_from(hub.host().to_owned())?;
     match tls.connect(name, tcp).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(explain_tls(error)),
+        Err(error) => Err(explain_tls(error, trust)),
     }
 }
 
-fn explain_tls(error: io::Error) -> DialError {
+fn explain_tls(error: io::Error, trust: &Trust) -> DialError {
     use CertificateError::{BadSignature, UnknownIssuer};
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
 
@@ -130,7 +131,9 @@ fn explain_tls(error: io::Error) -> DialError {
     match cause {
         Some(InvalidMessage(_)) => DialError::NoTls(error),
         Some(AlertReceived(AlertDescription::NoApplicationProtocol)) => DialError::NoHttp2,
-        Some(InvalidCertificate(UnknownIssuer | BadSignature)) => DialError::Untrusted(error),
+        Some(InvalidCertificate(UnknownIssuer | BadSignature)) => {
+            DialError::Untrusted { error, advice: trust.advice() }
+        }
         _ => DialError::Io(error),
     }
 }

@@ -172,11 +172,11 @@ fn explain(
     if error.classify() == Category::Io {
         return io::Error::from(error).into();
     }
-    if path.iter().next().is_none() {
-        return InputError::Json { message, error };
+    // `?` is a field whose name did not come.
+    match path.to_string().trim_end_matches(".?") {
+        "." | "?" => InputError::Json { message, error },
+        field => InputError::Field { message, field: field.to_owned(), error },
     }
-    let field = path.to_string();
-    InputError::Field { message, field, error }
 }
 
 #[cfg(test)]
@@ -215,5 +215,12 @@ mod tests {
         assert!(event.ends_with("at line 1 column 32"), "{event}");
         let cut = told("hub.v1.ActivityEvent", "{\"name\": ");
         assert!(cut.contains("EOF while parsing"), "{cut}");
+        let nameless = told("hub.v1.ActivityEvent", "{");
+        assert_eq!(
+            nameless,
+            "request JSON for hub.v1.ActivityEvent: EOF while parsing an object at line 1 column 1"
+        );
+        let inner = told("hub.v1.ActivityEvent", "{\"call\": {");
+        assert!(inner.contains("field \"call\": EOF"), "{inner}");
     }
 }

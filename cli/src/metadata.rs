@@ -98,6 +98,9 @@ impl FromStr for Header {
     fn from_str(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once(':').ok_or("no `:` after the key")?;
         let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+        if key == wire::NAME {
+            return Err("the name is no header here, but the argument NAME of the command".into());
+        }
         let bad_key = |_| format!("`{key}` is no metadata key");
         if key.ends_with("-bin") {
             let bytes = LENIENT
@@ -161,9 +164,11 @@ mod tests {
     #[test]
     fn the_command_sets_the_name() {
         assert!(sent(&[], "-").get("name").is_none());
-        let metadata = sent(&["name:other"], "testserver");
+        let metadata = sent(&[], "testserver");
         let all: Vec<_> = metadata.get_all("name").iter().collect();
         assert_eq!(all, ["testserver"]);
+        let error = "Name:other".parse::<Header>().unwrap_err();
+        assert!(error.contains("NAME"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::Error;
 use crate::caller::{Caller, Deadline};
 use crate::method_path::MethodPath;
 use crate::reflection::{Reflection, unexpected};
+use crate::status::with_hint;
 
 /// What a full name may stand for.
 #[derive(Debug)]
@@ -139,7 +140,11 @@ async fn fetch(
     symbol: &str,
 ) -> Result<DescriptorPool, Error> {
     let question = MessageRequest::FileContainingSymbol(symbol.into());
-    let (mut reflection, answer) = Reflection::open(caller, deadline, question).await?;
+    let opened = Reflection::open(caller, deadline, question).await;
+    let (mut reflection, answer) = opened.map_err(|status| match status.code() {
+        Code::NotFound => with_hint(&status, "`client list NAME` shows the services"),
+        _ => status,
+    })?;
     let mut files = Files::default();
     files.add(answer)?;
     // Some servers send all imports with the first answer, some only the file they were asked for.

@@ -66,6 +66,16 @@ pub(crate) fn name(code: Code) -> &'static str {
     }
 }
 
+/// The same status, with `hint` after its message.
+pub(crate) fn with_hint(status: &Status, hint: &str) -> Status {
+    let message = match status.message() {
+        "" => hint.to_owned(),
+        message => format!("{message}; {hint}"),
+    };
+    let (details, metadata) = (status.details().to_vec().into(), status.metadata().clone());
+    Status::with_details_and_metadata(status.code(), message, details, metadata)
+}
+
 /// One line for the status, and one more for each of its details.
 fn lines(status: &Status) -> String {
     let mut text = name(status.code()).to_owned();

@@ -15,6 +15,9 @@ use tunnel::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
 
 use crate::hub::Hub;
 
+/// What an agent logs that was given this port.
+const ELSEWHERE: &str = "this is the hub's admin listener: /metrics, /healthz, /readyz\n";
+
 /// Serves it, for ever.
 pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
     loop {
@@ -50,7 +53,7 @@ fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
         (_, "/metrics" | "/healthz" | "/readyz") => {
             (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n".to_owned())
         }
-        _ => (StatusCode::NOT_FOUND, "text/plain", "/metrics, /healthz, /readyz\n".to_owned()),
+        _ => (StatusCode::NOT_FOUND, "text/plain", ELSEWHERE.to_owned()),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

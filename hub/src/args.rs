@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
-use tunnel::limits::{MAX_CLIENT_STREAMS, STREAM_WINDOW};
+use tunnel::limits::{MAX_CLIENT_STREAMS, STREAM_WINDOW, WORKERS_MAX};
 use tunnel::program::LogFormat;
 
 use crate::listen_addr::ListenAddr;
@@ -58,8 +58,8 @@ pub struct Args {
     pub drain_timeout: Duration,
 
     /// Worker threads [default: one a core]
-    #[arg(long, env = "HUB_WORKERS", value_name = "N")]
-    pub workers: Option<NonZeroUsize>,
+    #[arg(long, env = "HUB_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
+    pub workers: Option<u16>,
 
     /// Connections at once, agents' and clients' together; more are hung up on
     /// [default: 65536, or what the system's limit of open files allows]
@@ -139,6 +139,7 @@ mod tests {
             (&["hub", "--keepalive-timeout", "15"], "15"),
             (&["hub", "--keepalive-timeout", "15s"], "longer than --keepalive-interval"),
             (&["hub", "--workers", "0"], "--workers"),
+            (&["hub", "--workers", "1025"], "1..=1024"),
             (&["hub", "--log-format", "xml"], "text or json"),
         ] {
             let parsed = Args::try_parse_from(line).and_then(Args::check);

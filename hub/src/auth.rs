@@ -68,6 +68,11 @@ impl Auth {
         Ok(Self::Tokens(Arc::new(Tokens { agents, callers })))
     }
 
+    /// Whether no token opens it: nobody may register, and nobody may call.
+    pub(crate) fn is_shut(&self) -> bool {
+        matches!(self, Self::Tokens(tokens) if tokens.agents.is_empty() && tokens.callers.is_empty())
+    }
+
     /// Whether an agent with `token` may register `name`. An open hub does not know who it is.
     ///
     /// # Errors
@@ -299,6 +304,8 @@ mod tests {
     #[test]
     fn an_open_hub_lets_everybody_in() {
         assert!(Auth::Open.agent(None, &name("a")).is_ok_and(|holder| holder.is_none()));
+        assert!(!Auth::Open.is_shut());
+        assert!(auth("").expect("an auth file").is_shut());
         assert!(Auth::Open.caller(None).is_ok_and(|caller| caller.may_call(&name("a"))));
     }
 

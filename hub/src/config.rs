@@ -88,7 +88,10 @@ impl TryFrom<&Args> for Config {
                 timeout: args.keepalive_timeout,
             },
             drain_timeout: args.drain_timeout,
-            workers: args.workers.unwrap_or(default.workers),
+            workers: args
+                .workers
+                .and_then(|workers| NonZeroUsize::new(workers.into()))
+                .unwrap_or(default.workers),
             max_connections: args
                 .max_connections
                 .map_or(default.max_connections, NonZeroUsize::get),

@@ -95,7 +95,10 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let hub = Hub::new(config);
-    let workers = Workers::start(&hub)?;
+    let workers = Workers::start(&hub).map_err(|error| {
+        let count = hub.config.workers;
+        io::Error::new(error.kind(), format!("cannot start {count} workers (--workers): {error}"))
+    })?;
     announce(&listeners, &hub)?;
     let upkeep = tokio::spawn(upkeep(hub.clone()));
     let admin = listeners.admin.map(|admin| tokio::spawn(admin::serve(admin, hub.clone())));
@@ -131,6 +134,9 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     }
     if matches!(hub.config.auth, Auth::Open) {
         warn!("no --auth-file: whoever reaches this port may register any name and call any name");
+    }
+    if hub.config.auth.is_shut() {
+        warn!("--auth-file lists no agents and no callers: nobody can register or call");
     }
     if matches!(hub.config.auth, Auth::Tokens(_)) && hub.config.tls.is_none() {
         warn!(

@@ -42,6 +42,9 @@ pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// the others.
 pub const TCP_UNSENT: u32 = 128 * KIB;
 
+/// The highest number of worker threads: more than any machine has cores. Each holds files and a stack.
+pub const WORKERS_MAX: u16 = 1024;
+
 // --- HTTP/2, on every end that is ours ---
 
 /// Flow control window of one stream, each way. 512 KiB carry 10 MB/s at 50 ms round trip time, and

@@ -90,7 +90,10 @@ where
 /// # Errors
 /// The system has no thread left.
 fn init_logging(format: LogFormat) -> std::io::Result<LogWriter> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = EnvFilter::try_from_default_env();
+    let mistake = asked.as_ref().err().filter(|_| std::env::var_os("RUST_LOG").is_some());
+    let mistake = mistake.map(ToString::to_string);
+    let filter = asked.unwrap_or_else(|_| EnvFilter::new("info"));
     let log = LogWriter::start(std::io::stderr())?;
     let lines = tracing_subscriber::fmt().with_writer(log.clone()).with_env_filter(filter);
     // A second call, as in tests that start several programs in one process, changes nothing.
@@ -101,6 +104,9 @@ fn init_logging(format: LogFormat) -> std::io::Result<LogWriter> {
         }
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
     };
+    if let Some(error) = mistake {
+        tracing::warn!(error, "RUST_LOG cannot be used: logging as with RUST_LOG=info");
+    }
     Ok(log)
 }
 

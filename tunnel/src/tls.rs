@@ -73,6 +73,17 @@ impl Trust {
             (false, None) => Self::System,
         }
     }
+
+    /// What to do about a peer whose certificate is signed by nobody who is trusted.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::CaFile(path) => {
+                format!("it is not signed by the CA in {} (--tls-ca-file)", path.display())
+            }
+            _ => "if it is to be trusted, name its CA with --tls-ca-file".to_owned(),
+        }
+    }
 }
 
 /// A client's configuration that offers `alpn`, e.g. `[b"h2"]`.

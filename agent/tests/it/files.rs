@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::support::certs::{Certs, text};
 use crate::support::process::Ended;
-use crate::support::programs::{ANY_PORT, run_agent, run_hub};
+use crate::support::programs::{ANY_PORT, Hub, run_agent, run_hub};
 
 const MISSING: &str = "/nowhere/file";
 
@@ -103,6 +103,15 @@ async fn an_auth_file_with_a_mistake_is_named_with_its_line() {
         assert_named(&ended, "auth.toml");
         assert!(ended.failure().contains(what), "no {what:?}: {ended:#?}");
     }
+}
+
+#[tokio::test]
+async fn an_auth_file_that_lists_nobody_is_told() {
+    let certs = Certs::new();
+    let path = certs.file("auth.toml", "# to be filled in\n");
+    let hub = Hub::start(&["--auth-file", text(&path)]).await;
+    let shut = "--auth-file lists no agents and no callers: nobody can register or call";
+    hub.process.log.said(shut, &[("level", "WARN")]).await;
 }
 
 #[tokio::test]

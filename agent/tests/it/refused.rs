@@ -14,6 +14,7 @@ async fn assert_slow(mut agent: Agent, words: &str) {
     assert_eq!(line.field("level"), "ERROR", "{line:?}");
     let seconds: f64 = line.field("retry_in").trim_end_matches('s').parse().unwrap();
     assert!((30.0..=60.0).contains(&seconds), "{line:?}");
+    assert_eq!(seconds, (seconds * 1e3).round() / 1e3, "no whole milliseconds: {line:?}");
     agent.process.assert_runs();
     let log = agent.process.log.clone();
     assert_eq!(agent.stop().await.code(), 0);
@@ -102,6 +103,14 @@ async fn at_another_path() {
     let hub = Hub::start(&[]).await;
     let agent = Agent::start("testserver", &format!("ws://{}/elsewhere", hub.address), &[]);
     assert_soon(agent, "agents open a WebSocket at /ws; nothing else is here (HTTP 404)").await;
+}
+
+#[tokio::test]
+async fn at_the_admin_listener() {
+    let hub = Hub::start(&[]).await;
+    let admin = hub.process.log.said("admin listening", &[]).await.field("address");
+    let agent = Agent::start("testserver", &format!("ws://{admin}/ws"), &[]);
+    assert_soon(agent, "this is the hub's admin listener: /metrics, /healthz, /readyz").await;
 }
 
 #[tokio::test]

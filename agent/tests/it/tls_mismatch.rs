@@ -112,9 +112,11 @@ async fn an_agent_with_tls_is_told_that_the_hub_does_not_speak_it() {
 async fn a_hub_whose_certificate_nobody_vouches_for_is_not_trusted() {
     let (certs, other) = (Certs::new(), Certs::new());
     let hub = Hub::start(&certs.hub_flags()).await;
-    for flags in [&[][..], &other.agent_flags()] {
+    let not_signed = format!("not signed by the CA in {} (--tls-ca-file)", other.cert.display());
+    let name_it = "if it is to be trusted, name its CA with --tls-ca-file";
+    for (flags, advice) in [(&[][..], name_it), (&other.agent_flags(), &not_signed)] {
         let mut agent = Agent::start("testserver", &hub.uri(), flags);
-        let problem = [("error", "invalid peer certificate"), ("retry_in", "s")];
+        let problem = [("error", "invalid peer certificate"), ("error", advice), ("retry_in", "s")];
         agent.process.log.said("not registered", &problem).await;
         agent.process.assert_runs();
     }

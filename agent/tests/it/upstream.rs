@@ -10,9 +10,10 @@ async fn assert_not_http2(then: Then) {
     let hub = Hub::start(&[]).await;
     let answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
     let upstream = answers(answer, then).await.to_string();
+    let hint = format!("; if it speaks TLS, say --upstream https://{upstream}");
     let mut agent = Agent::start("testserver", &hub.uri(), &["--upstream", &upstream]);
     let why = ("ended", "4001: the upstream does not speak HTTP/2");
-    let line = agent.process.log.said(DISCONNECTED, &[why]).await;
+    let line = agent.process.log.said(DISCONNECTED, &[why, ("ended", &hint)]).await;
     assert_eq!(line.field("level"), "ERROR", "{line:?}");
     let why = [("name", "testserver"), ("ended", "the upstream does not speak HTTP/2")];
     hub.process.log.said("session did not begin", &why).await;

@@ -28,7 +28,7 @@ async fn bad_usage_of_the_hub_is_64() {
         (&["--keepalive-interval", "soon"], "--keepalive-interval"),
         (&["--keepalive-timeout", "0s"], "longer than 0"),
         (&["--drain-timeout", "30"], "--drain-timeout"),
-        (&["--workers", "0"], "--workers"),
+        (&["--workers", "100000"], "--workers"),
         (&["--log-format", "xml"], "text or json"),
     ] {
         assert_bad_usage(&run_hub(args).await, word);
@@ -46,7 +46,7 @@ async fn bad_usage_of_the_agent_is_64() {
         (&["a", "--hub-uri", "http://hub"], "ws://"),
         (&["a", "--upstream", "50051"], "host:port"),
         (&["a", "--sessions", "65"], "1..=64"),
-        (&["a", "--label", "zone"], "key=value"),
+        (&["a", "--label", "zone"], "KEY=VALUE"),
         (&["a", "--authority", "a b"], "--authority"),
         (&["a", "--fluentd-command", "sh 'x"], "quote"),
         (&["a", "--upstream", ":1", "--fluentd-command", "x"], "cannot be used with"),
@@ -70,6 +70,13 @@ async fn a_bad_variable_is_bad_usage() {
     let mut agent = command(binaries::agent(), []);
     agent.env("AGENT_NAME", "No");
     assert_bad_usage(&Process::start(agent).end().await, "a-z");
+}
+
+#[tokio::test]
+async fn a_log_level_that_is_none_is_told() {
+    let hub = Hub::start_at(ANY_PORT, &[], &[("RUST_LOG", "hub=debgu")]).await;
+    let mistake = [("level", "WARN"), ("error", "level")];
+    hub.process.log.said("RUST_LOG cannot be used: logging as with RUST_LOG=info", &mistake).await;
 }
 
 #[tokio::test]

@@ -5,16 +5,18 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
+use tunnel::wire;
 
 use crate::Error;
 use crate::args::{Format, Options, Ping};
 use crate::call::only;
 use crate::caller::Caller;
 use crate::output::{self, OutputError};
+use crate::status::with_hint;
 use crate::table::fine;
 
 /// Checks the health of the server as a whole, and prints each round trip.
@@ -29,7 +31,7 @@ pub(super) async fn run(options: Options, args: Ping) -> Result<(), Error> {
             sleep(args.interval).await;
         }
         let started = Instant::now();
-        let status = check(&caller).await?;
+        let status = check(&caller).await.map_err(|error| explain(error, &name))?;
         print(format, &name, sequence, status, started.elapsed())?;
         if status != ServingStatus::Serving {
             return Err(Status::unavailable(format!("{name} is {}", status.as_str_name())).into());
@@ -46,6 +48,22 @@ async fn check(caller: &Caller) -> Result<ServingStatus, Error> {
     let call = async { Ok(only(caller.open(path, codec, request, deadline).await?).await?) };
     let response = caller.within(deadline, call).await?;
     Ok(response.status())
+}
+
+/// Many servers answer a service that they do not have with a bare status. What the hub answers itself
+/// says enough.
+fn explain(error: Error, name: &str) -> Error {
+    match error {
+        Error::Status(status)
+            if status.code() == Code::Unimplemented
+                && !status.metadata().contains_key(wire::HUB_REASON) =>
+        {
+            let hint =
+                format!("the server behind {name} has no health service (grpc.health.v1.Health)");
+            with_hint(&status, &hint).into()
+        }
+        other => other,
+    }
 }
 
 fn print(

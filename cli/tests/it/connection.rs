@@ -38,7 +38,9 @@ async fn tls_trusts_the_ca_that_is_named() {
     let other = TempDir::new().unwrap();
     let (_, cert) = serve_tls(self::hub(), &other).await;
     let args = [&LIST[..], &["--tls-ca-file", cert.to_str().unwrap()]].concat();
-    unavailable(&run(&hub, &args, "").await, &hub, "--tls-ca-file");
+    let not_signed = format!("not signed by the CA in {} (--tls-ca-file)", cert.display());
+    unavailable(&run(&hub, &args, "").await, &hub, &not_signed);
+    unavailable(&run(&hub, &LIST, "").await, &hub, "name its CA with --tls-ca-file");
 }
 
 #[tokio::test]

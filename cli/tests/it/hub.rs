@@ -4,7 +4,9 @@ use hub_proto::fluentd::v1::fluentd_server::FluentdServer;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
 use hub_proto::hub::v1::{ActivityEvent, Call, EventType};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tonic::{Request, Status};
 
 use crate::support::program::{run, start};
 use crate::support::server::serve;
@@ -58,6 +60,27 @@ async fn clients_are_a_line_of_json_for_programs() {
     assert_eq!(json["clients"][0]["name"], "alpha");
     assert_eq!(json["clients"][0]["rtt"], "0.012340s");
     assert_eq!(json["clients"][1]["draining"], true);
+}
+
+/// As a hub with an auth file does.
+fn wants_a_token(_: Request<()>) -> Result<Request<()>, Status> {
+    let mut status = Status::unauthenticated("this hub wants a token");
+    status.metadata_mut().insert("hub-reason", "unauthenticated".parse().unwrap());
+    Err(status)
+}
+
+#[tokio::test]
+async fn who_has_no_token_is_told_the_flag() {
+    let service = InterceptedService::new(HubServer::new(TwoAgents), wants_a_token);
+    let hub = serve(Server::builder().add_service(service)).await;
+    run(&hub, &["hub", "list-clients"], "").await.failed(
+        16,
+        "UNAUTHENTICATED: this hub wants a token; name the file that holds it with --token-file, \
+         or in HUB_TOKEN_FILE (hub-reason: unauthenticated)",
+    );
+    let with_token = ["hub", "list-clients", "-H", "hub-token:unknown"];
+    let ended = run(&hub, &with_token, "").await;
+    ended.failed(16, "UNAUTHENTICATED: this hub wants a token (hub-reason: unauthenticated)");
 }
 
 #[tokio::test]

@@ -113,6 +113,10 @@ async fn what_is_missing_is_said() {
     assert_eq!(ended.code, Some(12));
     let line = "UNIMPLEMENTED: the server has no reflection, v1 or v1alpha";
     assert!(ended.stderr.starts_with(line), "{ended:?}");
+    run(&hub, &["ping", "x"], "").await.failed(
+        12,
+        "UNIMPLEMENTED: the server behind x has no health service (grpc.health.v1.Health)",
+    );
 
     let hub = serve(Server::builder().add_service(v1())).await;
     run(&hub, &["call", "x", "test.v1.Echo/Nothing"], "")
@@ -122,6 +126,7 @@ async fn what_is_missing_is_said() {
     assert_eq!(ended.code, Some(5));
     assert!(ended.stderr.starts_with("NOT_FOUND: "), "{ended:?}");
     assert!(ended.stderr.contains("test.v1.Nothing"), "{ended:?}");
+    assert!(ended.stderr.contains("; `client list NAME` shows the services"), "{ended:?}");
     run(&hub, &["list", "x", "test.v1.Ping"], "")
         .await
         .failed(5, "NOT_FOUND: test.v1.Ping is no service");

@@ -20,6 +20,7 @@ async fn bad_usage_is_64() {
         &["--timeout", "soon", "ping", "x"],
         &["ping", "x", "-H", "no-colon"],
         &["ping", "x", "-H", "x-bin:%%"],
+        &["ping", "x", "-H", "name:y"],
         &["ping", ""],
         &["completions", "cmd.exe"],
     ] {

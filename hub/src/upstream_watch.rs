@@ -87,3 +87,33 @@ impl Watch for UpstreamFrames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::sieve::Sieve;
+
+    /// How much of many frames with an empty payload is read before others have their turn.
+    async fn read_at_once(kind: u8) -> usize {
+        let frame = [0, 0, 0, kind, 0, 0, 0, 0, 0];
+        let said = frame.repeat(1 << 20);
+        let mut io = Sieve::on(&said[..], UpstreamWatch::new().frames(), 0, 0);
+        let (mut read, mut portion) = (0, [0; 90]);
+        while poll!(pin!(io.read(&mut portion))).is_ready() {
+            read += portion.len() / frame.len();
+        }
+        read
+    }
+
+    #[tokio::test]
+    async fn frames_that_mean_nothing_take_their_turn() {
+        const UNKNOWN: u8 = 0xee;
+        assert!((1..=50).contains(&read_at_once(UNKNOWN).await));
+        assert_eq!(read_at_once(SETTINGS).await, 10, "one read");
+    }
+}

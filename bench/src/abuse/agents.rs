@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::frames::END_STREAM;
+use super::frames::{END_STREAM, frame};
 use super::hold::keep;
 use super::tally::Tally;
-use super::websocket::{BINARY, PING, TEXT, WebSocket, message};
+use super::websocket::{BINARY, CONTINUATION, PING, TEXT, WebSocket, message};
 use super::wire::Wire;
 use super::{Abuse, Target};
 
@@ -14,6 +14,8 @@ pub(super) const ABUSES: &[(&str, Abuse)] = &[
     ("agent-garbage", garbage),
     ("agent-texts", |target, tally| flood(target, tally, &message(TEXT, b"{\"type\":\"x\"}"))),
     ("agent-pings", |target, tally| flood(target, tally, &message(PING, b"ping"))),
+    ("agent-frames", frames),
+    ("agent-fragments", fragments),
     ("agent-unmasked", |target, tally| once(target, tally, &[0x82, 4, 0, 0, 0, 0])),
     ("agent-oversized", oversized),
     ("agent-no-settings", no_settings),
@@ -51,6 +53,44 @@ fn flood(target: &Target, tally: &'static Tally, message: &[u8]) -> io::Result<(
         ws.write(&batch)?;
         tally.did(BATCH as u64);
     }
+}
+
+/// HTTP/2 frames of a type that nobody knows, which mean nothing (RFC 9113 4.1).
+fn frames(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    const UNKNOWN: u8 = 0xee;
+    const FRAMES: usize = 100_000;
+    let batch = message(BINARY, &frame(UNKNOWN, 0, 0, &[]).repeat(FRAMES));
+    let mut ws = another(target, tally)?;
+    loop {
+        ws.write(&batch)?;
+        tally.did(FRAMES as u64);
+    }
+}
+
+/// One message that never ends, in fragments without a byte.
+fn fragments(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    const FRAGMENTS: usize = 10_000;
+    let fragment = |kind| {
+        let mut fragment = message(kind, &[]);
+        fragment[0] = kind;
+        fragment
+    };
+    let batch = fragment(CONTINUATION).repeat(FRAGMENTS);
+    let mut ws = another(target, tally)?;
+    ws.write(&fragment(BINARY))?;
+    loop {
+        ws.write(&batch)?;
+        tally.did(FRAGMENTS as u64);
+    }
+}
+
+/// A session of a name of its own.
+fn another(target: &Target, tally: &Tally) -> io::Result<WebSocket> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("{OTHER}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut ws = WebSocket::serve(target, tally, &name)?;
+    ws.drain()?;
+    Ok(ws)
 }
 
 /// One message after which the hub hangs up, and the next session.

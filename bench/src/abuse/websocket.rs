@@ -11,6 +11,7 @@ use super::frames::{SETTINGS, frame};
 use super::tally::Tally;
 use super::wire::connect;
 
+pub(super) const CONTINUATION: u8 = 0;
 pub(super) const TEXT: u8 = 1;
 pub(super) const BINARY: u8 = 2;
 pub(super) const PING: u8 = 9;

@@ -16,6 +16,7 @@ use crate::auth::{Caller, Denied};
 use crate::header_list;
 use crate::hub_headers::strip_request;
 use crate::limit::Limit;
+use crate::malformed;
 use crate::metrics::Target;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
@@ -61,7 +62,7 @@ async fn to_agent(
     let mut record = Record::start(origin, Target::Agent, request.uri().path(), Some(name.clone()));
     let (head, body) = request.into_parts();
     let form = answer_form(&head.method, &head.headers);
-    let opened = match admit(&name, caller, &mut record) {
+    let opened = match admit(&name, &head, caller, &mut record) {
         Ok(()) => open(&name, head, body.is_end_stream(), &mut respond, origin).await,
         Err(refusal) => Err(Closed::Refused(refusal)),
     };
@@ -84,10 +85,18 @@ async fn to_agent(
     splice.leave(end, origin.party()).await;
 }
 
-fn admit(name: &Name, caller: Result<Caller, Denied>, record: &mut Record) -> Result<(), Refusal> {
+fn admit(
+    name: &Name,
+    head: &http::request::Parts,
+    caller: Result<Caller, Denied>,
+    record: &mut Record,
+) -> Result<(), Refusal> {
     let caller = caller.map_err(unauthenticated)?;
     record.called_by(&caller);
-    if caller.may_call(name) { Ok(()) } else { Err(Refusal::Denied(name.clone())) }
+    if !caller.may_call(name) {
+        return Err(Refusal::Denied(name.clone()));
+    }
+    malformed::head(head).map_err(|why| Refusal::BadRequest(why.to_string()))
 }
 
 fn unauthenticated(denied: Denied) -> Refusal {

@@ -37,6 +37,7 @@ mod limit;
 mod lines;
 mod listen_addr;
 mod listener;
+mod malformed;
 mod metrics;
 mod origin;
 mod outcome;

@@ -24,7 +24,7 @@ pub(crate) enum Refusal {
     /// A method that a proxy cannot pass on.
     #[error("CONNECT is not supported")]
     Connect,
-    /// A request that HTTP/2 has no form for.
+    /// A request that is malformed, or that HTTP/2 has no form for.
     #[error("the request cannot be passed on: {0}")]
     BadRequest(String),
     /// Nobody has registered it.

@@ -196,7 +196,8 @@ impl Session {
     }
 
     pub(crate) fn is_same_slot(&self, other: &Self) -> bool {
-        // Instances are shown in lists, so knowing one is no right to take its place.
+        // Instances are shown in lists. Among agents with tokens, knowing one is no right to take its place; those
+        // without, or with the same one, cannot be told apart.
         let same_holder = self.holder_id() == other.holder_id();
         self.instance == other.instance && self.slot == other.slot && same_holder
     }

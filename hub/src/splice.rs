@@ -17,7 +17,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tunnel::bridge::grpc_status;
 use tunnel::limits::{INFORMATIONAL_MAX, LINGER_TIMEOUT, MAX_RESPONSE_HEADER_LIST, RESET_FLUSH};
 
@@ -28,6 +28,7 @@ use crate::header_list;
 use crate::hub::Hub;
 use crate::hub_headers::{strip_request, strip_response};
 use crate::limit::Limit;
+use crate::malformed::{self, Malformed};
 use crate::origin::{Origin, Party};
 use crate::outcome::Outcome;
 use crate::refusal::{AnswerForm, Refusal};
@@ -62,6 +63,8 @@ struct Upload {
     pump: Pump,
     /// The agent's side takes no more of the request, which is no failure: its answer says the rest.
     stopped: bool,
+    /// The end of the request did not get through.
+    broken: bool,
 }
 
 /// The way back.
@@ -98,13 +101,13 @@ impl Splice {
             send,
             growth,
             hub.metrics.request_meter(),
-            strip_request,
+            edit_request_trailers,
             permit.session.max_header_list,
         )
         .through(gate);
         Self {
             permit,
-            upload: Upload { pump, stopped: false },
+            upload: Upload { pump, stopped: false, broken: false },
             answer: Answer::Awaited(response, respond),
             form,
             informational: 0,
@@ -153,8 +156,8 @@ impl Splice {
 
     /// What is still open of the stream on the session.
     fn into_rest(self, end: End) -> Option<Rest> {
-        let Upload { pump, stopped } = self.upload;
-        let request_ended = pump.is_done();
+        let Upload { pump, stopped, broken } = self.upload;
+        let request_ended = pump.is_done() && !broken;
         let answer = match self.answer {
             _ if stopped || end.closes_agent_side() => return None,
             Answer::Awaited(response, _) => rest::Answer::Awaited(response),
@@ -195,7 +198,7 @@ impl Splice {
                 End::Complete
             }
             Err(Broken::Source(error)) => End::from_agent(&error),
-            Err(Broken::Trailers) => End::AgentFlood,
+            Err(Broken::Trailers | Broken::Malformed) => End::AgentFlood,
             // Only the client's reset closes its sink, and it has not been told yet.
             Err(Broken::Sink) => End::ClientReset(Reason::CANCEL),
         })
@@ -258,7 +261,7 @@ impl Splice {
                 send,
                 growth,
                 self.hub.metrics.response_meter(),
-                strip_response,
+                edit_response_trailers,
                 MAX_RESPONSE_HEADER_LIST as usize,
             ))
         };
@@ -326,18 +329,31 @@ impl Upload {
         if self.stopped {
             return Poll::Ready(Ok(()));
         }
-        match ready!(self.pump.poll(cx)) {
-            Ok(()) => Poll::Ready(Ok(())),
+        let end = match ready!(self.pump.poll(cx)) {
+            Ok(()) => return Poll::Ready(Ok(())),
             Err(Broken::Sink) => {
                 self.stopped = true;
-                Poll::Ready(Ok(()))
+                return Poll::Ready(Ok(()));
             }
-            Err(Broken::Source(error)) => {
-                Poll::Ready(Err(End::from_client(error.reason().ok_or(error))))
-            }
-            Err(Broken::Trailers) => Poll::Ready(Err(End::ClientFlood)),
-        }
+            Err(Broken::Source(error)) => End::from_client(error.reason().ok_or(error)),
+            Err(Broken::Trailers) => End::ClientFlood,
+            Err(Broken::Malformed) => End::ClientMalformed,
+        };
+        self.broken = true;
+        Poll::Ready(Err(end))
     }
+}
+
+fn edit_request_trailers(trailers: &mut HeaderMap) -> Result<(), Malformed> {
+    malformed::trailers(trailers)?;
+    strip_request(trailers);
+    Ok(())
+}
+
+/// What is wrong with an upstream's is for its callers to judge.
+fn edit_response_trailers(trailers: &mut HeaderMap) -> Result<(), Malformed> {
+    strip_response(trailers);
+    Ok(())
 }
 
 fn reset(reason: Reason, send_reset: impl FnOnce(Reason)) -> Outcome {

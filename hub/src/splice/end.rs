@@ -14,6 +14,8 @@ pub(crate) enum End {
     AgentReset(Reason),
     /// The client sends more than the upstream takes.
     ClientFlood,
+    /// The client ends its request with what a server would take for malformed.
+    ClientMalformed,
     /// The upstream sends more than the hub is willing to hold.
     AgentFlood,
     /// The upstream said GOAWAY before it looked at the call: it may be tried again.
@@ -45,7 +47,10 @@ impl End {
     /// Whether nothing is left to be done on the agent's side: it has ended the stream itself, or was told
     /// to at once.
     pub(super) fn closes_agent_side(self) -> bool {
-        !matches!(self, Self::Complete | Self::ClientReset(_) | Self::ClientFlood)
+        !matches!(
+            self,
+            Self::Complete | Self::ClientReset(_) | Self::ClientFlood | Self::ClientMalformed
+        )
     }
 
     /// The reset that the agent's side gets at once. A client's reset, whatever its code says of the
@@ -65,6 +70,7 @@ impl End {
             Self::Unprocessed => Some(Reason::REFUSED_STREAM),
             // Which gRPC clients take for RESOURCE_EXHAUSTED.
             Self::ClientFlood => Some(Reason::ENHANCE_YOUR_CALM),
+            Self::ClientMalformed => Some(Reason::PROTOCOL_ERROR),
             Self::SessionLost | Self::AgentFlood => Some(Reason::INTERNAL_ERROR),
             Self::AgentReset(reason) => Some(match reason {
                 Reason::REFUSED_STREAM
@@ -80,7 +86,9 @@ impl End {
     /// How loud the log is about it: what only the client brought about is its own affair.
     pub(crate) fn level(self) -> Level {
         match self {
-            Self::Complete | Self::ClientReset(_) | Self::ClientFlood => Level::DEBUG,
+            Self::Complete | Self::ClientReset(_) | Self::ClientFlood | Self::ClientMalformed => {
+                Level::DEBUG
+            }
             Self::AgentReset(_) | Self::Unprocessed => Level::INFO,
             Self::SessionLost | Self::AgentFlood => Level::WARN,
         }
@@ -103,6 +111,7 @@ mod tests {
             (End::AgentReset(Reason::FLOW_CONTROL_ERROR), None, Some(Reason::INTERNAL_ERROR)),
             (End::AgentReset(Reason::NO_ERROR), None, Some(Reason::INTERNAL_ERROR)),
             (End::ClientFlood, None, Some(Reason::ENHANCE_YOUR_CALM)),
+            (End::ClientMalformed, None, Some(Reason::PROTOCOL_ERROR)),
             (End::AgentFlood, Some(Reason::ENHANCE_YOUR_CALM), Some(Reason::INTERNAL_ERROR)),
             (End::Unprocessed, None, Some(Reason::REFUSED_STREAM)),
             (End::SessionLost, None, Some(Reason::INTERNAL_ERROR)),

@@ -13,6 +13,7 @@ use tunnel::limits::COALESCE_BYTES;
 use super::backlog::Backlog;
 use crate::growth::Growth;
 use crate::header_list;
+use crate::malformed::Malformed;
 use crate::metrics::Meter;
 use crate::upload_window::{UploadGate, Wanted};
 
@@ -25,7 +26,12 @@ pub(super) enum Broken {
     Sink,
     /// The source's trailers are larger than the sink's side takes.
     Trailers,
+    /// The source's trailers must not be passed on.
+    Malformed,
 }
+
+/// What is to be done with trailers before they are passed on.
+pub(super) type EditTrailers = fn(&mut HeaderMap) -> Result<(), Malformed>;
 
 /// Reads only what it can hold within the source's window, and gives the window back only for what the
 /// sink has taken: a slow reader slows its own sender, end to end.
@@ -43,7 +49,7 @@ pub(super) struct Pump {
     growth: Growth,
     meter: Meter,
     grpc_status: Option<u16>,
-    edit_trailers: fn(&mut HeaderMap),
+    edit_trailers: EditTrailers,
     /// Bytes of the largest header list that the sink's side takes.
     max_trailers: usize,
 }
@@ -68,7 +74,7 @@ impl Pump {
         sink: SendStream<Bytes>,
         growth: Growth,
         meter: Meter,
-        edit_trailers: fn(&mut HeaderMap),
+        edit_trailers: EditTrailers,
         max_trailers: usize,
     ) -> Self {
         // A message without a body: its END_STREAM went with the head.
@@ -268,7 +274,7 @@ impl Pump {
             State::TooLong => Err(Broken::Trailers),
             State::Ended(Some(mut trailers)) => {
                 self.grpc_status = grpc_status(&trailers);
-                (self.edit_trailers)(&mut trailers);
+                (self.edit_trailers)(&mut trailers).map_err(|_| Broken::Malformed)?;
                 self.sink.send_trailers(trailers).map_err(|_| Broken::Sink)
             }
             State::Broken(error) => Err(Broken::Source(error)),

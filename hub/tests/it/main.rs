@@ -15,6 +15,7 @@ mod header_lists;
 mod health;
 mod hostile;
 mod http;
+mod malformed;
 mod many;
 mod metadata;
 mod metrics;

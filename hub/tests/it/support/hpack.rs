@@ -5,7 +5,7 @@
 pub(crate) type Headers = Vec<(String, String)>;
 
 /// The static table, as far as it appears between a hub and its peers here.
-const STATIC: [(usize, &str, &str); 27] = [
+const STATIC: [(usize, &str, &str); 28] = [
     (1, ":authority", ""),
     (2, ":method", "GET"),
     (3, ":method", "POST"),
@@ -24,6 +24,7 @@ const STATIC: [(usize, &str, &str); 27] = [
     (16, "accept-encoding", "gzip, deflate"),
     (19, "accept", ""),
     (23, "authorization", ""),
+    (26, "content-encoding", ""),
     (28, "content-length", ""),
     (31, "content-type", ""),
     (32, "cookie", ""),
@@ -36,7 +37,7 @@ const STATIC: [(usize, &str, &str); 27] = [
 ];
 
 /// Symbols by the length of their codes in bits, and in the order of them: all that is printed, nearly.
-const HUFFMAN: [(u32, &[u8]); 8] = [
+const HUFFMAN: [(u32, &[u8]); 11] = [
     (5, b"012aceiost"),
     (6, b" %-./3456789=A_bdfghlmnpru"),
     (7, b":BCDEFGHIJKLMNOPQRSTUVWYjkqvwxyz"),
@@ -45,6 +46,9 @@ const HUFFMAN: [(u32, &[u8]); 8] = [
     (10, b"!\"()?"),
     (11, b"'+|"),
     (12, b"#>"),
+    (13, b"\0$@[]~"),
+    (14, b"^}"),
+    (15, b"<`{"),
 ];
 
 /// Writes a header list.

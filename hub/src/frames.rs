@@ -57,6 +57,11 @@ impl Head {
         bytes.first_chunk().copied().map(Self::parse)
     }
 
+    /// The last of its stream, in this direction. Of DATA and HEADERS.
+    pub(crate) fn ends_stream(self) -> bool {
+        self.flags & FLAG_END_STREAM != 0
+    }
+
     /// DATA of which more counts against the window than is passed on.
     pub(crate) fn is_padded_data(self) -> bool {
         self.kind == DATA && self.flags & FLAG_PADDED != 0
@@ -64,7 +69,7 @@ impl Head {
 
     /// DATA that costs more to pass on than its bytes, and more of the same may follow.
     pub(crate) fn is_small_data(self) -> bool {
-        self.kind == DATA && self.len < SMALL_FRAME && self.flags & FLAG_END_STREAM == 0
+        self.kind == DATA && self.len < SMALL_FRAME && !self.ends_stream()
     }
 
     /// DATA that says nothing: no byte, no padding, not the end.

@@ -284,7 +284,8 @@ fn better_of_two<'s>(
     let second = (first + fastrand::usize(1..count)) % count;
     let at = |index| sessions.clone().nth(index);
     let load = |session: &&Arc<Session>| session.in_flight.load(Ordering::Relaxed);
-    [at(first)?, at(second)?].into_iter().min_by_key(load)
+    // One may have been taken up meanwhile, and is none of them any more.
+    [at(first), at(second)].into_iter().flatten().min_by_key(load)
 }
 
 impl Names {

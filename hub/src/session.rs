@@ -91,7 +91,7 @@ impl Session {
         settings: Settings,
     ) -> Self {
         let Admitted { id, registration, holder, peer, worker } = admitted;
-        if settings.says_max_frame_size {
+        if settings.is_like_hyper {
             watch.uploads.counts_frames();
         }
         Self {

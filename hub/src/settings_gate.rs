@@ -20,9 +20,9 @@ const MAX_HEADER_LIST_SIZE: u16 = 6;
 pub(crate) struct Settings {
     /// The largest header list that it takes, by RFC 9113 6.5.2; it may not say.
     pub(crate) max_header_list: Option<u32>,
-    /// It says how large frames may be. Hyper, and so tonic, always does; who else does leaves its connection
-    /// the window that goes without saying, or makes it much larger.
-    pub(crate) says_max_frame_size: bool,
+    /// It says how large frames and header lists may be, as hyper, and so tonic, always does, and hardly anybody
+    /// else: such a server counts small frames that it has not read, see `unread_frames`.
+    pub(crate) is_like_hyper: bool,
 }
 
 /// The upstream's first bytes are no SETTINGS frame.
@@ -91,7 +91,7 @@ fn judgement(frame: &[u8]) -> Option<Verdict> {
         |sought| settings.clone().rev().find(|(id, _)| *id == sought).map(|(_, value)| value);
     Some(Ok(Settings {
         max_header_list: said(MAX_HEADER_LIST_SIZE),
-        says_max_frame_size: said(MAX_FRAME_SIZE).is_some(),
+        is_like_hyper: said(MAX_FRAME_SIZE).is_some() && said(MAX_HEADER_LIST_SIZE).is_some(),
     }))
 }
 
@@ -148,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn what_it_says_of_header_lists() {
         let settings = b"\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x06\0\0\x20\0";
-        let said = Settings { max_header_list: Some(8192), says_max_frame_size: false };
+        let said = Settings { max_header_list: Some(8192), is_like_hyper: false };
         assert_eq!(judge(settings).await, (Some(Ok(said)), settings.to_vec()));
     }
 

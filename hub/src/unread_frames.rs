@@ -17,9 +17,13 @@ use tunnel::limits::{COUNTED_FRAME, UNREAD_FRAME_PAUSE};
 use crate::origin::Party;
 use crate::share::fair_upload;
 
-/// What an upstream bears that gives its connection so large a window (`DataFrameBudget::Auto` in h2).
+/// The window of a connection before anybody has said more (RFC 9113 6.9.2).
+pub(crate) const INITIAL_WINDOW: usize = 65_535;
+
+/// What an upstream bears that gives its connection so large a window (`DataFrameBudget::Auto` in h2). Hyper
+/// gives it more than goes without saying, so who does not is no hyper.
 fn budget(window: usize) -> usize {
-    window / 2
+    if window <= INITIAL_WINDOW { usize::MAX } else { window / 2 }
 }
 
 /// The account of one connection to an upstream.
@@ -58,15 +62,19 @@ impl UnreadFrames {
         (bytes as usize).saturating_mul(COUNTED_FRAME - 1)
     }
 
-    /// A caller sends a frame of `bytes`, which costs so much.
-    pub(crate) fn sent(&mut self, caller: Party, bytes: usize, cost: usize) {
+    /// A caller sends a frame that costs so much.
+    pub(crate) fn sent(&mut self, caller: Party, cost: usize) {
         if cost > 0 {
             self.spent += cost;
             *self.callers.entry(caller).or_default() += cost;
-        } else {
-            // Large ones pay for small ones with what they have more; half of it, for they may go out in parts.
-            self.spent = self.spent.saturating_sub(bytes.saturating_sub(COUNTED_FRAME) / 2);
         }
+    }
+
+    /// A frame of `bytes` has gone out: a large one pays for small ones with what it has more, unless it is the
+    /// last of its stream.
+    pub(crate) fn passed(&mut self, bytes: usize, last: bool) {
+        let more = if last { 0 } else { bytes.saturating_sub(COUNTED_FRAME) };
+        self.spent = self.spent.saturating_sub(more);
     }
 
     /// What a caller has sent has been read, or is gone.
@@ -158,7 +166,7 @@ mod tests {
     fn fill(frames: &mut UnreadFrames, caller: Party) -> usize {
         let mut sent = 0;
         while frames.ask(caller, BYTE, MIB).is_ok() {
-            frames.sent(caller, 1, BYTE);
+            frames.sent(caller, BYTE);
             sent += 1;
             assert!(sent < 10_000);
         }
@@ -177,7 +185,6 @@ mod tests {
         assert!(frames.is_worn(MIB));
         let second = fill(&mut frames, caller(2));
         assert!(second > 30, "something is left for the next: {second}");
-        frames.sent(caller(1), 1, 0);
         frames.read(caller(1), first * BYTE);
         assert!(!frames.is_worn(MIB));
         let third = fill(&mut frames, caller(3));
@@ -202,9 +209,23 @@ mod tests {
         let first = fill(&mut frames, caller(1));
         let large = 16 << 10;
         for _ in 0..100 {
-            frames.sent(caller(2), large, frames.cost(large, false));
+            frames.passed(large, true);
+        }
+        assert_eq!(fill(&mut frames, caller(1)), 0, "the last of a stream does not");
+        for _ in 0..100 {
+            frames.passed(large, false);
         }
         assert_eq!(fill(&mut frames, caller(1)), first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_the_window_as_it_is_does_not_count() {
+        let mut frames = account();
+        for _ in 0..10_000 {
+            assert_eq!(frames.ask(caller(1), BYTE, INITIAL_WINDOW), Ok(()));
+            frames.sent(caller(1), BYTE);
+        }
+        assert!(!frames.is_worn(INITIAL_WINDOW));
     }
 
     #[test]

@@ -13,10 +13,7 @@ use tunnel::limits::{UPLOAD_FIRST, UPLOAD_SPARE, UPLOAD_STEP};
 
 use crate::origin::Party;
 use crate::share::fair_upload;
-use crate::unread_frames::{Hold, UnreadFrames};
-
-/// The window of a connection before anybody has said more (RFC 9113 6.9.2).
-const INITIAL_WINDOW: i64 = 65_535;
+use crate::unread_frames::{Hold, INITIAL_WINDOW, UnreadFrames};
 
 /// Towards one upstream.
 #[derive(Debug)]
@@ -37,6 +34,8 @@ struct State {
     /// What of it the upstream may count by the frame.
     frames: UnreadFrames,
     blocked: Vec<Waker>,
+    /// Some of them wait for what was sent to be read or answered, not for room.
+    held: bool,
 }
 
 #[derive(Debug)]
@@ -79,7 +78,7 @@ struct Room {
 impl UploadWindow {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
-            left: INITIAL_WINDOW,
+            left: INITIAL_WINDOW as i64,
             out: 0,
             queued: 0,
             streams: HashMap::new(),
@@ -87,6 +86,7 @@ impl UploadWindow {
             unread: 0,
             frames: UnreadFrames::default(),
             blocked: Vec::new(),
+            held: false,
         })))
     }
 
@@ -114,9 +114,10 @@ impl UploadWindow {
         state.wake();
     }
 
-    /// So much DATA went out on a stream.
-    pub(crate) fn taken(&self, stream: u32, bytes: usize) {
+    /// So much DATA went out on a stream, perhaps as the last of it.
+    pub(crate) fn taken(&self, stream: u32, bytes: usize, last: bool) {
         let mut state = self.0.lock();
+        state.frames.passed(bytes, last);
         state.left -= bytes as i64;
         state.out += bytes as u64;
         if let Some(upload) = state.streams.get_mut(&stream) {
@@ -163,7 +164,7 @@ impl State {
         let new = Upload { party, unread: 0, queued: 0, frames: 0 };
         let upload = self.streams.entry(stream).or_insert(new);
         upload.frames += cost;
-        self.frames.sent(party, bytes as usize, cost);
+        self.frames.sent(party, cost);
         upload.unread += bytes;
         upload.queued += bytes as usize;
         *self.parties.entry(party).or_default() += bytes;
@@ -189,7 +190,10 @@ impl State {
         if let Some(upload) = self.streams.get_mut(&stream) {
             let (party, cost) = (upload.party, std::mem::take(&mut upload.frames));
             self.frames.read(party, cost);
-            self.wake();
+            // Nobody gets room by it.
+            if self.held {
+                self.wake();
+            }
         }
     }
 
@@ -204,6 +208,7 @@ impl State {
     }
 
     fn wake(&mut self) {
+        self.held = false;
         for waker in self.blocked.drain(..) {
             waker.wake();
         }
@@ -218,11 +223,13 @@ impl UploadGate {
         let room = state.room_for(*party);
         let enough = if room.first { 1 } else { wanted.bytes.clamp(1, UPLOAD_STEP) };
         if room.bytes >= enough {
-            let cost = state.frames.cost(wanted.bytes.min(room.bytes), wanted.last);
+            let last = wanted.last && wanted.bytes <= room.bytes;
+            let cost = state.frames.cost(wanted.bytes.min(room.bytes), last);
             let whole = state.whole();
             if hold.poll_over(cx, || state.frames.ask(*party, cost, whole)).is_ready() {
                 return Poll::Ready(room.bytes);
             }
+            state.held = true;
         }
         if !state.blocked.iter().any(|waker| waker.will_wake(cx.waker())) {
             state.blocked.push(cx.waker().clone());

@@ -83,7 +83,7 @@ impl Watch for UpstreamFrames {
         if let Frame::Head(head) = frame
             && head.kind == DATA
         {
-            self.watch.uploads.taken(head.stream, head.len);
+            self.watch.uploads.taken(head.stream, head.len, head.ends_stream());
         }
     }
 }

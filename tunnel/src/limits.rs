@@ -115,7 +115,8 @@ pub const CANCELS_FORGIVEN: Duration = Duration::from_secs(30);
 /// Cancelled calls of one client connection that wait so on one session. With more, it may begin no new
 /// calls there.
 pub const CANCELS_WAITING: usize = 256;
-/// And of all connections: a connection that has as many as are left of these may begin no more either.
+/// And of all connections: a connection that has as many as are left of these, and more than
+/// [`CANCELS_WAITING_FREE`], may begin no more either.
 /// Each may go on receiving until its stream's window is used up.
 pub const CANCELS_WAITING_ALL: usize = 512;
 /// So many each may have waiting, whatever the others have: a caller who cancels a call now and then is not
@@ -156,7 +157,8 @@ pub const UPLOAD_SPARE: usize = 16;
 pub const COUNTED_FRAME: usize = 256;
 /// Who has had its share of that sends one small frame in so much time, and what gathers meanwhile in larger
 /// ones. Tonic bears 2,056 messages of a byte and the first caller gets seven eighths, so the rest lasts for
-/// more than four minutes, and the next checkup asks for another session long before.
+/// more than four minutes, and the next checkup asks for another session for new calls long
+/// before.
 pub const UNREAD_FRAME_PAUSE: Duration = Duration::from_secs(1);
 /// How long a call may wait for a session whose upstream takes no more streams now.
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -154,7 +154,7 @@ fn each_signal() -> std::io::Result<impl AsyncFnMut()> {
     })
 }
 
-/// Resolves on the first SIGTERM or SIGINT (Ctrl-C).
+/// Resolves on the first SIGTERM or SIGINT (Ctrl-C), for who does not [`run`] by it. Further ones do nothing.
 ///
 /// # Errors
 /// The system refuses to deliver signals.

@@ -149,7 +149,7 @@ impl Pump {
                 }
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
                 Poll::Pending => {
-                    // With more, or the end, it may be let through.
+                    // With more, or as the last of its stream, it may be let through.
                     if !self.collect(cx) {
                         return Poll::Pending;
                     }

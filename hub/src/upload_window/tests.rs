@@ -27,7 +27,7 @@ async fn fill(gate: &mut UploadGate) -> usize {
     while let Poll::Ready(room) = poll!(poll_fn(|cx| gate.poll_room(cx, wanted(CHUNK)))) {
         let bytes = room.min(CHUNK);
         gate.sent(wanted(bytes));
-        gate.window.taken(gate.stream, bytes);
+        gate.window.taken(gate.stream, bytes, false);
         sent += bytes;
     }
     sent
@@ -42,7 +42,7 @@ async fn nobody_fills_the_window_alone() {
     assert!((seven_eighths - UPLOAD_STEP..=seven_eighths).contains(&sent), "{sent}");
     // The other's bytes are read, and the hog's still are not.
     other.sent(wanted(1000));
-    window.taken(3, 1000);
+    window.taken(3, 1000, false);
     window.given_back(0, 1000);
     window.given_back(3, 1000);
     assert!(poll!(poll_fn(|cx| other.poll_room(cx, wanted(CHUNK)))).is_ready());
@@ -71,7 +71,7 @@ async fn a_server_that_gives_the_connections_window_back_at_once_holds_nobody_up
     for _ in 0..1000 {
         assert!(poll!(poll_fn(|cx| hog.poll_room(cx, wanted(CHUNK)))).is_ready());
         hog.sent(wanted(CHUNK));
-        window.taken(1, CHUNK);
+        window.taken(1, CHUNK, false);
         window.given_back(0, CHUNK as u32);
     }
 }
@@ -93,7 +93,7 @@ async fn what_a_reset_stream_never_sent_takes_no_room() {
     for stream in 0..100 {
         let mut gate = window.gate(stream, HOG);
         gate.sent(wanted(CHUNK));
-        window.taken(stream, CHUNK / 2);
+        window.taken(stream, CHUNK / 2, false);
         drop(gate);
         window.given_back(0, CHUNK as u32 / 2);
     }
@@ -111,7 +111,7 @@ async fn small_frames_wait_until_they_are_answered_or_read() {
     let fill = async |gate: &mut UploadGate| {
         while poll!(poll_fn(|cx| gate.poll_room(cx, BYTE))).is_ready() {
             gate.sent(BYTE);
-            window.taken(1, 1);
+            window.taken(1, 1, false);
         }
     };
     fill(&mut gate).await;

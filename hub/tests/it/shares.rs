@@ -137,7 +137,11 @@ async fn cancels_of_unseen_calls_do_not_trip_an_upstreams_guard() {
 fn like_tonic() -> Builder {
     const MIB: u32 = 1 << 20;
     let mut builder = Builder::new();
-    builder.initial_connection_window_size(MIB).initial_window_size(MIB).max_frame_size(16 << 10);
+    builder
+        .initial_connection_window_size(MIB)
+        .initial_window_size(MIB)
+        .max_frame_size(16 << 10)
+        .max_header_list_size(16 << 10);
     builder
 }
 
@@ -185,6 +189,25 @@ async fn small_messages_that_are_answered_do_not_wait() {
         answer.send_data(Bytes::from_static(b"y"), false).expect("an open stream");
         caller.next(DATA).await;
     }
+    assert_eq!(world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await, 0.0);
+}
+
+/// Like grpc-go, which says how large frames may be, too, and counts none.
+#[tokio::test]
+async fn small_messages_to_a_server_that_does_not_count_them_do_not_wait() {
+    const MESSAGES: usize = 1000;
+    let mut like_grpc_go = Builder::new();
+    like_grpc_go.max_frame_size(16 << 10).data_frame_budget(usize::MAX);
+    let mut world = World::start_with(hub_config(), like_grpc_go).await;
+    let mut caller = FrameConnection::connect(world.hub.address).await;
+    caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
+    let mut unread = world.session.call().await;
+    for _ in 0..MESSAGES {
+        caller.write(&[frame(DATA, 0, 1, b"x"), frame(PING, 0, 0, b"in turn.")]).await;
+        caller.next(PING).await;
+    }
+    caller.write(&[frame(DATA, END_STREAM, 1, b"x")]).await;
+    assert_eq!(within("the body", unread.body()).await.0.len(), MESSAGES + 1);
     assert_eq!(world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await, 0.0);
 }
 

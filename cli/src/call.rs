@@ -44,6 +44,35 @@ pub(crate) async fn call(
     caller.within(deadline, exchange).await
 }
 
+/// Calls a `method` without streams with what `source` holds, and again for as long as `next` makes another request
+/// of the last one and its response. All calls together have the time of one.
+///
+/// # Errors
+/// A call's status; a request that does not fit; what `next` returns.
+pub(crate) async fn call_on(
+    caller: &Caller,
+    method: &MethodDescriptor,
+    source: Source,
+    mut next: impl FnMut(&mut DynamicMessage, &DynamicMessage) -> Result<bool, OutputError>,
+) -> Result<(), Error> {
+    let documents = Documents::read(source, method.input())?;
+    let deadline = caller.deadline();
+    let calls = async {
+        let mut request = single(documents, deadline).await?;
+        let mut goes_on = true;
+        while goes_on {
+            let requests = tokio_stream::once(request.clone());
+            let take = |response: &_| {
+                goes_on = next(&mut request, response)?;
+                Ok(())
+            };
+            receive(caller, method, requests, Some(deadline), take).await?;
+        }
+        Ok(())
+    };
+    caller.within(Some(deadline), calls).await
+}
+
 /// The request of a call that has exactly one.
 async fn single(documents: Documents, deadline: Deadline) -> Result<DynamicMessage, Error> {
     let read = async { Ok(documents.single().await?) };

@@ -77,6 +77,11 @@ impl Activity {
         let _ = self.sender.send(Arc::new(event));
     }
 
+    /// How many listen.
+    pub(crate) fn watchers(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
     /// Listens from now on.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Event>> {
         self.sender.subscribe()

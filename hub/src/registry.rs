@@ -2,7 +2,9 @@
 //!
 //! No lock is held across an await. A session is in here exactly as long as its [`Registration`] lives.
 
-use std::collections::{HashMap, VecDeque};
+mod page;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,6 +24,8 @@ use crate::refusal::Refusal;
 use crate::room::Room;
 use crate::session::{Permit, Session};
 
+pub(crate) use self::page::{Page, Place};
+
 /// The names.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -33,7 +37,8 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Names {
-    entries: HashMap<Name, Entry>,
+    /// In order, so that a list of them can go on where it was.
+    entries: BTreeMap<Name, Entry>,
     /// Names that lost their last session, oldest first, to forget them in time.
     gone: VecDeque<(Name, Instant)>,
 }
@@ -41,6 +46,7 @@ struct Names {
 /// One name. Without sessions it is remembered for a while, to tell offline from unknown.
 #[derive(Debug, Default)]
 struct Entry {
+    /// By instance, and for each in the order in which they came.
     sessions: Vec<Arc<Session>>,
     gone_since: Option<Instant>,
     /// The last session went while its successor was on its way, which should be here by then.
@@ -93,7 +99,7 @@ impl Registry {
             !replaced
         });
         session.join_room(entry.room.clone());
-        entry.sessions.push(session.clone());
+        entry.insert(session.clone());
         entry.gone_since = None;
         entry.expected_until = None;
         entry.room.wake();
@@ -135,6 +141,11 @@ impl Registry {
 
     fn tell(&self, session: &Session, what: What) {
         self.activity.publish(|| (session.name.clone(), session.instance.clone(), what));
+    }
+
+    /// Who listens for changes.
+    pub(crate) fn watchers(&self) -> usize {
+        self.changed.receiver_count()
     }
 
     /// To be called when a session begins to drain.
@@ -239,6 +250,11 @@ impl Entry {
             stranger(session) && (exclusive(session.holder.as_ref()) || exclusive(holder))
         });
         if owned { Err(Owned) } else { Ok(()) }
+    }
+
+    fn insert(&mut self, session: Arc<Session>) {
+        let at = self.sessions.partition_point(|other| other.instance <= session.instance);
+        self.sessions.insert(at, session);
     }
 
     fn offline(&self, name: &Name) -> Refusal {

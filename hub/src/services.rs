@@ -3,6 +3,7 @@
 mod clients;
 mod events;
 mod health;
+mod page_token;
 
 use std::sync::Arc;
 

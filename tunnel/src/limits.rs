@@ -13,7 +13,7 @@ pub const NAME_MAX_BYTES: usize = 128;
 pub const LABELS_MAX: usize = 32;
 /// Bytes of one label, `key=value`.
 pub const LABEL_MAX_BYTES: usize = 256;
-/// Bytes of all labels of an agent: a list of 10,000 agents stays below 25 MB.
+/// Bytes of all labels of an agent: with as many, a hundred agents fit on a page of a list.
 pub const LABELS_MAX_BYTES: usize = 2 * KIB as usize;
 /// Bytes of `Hub-Instance`, `Hub-Agent-Version`, `Hub-Authority`: shown in lists and logs.
 pub const HEADER_MAX_BYTES: usize = 255;
@@ -283,6 +283,28 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const WORKER_QUEUE: usize = 1024;
 /// Events that a slow watcher of activity may be behind before it loses some.
 pub const ACTIVITY_BUFFER: usize = 1024;
+/// Events that all watchers of activity together are shown in [`ACTIVITY_PAUSE`], whether they may see them or
+/// not: 20,000 a second, each of which wakes a watcher, and is encoded and written for it, which takes a fifth of
+/// a core or so. Each has its share; what goes beyond waits among the last [`ACTIVITY_BUFFER`], until it is
+/// lost.
+pub const ACTIVITY_EVENTS: usize = 2000;
+/// The time in which they are shared out: a person who watches does not notice that some come so late.
+pub const ACTIVITY_PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks of one watcher of health. Any change of any name wakes all of them; the last state is
+/// told in the end, and one that was over sooner is of use to nobody.
+pub const HEALTH_PAUSE: Duration = Duration::from_millis(100);
+/// All watchers of health together look once in so much time, 20,000 times a second: each look may be a message,
+/// and these take a quarter of a core. A few tell a change at once; where there are thousands, they spread over
+/// the time that all of them need, and pause for as long.
+pub const HEALTH_LOOK: Duration = Duration::from_micros(50);
+/// Agents on one page of a list, at most.
+pub const LIST_PAGE: usize = 500;
+/// Bytes of a page, at most: gRPC clients take 4 MiB. The [`OWN_CALLS`] pages that a connection can leave unread
+/// hold 64 MiB, less than as many stalled calls hold (`stalled_call_kib`), so `client_connection_mib` covers them.
+pub const LIST_PAGE_BYTES: usize = 256 * KIB as usize;
+/// Names and sessions that one page looks at, while nobody can register: less than a millisecond. A page without
+/// agents is what a caller gets that may see none of so many names.
+pub const LIST_SCAN: usize = 4096;
 /// Names remembered after their last session went, to tell `offline` from `unknown-name`.
 pub const REMEMBERED_NAMES: usize = 10_000;
 /// For how long they are remembered.

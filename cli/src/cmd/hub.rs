@@ -3,11 +3,11 @@
 use std::time::SystemTime;
 
 use hub_proto::hub::v1::{ActivityEvent, Call, Client, ListClientsResponse};
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, Value};
 
 use crate::Error;
-use crate::args::{HubCommand, Options};
-use crate::call::call;
+use crate::args::{HubCommand, Options, Request};
+use crate::call::{call, call_on};
 use crate::caller::Caller;
 use crate::metadata::Target;
 use crate::output::{self, OutputError, printable};
@@ -16,17 +16,39 @@ use crate::table::{ago, duration, fine, moment, table};
 
 /// Asks the hub, and prints a table or a line an event.
 pub(super) async fn run(options: Options, command: HubCommand) -> Result<(), Error> {
-    type People = fn(&DynamicMessage) -> Result<String, OutputError>;
-    let (path, people, request): (_, People, _) = match command {
-        HubCommand::ListClients(request) => ("hub.v1.Hub/ListClients", clients, request),
-        HubCommand::Activity(request) => ("hub.v1.Activity/Connect", event, request),
-    };
+    match command {
+        HubCommand::ListClients(request) => list_clients(options, request).await,
+        HubCommand::Activity(request) => activity(options, request).await,
+    }
+}
+
+async fn activity(options: Options, request: Request) -> Result<(), Error> {
     let format = options.output;
     let (source, headers) = request.into_parts();
     let caller = Caller::connect(options, headers, &Target::Hub).await?;
-    let method = schema::built_in_method(path)?;
-    let show = |message: &_| output::message(format, message, people);
+    let method = schema::built_in_method("hub.v1.Activity/Connect")?;
+    let show = |message: &_| output::message(format, message, event);
     call(&caller, &method, source, show).await
+}
+
+/// All pages as one list.
+async fn list_clients(options: Options, request: Request) -> Result<(), Error> {
+    let format = options.output;
+    let (source, headers) = request.into_parts();
+    let caller = Caller::connect(options, headers, &Target::Hub).await?;
+    let method = schema::built_in_method("hub.v1.Hub/ListClients")?;
+    let mut list = ListClientsResponse::default();
+    let turn_page = |request: &mut DynamicMessage, response: &DynamicMessage| {
+        let page: ListClientsResponse = response.transcode_to()?;
+        list.clients.extend(page.clients);
+        let is_last = page.next_page_token.is_empty();
+        request.set_field_by_name("page_token", Value::String(page.next_page_token));
+        Ok(!is_last)
+    };
+    call_on(&caller, &method, source, turn_page).await?;
+    let mut all = DynamicMessage::new(method.output());
+    all.transcode_from(&list).map_err(OutputError::from)?;
+    Ok(output::message(format, &all, clients)?)
 }
 
 fn clients(message: &DynamicMessage) -> Result<String, OutputError> {

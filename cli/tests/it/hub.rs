@@ -84,6 +84,27 @@ async fn who_has_no_token_is_told_the_flag() {
 }
 
 #[tokio::test]
+async fn all_pages_are_one_list() {
+    let hub = hub().await;
+    for format in ["table", "json"] {
+        let list = |request| {
+            let hub = &hub;
+            async move { run(hub, &["hub", "list-clients", "-o", format], request).await }
+        };
+        let (pages, whole) = (list("{\"pageSize\": 1}").await, list("{}").await);
+        // JSON has no order of the labels.
+        let chars = |text: &str| {
+            let mut chars: Vec<char> = text.chars().collect();
+            chars.sort_unstable();
+            chars
+        };
+        assert_eq!(chars(pages.succeeded()), chars(whole.succeeded()));
+    }
+    let last = run(&hub, &["hub", "list-clients"], "{\"pageSize\": 1, \"pageToken\": \"second\"}");
+    assert_eq!(last.await.succeeded().lines().count(), 2);
+}
+
+#[tokio::test]
 async fn the_request_is_read_also_where_it_is_empty() {
     let ended = run(&hub().await, &["hub", "list-clients"], "{\"nmae\": 1}").await;
     ended.failed(

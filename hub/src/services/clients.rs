@@ -1,26 +1,32 @@
 //! `hub.v1.Hub`: who is registered.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hub_proto::hub::v1::hub_server::Hub;
 use hub_proto::hub::v1::{Client, ListClientsRequest, ListClientsResponse};
+use prost::Message as _;
+use prost::encoding::{encoded_len_varint, key_len};
 use tonic::{Request, Response, Status};
+use tunnel::limits::{LIST_PAGE, LIST_PAGE_BYTES};
 
-use crate::auth::Caller;
-use crate::registry::Registry;
+use super::page_token::PageTokens;
+use crate::registry::{Page, Place, Registry};
 use crate::session::Session;
+
+/// Room that a page keeps for its token and what frames it.
+const FRAME_BYTES: usize = 1024;
 
 /// Lists the registry.
 #[derive(Debug)]
 pub(super) struct Clients {
     registry: Arc<Registry>,
+    tokens: PageTokens,
 }
 
 impl Clients {
     pub(super) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry }
+        Self { registry, tokens: PageTokens::new() }
     }
 }
 
@@ -31,34 +37,60 @@ impl Hub for Clients {
         request: Request<ListClientsRequest>,
     ) -> Result<Response<ListClientsResponse>, Status> {
         let caller = super::caller(&request)?;
-        let clients = group(self.registry.sessions(), caller).into_values();
-        Ok(Response::new(ListClientsResponse {
-            clients: clients.map(|agent| client(&agent)).collect(),
-        }))
+        let ListClientsRequest { page_size, page_token } = request.get_ref();
+        let most = most_agents(*page_size)?;
+        let after = match page_token.as_str() {
+            "" => None,
+            token => Some(self.tokens.open(token)?),
+        };
+        // One more than are shown, to know whether there is one.
+        let found = self.registry.agents_after(after, most + 1, |name| caller.may_call(name));
+        let (clients, reached) = fill(found, most);
+        let token = reached.map(|place| self.tokens.seal(&place)).transpose()?;
+        let next_page_token = token.unwrap_or_default();
+        Ok(Response::new(ListClientsResponse { clients, next_page_token }))
     }
 }
 
-type Agents = BTreeMap<(String, String), Vec<Arc<Session>>>;
-
-/// The sessions that the caller may see, by name and instance, oldest first.
-fn group(mut sessions: Vec<Arc<Session>>, caller: &Caller) -> Agents {
-    sessions.retain(|session| caller.may_call(&session.name));
-    sessions.sort_by_key(|session| session.since);
-    let mut agents = Agents::new();
-    for session in sessions {
-        let agent = (session.name.to_string(), session.instance.clone());
-        agents.entry(agent).or_default().push(session);
+fn most_agents(page_size: i32) -> Result<usize, Status> {
+    match usize::try_from(page_size) {
+        Ok(0) => Ok(LIST_PAGE),
+        Ok(size) => Ok(size.min(LIST_PAGE)),
+        Err(_) => Err(Status::invalid_argument("page_size must not be negative")),
     }
-    agents
 }
 
-fn client(sessions: &[Arc<Session>]) -> Client {
-    let Some(oldest) = sessions.first() else {
-        return Client::default();
-    };
+/// What of it fits on a page, and how far that comes, unless it is all there is.
+fn fill(found: Page, most: usize) -> (Vec<Client>, Option<Place>) {
+    let mut clients = Vec::new();
+    let mut bytes = FRAME_BYTES;
+    let mut shown = None;
+    for agent in &found.agents {
+        let Some((session, client)) = agent.first().zip(client(agent)) else {
+            continue;
+        };
+        bytes += field_len(&client);
+        if clients.len() == most || bytes > LIST_PAGE_BYTES && shown.is_some() {
+            return (clients, shown);
+        }
+        shown = Some(Place::of(session));
+        clients.push(client);
+    }
+    (clients, found.reached)
+}
+
+/// Bytes of it as one of the list.
+fn field_len(client: &Client) -> usize {
+    let len = client.encoded_len();
+    key_len(1) + encoded_len_varint(len as u64) + len
+}
+
+/// What is told of the agent that has these sessions.
+fn client(sessions: &[Arc<Session>]) -> Option<Client> {
+    let oldest = sessions.iter().min_by_key(|session| session.since)?;
     let in_flight = sessions.iter().map(|session| session.calls() as u64);
     let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.ws.rtt()).min();
-    Client {
+    Some(Client {
         name: oldest.name.to_string(),
         instance: oldest.instance.clone(),
         sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
@@ -69,5 +101,23 @@ fn client(sessions: &[Arc<Session>]) -> Client {
         calls_in_flight: in_flight.sum(),
         rtt: rtt.and_then(|rtt| rtt.try_into().ok()),
         draining: sessions.iter().all(|session| session.is_draining()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn as_many_as_asked_for_and_no_more_than_a_page() {
+        for (asked, most) in
+            [(0, LIST_PAGE), (1, 1), (499, 499), (501, LIST_PAGE), (i32::MAX, LIST_PAGE)]
+        {
+            assert_eq!(most_agents(asked).expect("a size"), most, "{asked}");
+        }
+        let status = most_agents(-1).expect_err("a refusal");
+        assert_eq!(status.code(), Code::InvalidArgument);
     }
 }

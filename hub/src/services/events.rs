@@ -7,10 +7,11 @@ use hub_proto::hub::v1::{ActivityEvent, Call, ConnectRequest, EventType};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use tunnel::limits::ACTIVITY_IN_HAND;
+use tunnel::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PAUSE};
 
 use crate::activity::{Activity, Event, ProxiedCall, What};
 use crate::auth::Caller;
@@ -39,11 +40,12 @@ impl ActivityService for Events {
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let caller = super::caller(&request)?.clone();
         let (sender, receiver) = mpsc::channel(ACTIVITY_IN_HAND);
-        let (events, stop) = (self.activity.watch(), self.stop.clone());
+        let (activity, stop) = (self.activity.clone(), self.stop.clone());
+        let events = activity.watch();
         tokio::spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                () = forward(events, &caller, &sender) => {}
+                () = forward(events, &activity, &caller, &sender) => {}
                 () = stop.draining() => super::going_away(&sender).await,
             }
         });
@@ -53,11 +55,14 @@ impl ActivityService for Events {
 
 async fn forward(
     mut events: Receiver<Arc<Event>>,
+    activity: &Activity,
     caller: &Caller,
     sender: &mpsc::Sender<Result<ActivityEvent, Status>>,
 ) {
     let mut missed = 0;
+    let mut share = Share::of(activity.watchers());
     loop {
+        share.wait(|| activity.watchers()).await;
         match events.recv().await {
             Ok(event) if caller.may_call(&event.name) => {
                 if sender.send(Ok(message(&event, missed))).await.is_err() {
@@ -69,6 +74,34 @@ async fn forward(
             Err(RecvError::Lagged(lost)) => missed += lost,
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+/// What one watcher may have of what all of them get, for a while.
+#[derive(Debug)]
+struct Share {
+    left: usize,
+    ends: Instant,
+}
+
+impl Share {
+    /// Of so many watchers, from now on. Where they are more than the events, each gets one in a longer time.
+    fn of(watchers: usize) -> Self {
+        let watchers = watchers.max(1);
+        let rounds = u32::try_from(watchers.div_ceil(ACTIVITY_EVENTS)).unwrap_or(u32::MAX);
+        let left = (ACTIVITY_EVENTS / watchers).max(1);
+        Self { left, ends: Instant::now() + ACTIVITY_PAUSE.saturating_mul(rounds) }
+    }
+
+    /// Waits until it may have another event. Meanwhile it does not listen, so none wakes it.
+    async fn wait(&mut self, watchers: impl Fn() -> usize) {
+        if self.left == 0 {
+            sleep_until(self.ends).await;
+        }
+        if self.ends <= Instant::now() {
+            *self = Self::of(watchers());
+        }
+        self.left = self.left.saturating_sub(1);
     }
 }
 
@@ -97,5 +130,110 @@ fn call(proxied: &ProxiedCall) -> Call {
         duration: proxied.duration.try_into().ok(),
         request_bytes: proxied.request_bytes,
         response_bytes: proxied.response_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::auth::Auth;
+
+    type Got = mpsc::Receiver<Result<ActivityEvent, Status>>;
+
+    /// So many watchers that read everything.
+    fn watch(activity: &Arc<Activity>, watchers: usize) -> Vec<Got> {
+        let watcher = |_| {
+            let (sender, receiver) = mpsc::channel(100_000);
+            let (activity, events) = (activity.clone(), activity.watch());
+            tokio::spawn(async move {
+                let caller = Auth::Open.caller(None).expect("a caller");
+                forward(events, &activity, &caller, &sender).await;
+            });
+            receiver
+        };
+        (0..watchers).map(watcher).collect()
+    }
+
+    fn publish(activity: &Activity, events: usize) {
+        for _ in 0..events {
+            let name = "a".parse().expect("a name");
+            activity.publish(|| (name, String::new(), What::Registered));
+        }
+    }
+
+    /// How many came, and how many of them were told to be lost.
+    fn drain(got: &mut Got) -> (usize, u64) {
+        let (mut seen, mut missed) = (0, 0);
+        while let Ok(event) = got.try_recv() {
+            seen += 1;
+            missed += event.expect("an event").missed;
+        }
+        (seen, missed)
+    }
+
+    /// Less than a pause later, so that whoever can run has run.
+    async fn a_moment() {
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watchers_share_what_they_get() {
+        for (watchers, share) in [(1, 1000), (20, 100), (1000, 2), (2000, 1)] {
+            let activity = Arc::new(Activity::new());
+            let mut all = watch(&activity, watchers);
+            publish(&activity, 1000);
+            a_moment().await;
+            for got in &mut all {
+                assert_eq!(drain(got), (share, 0), "of {watchers}");
+            }
+            // The next share comes with the next pause, and not before.
+            sleep(ACTIVITY_PAUSE - Duration::from_millis(10)).await;
+            assert_eq!(drain(&mut all[0]), (0, 0), "of {watchers}");
+            sleep(Duration::from_millis(20)).await;
+            assert_eq!(drain(&mut all[0]), (share.min(1000 - share), 0), "of {watchers}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_there_are_more_watchers_than_events_they_wait_longer() {
+        let activity = Arc::new(Activity::new());
+        let mut all = watch(&activity, 3 * ACTIVITY_EVENTS);
+        publish(&activity, 10);
+        sleep(6 * ACTIVITY_PAUSE - Duration::from_millis(10)).await;
+        for got in &mut all {
+            assert_eq!(drain(got), (2, 0));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_beyond_the_share_is_told_to_be_lost() {
+        const EVENTS: usize = 5000;
+        let activity = Arc::new(Activity::new());
+        let mut all = watch(&activity, 20);
+        for _ in 0..EVENTS / 500 {
+            publish(&activity, 500);
+            sleep(ACTIVITY_PAUSE).await;
+        }
+        sleep(100 * ACTIVITY_PAUSE).await;
+        for got in &mut all {
+            let (seen, missed) = drain(got);
+            assert_eq!(seen as u64 + missed, EVENTS as u64);
+            assert!(missed > 0, "nothing was lost");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_watcher_alone_loses_nothing() {
+        let activity = Arc::new(Activity::new());
+        let mut all = watch(&activity, 1);
+        for _ in 0..1000 {
+            publish(&activity, 15);
+            a_moment().await;
+        }
+        assert_eq!(drain(&mut all[0]), (15_000, 0));
     }
 }

@@ -1,13 +1,16 @@
 //! `grpc.health.v1.Health`: of the hub itself, and of each name as a service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health as HealthService;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tunnel::limits::{HEALTH_LOOK, HEALTH_PAUSE};
 use tunnel::name::Name;
 
 use crate::auth::Caller;
@@ -48,25 +51,22 @@ impl Health {
         }
     }
 
-    /// Tells the status now and at each change.
+    /// Tells the status now and when it has changed: the first change at once, and what follows with pauses.
     async fn report(
         self,
         subject: Subject,
         sender: mpsc::Sender<Result<HealthCheckResponse, Status>>,
     ) {
-        let mut changed = self.registry.watch();
+        let mut changes = Changes::of(&self.registry);
         let mut told = None;
         loop {
-            changed.mark_unchanged();
             let status = self.status(&subject);
             if told.replace(status) != Some(status)
                 && sender.send(Ok(response(status))).await.is_err()
             {
                 return;
             }
-            if changed.changed().await.is_err() {
-                return;
-            }
+            changes.next(&self.registry).await;
         }
     }
 }
@@ -123,6 +123,128 @@ fn subject(request: &Request<HealthCheckRequest>) -> Result<Subject, Status> {
     })
 }
 
+/// Changes of the registry, as often as one watcher looks at it.
+#[derive(Debug)]
+struct Changes {
+    changed: watch::Receiver<()>,
+    next_look: Instant,
+}
+
+impl Changes {
+    fn of(registry: &Registry) -> Self {
+        Self { changed: registry.watch(), next_look: Instant::now() }
+    }
+
+    /// Waits for a change since it looked last, and then until it is its turn to look. No change wakes it in
+    /// that time, and none of that time is missed.
+    async fn next(&mut self, registry: &Registry) {
+        if self.changed.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let round = round(registry.watchers());
+        let look = self.next_look.max(Instant::now() + turn(round));
+        sleep_until(look).await;
+        self.next_look = look + HEALTH_PAUSE.max(round);
+        self.changed.mark_unchanged();
+    }
+}
+
+/// The time in which so many look once.
+fn round(watchers: usize) -> Duration {
+    HEALTH_LOOK.saturating_mul(u32::try_from(watchers).unwrap_or(u32::MAX))
+}
+
+/// When in a round one of them looks: not all at once. A few do not wait.
+fn turn(round: Duration) -> Duration {
+    // Timers are no finer.
+    Duration::from_millis(round.mul_f64(fastrand::f64()).as_millis() as u64)
+}
+
 fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::activity::Activity;
+
+    /// How often each of so many watchers looks while there is a change every `pause`, and when they looked last.
+    async fn looks(watchers: usize, changes: u32, pause: Duration) -> Vec<(u32, Instant)> {
+        let registry = Arc::new(Registry::new(Arc::new(Activity::new())));
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let watching: Vec<_> = (0..watchers)
+            .map(|watcher| {
+                let (registry, sender) = (registry.clone(), sender.clone());
+                let mut changes = Changes::of(&registry);
+                tokio::spawn(async move {
+                    loop {
+                        changes.next(&registry).await;
+                        let _ = sender.send(watcher);
+                    }
+                })
+            })
+            .collect();
+        sleep(Duration::from_secs(1)).await;
+        let mut looks = vec![(0, Instant::now()); watchers];
+        let flapping = async {
+            for _ in 0..changes {
+                registry.changed();
+                sleep(pause).await;
+            }
+            sleep(Duration::from_secs(1)).await;
+        };
+        let counting = async {
+            while let Some(watcher) = receiver.recv().await {
+                looks[watcher] = (looks[watcher].0 + 1, Instant::now());
+            }
+        };
+        tokio::select! {
+            () = flapping => {}
+            () = counting => {}
+        }
+        watching.iter().for_each(tokio::task::JoinHandle::abort);
+        looks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_change_is_looked_at_at_once() {
+        let start = Instant::now() + Duration::from_secs(1);
+        let (looks, at) = looks(1, 1, Duration::ZERO).await[0];
+        assert_eq!((looks, at), (1, start));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_is_looked_at_with_pauses_and_the_last_of_it_too() {
+        const PAUSE: Duration = Duration::from_millis(8);
+        let last = Instant::now() + Duration::from_secs(1) + 249 * PAUSE;
+        let (looks, at) = looks(1, 250, PAUSE).await[0];
+        assert!((15..=22).contains(&looks), "{looks}");
+        assert!(last <= at && at <= last + HEALTH_PAUSE, "{:?}", at - last);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_does_not_look_all_at_once() {
+        let all = looks(10_000, 1, Duration::ZERO).await;
+        assert!(all.iter().all(|(looks, _)| *looks == 1));
+        let mut at_once = HashMap::new();
+        for (_, at) in all {
+            *at_once.entry(at).or_insert(0) += 1;
+        }
+        assert!(at_once.values().all(|looks| *looks < 1000), "{at_once:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_looks_less_often() {
+        const WATCHERS: usize = 10_000;
+        let all = looks(WATCHERS, 250, Duration::from_millis(8)).await;
+        let looks: u32 = all.iter().map(|(looks, _)| looks).sum();
+        // The changes take two seconds, and the last of them another one.
+        let most = Duration::from_secs(3).div_duration_f64(HEALTH_LOOK) as u32;
+        assert!((WATCHERS as u32..=most).contains(&looks), "{looks}");
+    }
 }

@@ -86,7 +86,7 @@ async fn a_list_has_the_names_one_may_call() {
     let (hub, _agent) = guarded().await;
     let mut clients = HubClient::new(hub.channel().await);
     let mut names = async |token| {
-        let list = clients.list_clients(with_token(ListClientsRequest {}, token));
+        let list = clients.list_clients(with_token(ListClientsRequest::default(), token));
         let list = within("a list", list).await.map_err(|status| status.code())?;
         let clients = list.into_inner().clients.into_iter();
         Ok::<Vec<_>, Code>(clients.map(|client| client.name).collect())

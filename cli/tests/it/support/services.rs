@@ -17,14 +17,14 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-/// A hub with two agents.
+/// A hub with two agents, on a page each where it is asked for them one by one.
 pub(crate) struct TwoAgents;
 
 #[tonic::async_trait]
 impl Hub for TwoAgents {
     async fn list_clients(
         &self,
-        _: Request<ListClientsRequest>,
+        request: Request<ListClientsRequest>,
     ) -> Result<Response<ListClientsResponse>, Status> {
         let first = Client {
             name: "alpha".into(),
@@ -38,8 +38,16 @@ impl Hub for TwoAgents {
             ..Default::default()
         };
         let second = Client { name: "testserver".into(), draining: true, ..Default::default() };
-        let clients = vec![first, second];
-        Ok(Response::new(ListClientsResponse { clients }))
+        let ListClientsRequest { page_size, page_token } = request.into_inner();
+        let (clients, next_page_token) = match (page_size, page_token.as_str()) {
+            (0, "") => (vec![first, second], ""),
+            (1, "") => (vec![first], "empty"),
+            (1, "empty") => (vec![], "second"),
+            (1, "second") => (vec![second], ""),
+            _ => return Err(Status::invalid_argument("no such page")),
+        };
+        let next_page_token = next_page_token.to_owned();
+        Ok(Response::new(ListClientsResponse { clients, next_page_token }))
     }
 }
 

@@ -1,3 +1,5 @@
+//! Sharing out a mebibyte.
+
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -163,6 +163,10 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("registrations", "new names register in a loop"),
     // The hub's own services and log.
     Row::new("health-watches", "10,000 watches of the hub's health"),
+    Row::new(
+        "activity-watches",
+        "2,560 watchers of activity, told of each of the bystander's calls",
+    ),
     Row::new("list-clients", "ListClients in a loop"),
     Row::new("unknown-names", "calls of unknown names in a loop"),
     Row::new("no-names", "calls without a name in a loop; nobody reads the hub's log").unread_log(),

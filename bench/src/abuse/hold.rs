@@ -19,7 +19,10 @@ pub(super) const ABUSES: &[(&str, Abuse)] = &[
     ("streams-10000", |target, tally| streams(target, tally, 1, 10_000)),
     ("streams-10-connections", |target, tally| streams(target, tally, 10, 1000)),
     ("connections", connections),
-    ("health-watches", health_watches),
+    ("health-watches", |target, tally| {
+        watches(target, tally, "/grpc.health.v1.Health/Watch", 1000)
+    }),
+    ("activity-watches", |target, tally| watches(target, tally, "/hub.v1.Activity/Connect", 256)),
 ];
 
 /// Before "ready" is said: requests are written, and the hub has had this long to see them.
@@ -95,20 +98,21 @@ fn connections(target: &Target, tally: &'static Tally) -> io::Result<()> {
     keep(all, CONNECTIONS, tally)
 }
 
-/// 10,000 watches of the hub's own health.
-fn health_watches(target: &Target, tally: &'static Tally) -> io::Result<()> {
-    let block = request(None, "/grpc.health.v1.Health/Watch");
+/// So many watches of the hub's own on each of ten connections, which read what they are told.
+fn watches(target: &Target, tally: &'static Tally, path: &str, each: u64) -> io::Result<()> {
+    const CONNECTIONS: u64 = 10;
+    let block = request(None, path);
     let mut all = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..CONNECTIONS {
         let mut wire = Wire::deaf(target, tally)?;
-        for _ in 0..1000 {
+        for _ in 0..each {
             let stream = wire.stream();
             let empty = frame(DATA, END_STREAM, stream, &[0; 5]);
             wire.write(&[headers(stream, 0, &block), empty].concat())?;
         }
         all.push(wire);
     }
-    keep(all, 10_000, tally)
+    keep(all, CONNECTIONS * each, tally)
 }
 
 /// Holds what it is given until the process ends.

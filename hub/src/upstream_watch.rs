@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tunnel::limits::{WORK_PER_FRAME, WORK_TURN};
 use tunnel::turn::Turn;
 
-use crate::frames::{DATA, Frame, GOAWAY, SETTINGS};
+use crate::frames::{CONTINUATION, DATA, Frame, GOAWAY, HEADERS, Head, RST_STREAM, SETTINGS};
 use crate::growth::Grants;
 use crate::sieve::Watch;
 use crate::upload_window::UploadWindow;
@@ -68,8 +68,7 @@ impl Watch for UpstreamFrames {
         let UpstreamWatch { uploads, grants, goaway, settings } = &self.watch;
         if let Frame::Head(head) = frame {
             grants.incoming(head);
-            // HTTP/2 goes through all streams of the session for one of SETTINGS.
-            self.turn.did(if head.kind == SETTINGS { WORK_TURN } else { WORK_PER_FRAME });
+            self.turn.did(work(head));
         }
         match frame {
             Frame::Head(head) if head.kind == GOAWAY => goaway.notify_one(),
@@ -85,6 +84,18 @@ impl Watch for UpstreamFrames {
         {
             self.watch.uploads.taken(head.stream, head.len, head.ends_stream());
         }
+    }
+}
+
+/// What a frame costs of a turn besides its bytes. Nothing if it is part of a call: what callers are answered
+/// stands behind what others are, and to read a session slowly would make all of them wait.
+fn work(head: Head) -> usize {
+    match head.kind {
+        // HTTP/2 goes through all streams of the session for it.
+        SETTINGS => WORK_TURN,
+        HEADERS | CONTINUATION | RST_STREAM => 0,
+        DATA if !head.is_idle_data() => 0,
+        _ => WORK_PER_FRAME,
     }
 }
 

@@ -127,7 +127,7 @@ impl Watch for ClientGuard {
     }
 
     fn read(&mut self, bytes: usize) {
-        if bytes > 0 { self.turn.did(bytes) } else { self.turn.over() }
+        self.turn.read(bytes);
     }
 
     fn incoming(&mut self, frame: Frame) {

@@ -91,11 +91,14 @@ impl UnreadFrames {
     /// Whether a caller may send a frame that costs so much, where the connection's window is so large; else
     /// when it may ask again.
     pub(crate) fn ask(&mut self, caller: Party, cost: usize, window: usize) -> Result<(), Instant> {
+        if cost == 0 {
+            return Ok(());
+        }
         let bears = budget(window);
         let mine = self.callers.get(&caller).copied().unwrap_or(0);
         let alone = self.callers.len() == usize::from(mine > 0);
         let share = fair_upload(bears.saturating_sub(self.spent), bears, alone);
-        if cost == 0 || mine.min(self.spent) + cost <= share {
+        if mine.min(self.spent) + cost <= share {
             return Ok(());
         }
         self.ask_to_go_beyond(caller)

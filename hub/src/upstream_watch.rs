@@ -61,7 +61,7 @@ impl Watch for UpstreamFrames {
     }
 
     fn read(&mut self, bytes: usize) {
-        if bytes > 0 { self.turn.did(bytes) } else { self.turn.over() }
+        self.turn.read(bytes);
     }
 
     fn incoming(&mut self, frame: Frame) {

@@ -51,6 +51,11 @@ impl Turn {
         self.done += work;
     }
 
+    /// So many bytes were read; none means that there are none for now.
+    pub fn read(&mut self, bytes: usize) {
+        if bytes > 0 { self.did(bytes) } else { self.over() }
+    }
+
     /// There is nothing more to do for now.
     pub fn over(&mut self) {
         self.done = 0;
@@ -68,10 +73,7 @@ impl Tap for Turn {
         ready!(self.poll(cx));
         let before = buf.filled().len();
         let read = Pin::new(io).poll_read(cx, buf);
-        match buf.filled().len() - before {
-            0 => self.over(),
-            bytes => self.did(bytes),
-        }
+        self.read(buf.filled().len() - before);
         read
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct PageTokens(Option<Arc<dyn ProducesTickets>>);
 
 impl PageTokens {
     pub(super) fn new() -> Self {
-        // Fails only where the system has no random numbers; then there is one page.
+        // Fails only where the system has no random numbers; then lists longer than a page are refused.
         Self(Ticketer::new().ok())
     }
 

@@ -145,6 +145,14 @@ fn like_tonic() -> Builder {
     builder
 }
 
+/// One byte after the other on stream 1: what comes together is passed on together anyway.
+async fn send_singly(caller: &mut FrameConnection, messages: usize) {
+    for _ in 0..messages {
+        caller.write(&[frame(DATA, 0, 1, b"x"), frame(PING, 0, 0, b"in turn.")]).await;
+        caller.next(PING).await;
+    }
+}
+
 /// h2 ends a connection on which small frames are not read. Tonic's bears two thousand of a byte.
 #[tokio::test]
 async fn small_messages_that_nobody_reads_do_not_trip_an_upstreams_guard() {
@@ -155,11 +163,7 @@ async fn small_messages_that_nobody_reads_do_not_trip_an_upstreams_guard() {
     let mut caller = FrameConnection::connect(world.hub.address).await;
     caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
     let mut unread = world.session.call().await;
-    for _ in 0..MESSAGES {
-        // One by one: what comes together is passed on together anyway.
-        caller.write(&[frame(DATA, 0, 1, b"x"), frame(PING, 0, 0, b"in turn.")]).await;
-        caller.next(PING).await;
-    }
+    send_singly(&mut caller, MESSAGES).await;
     let held = async || world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await;
     until("the limit", async || held().await > 0.0).await;
     // Whatever comes of it, new calls have another session.
@@ -202,10 +206,7 @@ async fn small_messages_to_a_server_that_does_not_count_them_do_not_wait() {
     let mut caller = FrameConnection::connect(world.hub.address).await;
     caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
     let mut unread = world.session.call().await;
-    for _ in 0..MESSAGES {
-        caller.write(&[frame(DATA, 0, 1, b"x"), frame(PING, 0, 0, b"in turn.")]).await;
-        caller.next(PING).await;
-    }
+    send_singly(&mut caller, MESSAGES).await;
     caller.write(&[frame(DATA, END_STREAM, 1, b"x")]).await;
     assert_eq!(within("the body", unread.body()).await.0.len(), MESSAGES + 1);
     assert_eq!(world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await, 0.0);

@@ -13,16 +13,14 @@ use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 use tunnel::allowance::Allowance;
 use tunnel::limits::{
-    CLIENT_IDLE_FRAMES, CLIENT_IDLE_FRAMES_FORGIVEN, CLIENT_RESETS, CLIENT_RESETS_FORGIVEN,
-    HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE, IDLE_FRAMES_PER_FRAME, OFFENDER_PAUSE,
-    SETTINGS_WEIGHT, SMALL_DATA_FORGIVEN, SMALL_DATA_FRAMES, WORK_PER_CALL, WORK_PER_FRAME,
+    CLIENT_RESETS, CLIENT_RESETS_FORGIVEN, HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE,
+    OFFENDER_PAUSE, SMALL_DATA_FORGIVEN, SMALL_DATA_FRAMES, WORK_PER_CALL, WORK_PER_FRAME,
 };
 use tunnel::tap::Tapped;
 use tunnel::turn::Turn;
 
-use crate::frames::{
-    CONTINUATION, DATA, Frame, HEADERS, Head, PREFACE_BYTES, RST_STREAM, SETTINGS,
-};
+use crate::frames::{CONTINUATION, Frame, HEADERS, Head, PREFACE_BYTES, RST_STREAM};
+use crate::idle_frames::IdleFrames;
 use crate::limit::Limit;
 use crate::origin::Origin;
 use crate::pace::Pace;
@@ -31,7 +29,7 @@ use crate::sieve::{Sieve, Watch};
 /// Weighs what a client sends against what its calls explain.
 #[derive(Debug)]
 pub(crate) struct ClientGuard {
-    idle: Allowance,
+    idle: IdleFrames,
     resets: Allowance,
     heads: Heads,
     small_data: Pace,
@@ -82,7 +80,7 @@ impl ClientGuard {
     pub(crate) fn on<S>(io: S, origin: &Origin) -> (Tapped<S, Sieve<Self>>, Arc<Flood>) {
         let flood = Arc::new(Flood::default());
         let guard = Self {
-            idle: Allowance::new(CLIENT_IDLE_FRAMES, CLIENT_IDLE_FRAMES_FORGIVEN),
+            idle: IdleFrames::new(),
             resets: Allowance::new(CLIENT_RESETS, CLIENT_RESETS_FORGIVEN),
             heads: Heads::new(),
             small_data: Pace::new(SMALL_DATA_FRAMES, SMALL_DATA_FORGIVEN),
@@ -142,23 +140,18 @@ impl Watch for ClientGuard {
         if head.is_small_data() && self.small_data.did(1) {
             self.reached(Limit::ClientData);
         }
-        let (allowance, cost, limit) = match head.kind {
-            HEADERS => return self.idle.earn(IDLE_FRAMES_PER_FRAME),
-            DATA if !head.is_idle_data() => return self.idle.earn(IDLE_FRAMES_PER_FRAME),
-            RST_STREAM => (&mut self.resets, 1, Limit::ClientResets),
-            SETTINGS => (&mut self.idle, SETTINGS_WEIGHT, Limit::ClientFrames),
-            _ => (&mut self.idle, 1, Limit::ClientFrames),
+        let (may, limit) = match head.kind {
+            RST_STREAM => (self.resets.spend(1), Limit::ClientResets),
+            _ => (self.idle.incoming(head), Limit::ClientFrames),
         };
-        if !allowance.spend(cost) {
+        if !may {
             self.flood.begin(limit);
         }
     }
 
     fn outgoing(&mut self, frame: Frame) {
-        if let Frame::Head(head) = frame
-            && matches!(head.kind, HEADERS | DATA)
-        {
-            self.idle.earn(IDLE_FRAMES_PER_FRAME);
+        if let Frame::Head(head) = frame {
+            self.idle.outgoing(head);
         }
     }
 }
@@ -191,10 +184,11 @@ mod tests {
     use futures_util::poll;
     use tokio::io::AsyncReadExt as _;
     use tokio::time::{Instant, timeout};
-    use tunnel::limits::{WORK_PER_CALL, WORK_TURN};
+    use tunnel::limits::{IDLE_FRAMES, SETTINGS_WEIGHT, WORK_PER_CALL, WORK_TURN};
 
     use super::*;
     use crate::config::Config;
+    use crate::frames::{DATA, SETTINGS};
     use crate::hub::Hub;
 
     /// What a client says that begins with these frames, each as often as told.
@@ -252,7 +246,7 @@ mod tests {
         let settings = Head { len: 0, kind: SETTINGS, flags: 0, stream: 0 };
         let reset = Head { len: 4, kind: RST_STREAM, flags: 0, stream: 1 };
         for (head, most, limit) in [
-            (settings, CLIENT_IDLE_FRAMES / SETTINGS_WEIGHT, Limit::ClientFrames),
+            (settings, IDLE_FRAMES / SETTINGS_WEIGHT, Limit::ClientFrames),
             (reset, CLIENT_RESETS, Limit::ClientResets),
         ] {
             let (allowed, flood) = (said(&[(head, most)]), said(&[(head, 2 * most)]));

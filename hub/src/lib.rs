@@ -33,6 +33,7 @@ mod handshakes;
 mod header_list;
 mod hub;
 mod hub_headers;
+mod idle_frames;
 mod limit;
 mod lines;
 mod listen_addr;

@@ -18,6 +18,7 @@ pub(crate) enum Limit {
     ClientResets,
     ClientHeads,
     ClientData,
+    AgentFrames,
     AgentMessages,
     Answers,
     Cancels,
@@ -29,11 +30,12 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::ClientFrames,
         Self::ClientResets,
         Self::ClientHeads,
         Self::ClientData,
+        Self::AgentFrames,
         Self::AgentMessages,
         Self::Answers,
         Self::Cancels,
@@ -51,6 +53,7 @@ impl Limit {
             Self::ClientResets => "client-resets",
             Self::ClientHeads => "client-heads",
             Self::ClientData => "client-data",
+            Self::AgentFrames => "agent-frames",
             Self::AgentMessages => "agent-messages",
             Self::Answers => "answers",
             Self::Cancels => "cancels",
@@ -79,6 +82,9 @@ impl Limit {
             }
             Self::Answers => {
                 "a client makes calls that the hub itself answers, faster than it does: they wait"
+            }
+            Self::AgentFrames => {
+                "an agent's server floods its session with frames that belong to no call: session ended"
             }
             Self::AgentMessages => {
                 "an agent floods its session with messages without data: session ended"

@@ -154,6 +154,7 @@ async fn run(
             // Before anybody wants a new stream, so that its successor is on its way.
             () = session.watch.goaway() => session.drain(),
             () = session.watch.settings() => session.wake_waiting(),
+            () = session.watch.flooded() => end_flood(session, hub).await,
             () = session.nudged() => hub.registry.changed(),
             _ = checkup.tick() => check_up(session, hub).await,
             // Not at once: the last call's bytes may still be on their way through HTTP/2.
@@ -176,6 +177,13 @@ async fn run(
             farewell.as_mut().reset(Instant::now() + limits::FAREWELL_TIMEOUT);
         }
     }
+}
+
+/// It may come back after the pause, like whoever else floods.
+async fn end_flood(session: &Session, hub: &Hub) {
+    hub.limits.reached(Limit::AgentFrames, session.peer, Some(&session.name));
+    tokio::time::sleep(limits::OFFENDER_PAUSE).await;
+    session.ws.close(CloseCode::Policy, "too many HTTP/2 frames that belong to no call");
 }
 
 /// A connection that HTTP/2 itself ended: the upstream, or what stands before it, broke the protocol or a

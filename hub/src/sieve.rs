@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tunnel::limits::{SMALL_FRAME, SMALL_READ};
-use tunnel::tap::{Tap, Tapped};
+use tunnel::tap::{Tap, Tapped, read_at_most};
 
 use crate::frames::{Frame, Frames};
 
@@ -76,7 +76,7 @@ impl<W: Watch> Tap for Sieve<W> {
             }
             buf.put_slice(incoming.held());
             let read = if *small {
-                read_little(io, cx, buf)
+                read_at_most(io, cx, buf, SMALL_READ)
             } else {
                 Pin::new(&mut *io).poll_read(cx, buf)
             };
@@ -120,20 +120,6 @@ impl<W: Watch> Tap for Sieve<W> {
         let Self { outgoing, watch, .. } = self;
         outgoing.follow(bytes, |frame| watch.outgoing(frame));
     }
-}
-
-/// Reads a small portion: HTTP/2 deals with all that one read brings at a stretch.
-fn read_little<S: AsyncRead + Unpin>(
-    io: &mut S,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    let mut portion = [0; SMALL_READ];
-    let len = portion.len().min(buf.remaining());
-    let mut little = ReadBuf::new(&mut portion[..len]);
-    ready!(Pin::new(io).poll_read(cx, &mut little))?;
-    buf.put_slice(little.filled());
-    Poll::Ready(Ok(()))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tunnel::limits::{
 };
 use tunnel::registration::Registration;
 use tunnel::tap::Tapped;
-use tunnel::turn::Turn;
+use tunnel::ws_io::Fragments;
 use tunnel::{wire, ws_io};
 
 use crate::auth::Denied;
@@ -69,15 +69,14 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     registrar::serve(ws, admitted, origin).await;
 }
 
-type WebSocket = WebSocketStream<Tapped<BoxIo, Turn>>;
+type WebSocket = WebSocketStream<Tapped<BoxIo, Fragments>>;
 
 async fn websocket(upgrade: OnUpgrade) -> Option<WebSocket> {
     let upgraded = timeout(HANDSHAKE_TIMEOUT, upgrade).await.ok()?.ok()?;
     // It is what `serve` put in: taking it out leaves hyper's own layer behind.
     let parts = upgraded.downcast::<TokioIo<BoxIo>>().ok()?;
     let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    // Fragments of a message are put together out of sight, for as long as some are there.
-    let io = Tapped::new(io, Turn::default());
+    let io = Fragments::on(io, &read);
     Some(WebSocketStream::from_partially_read(io, read, Role::Server, Some(ws_io::config())).await)
 }
 

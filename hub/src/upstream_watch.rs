@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
-use tunnel::limits::{WORK_PER_FRAME, WORK_TURN};
+use tunnel::limits::{CLOSING_PAUSE, WORK_PER_FRAME, WORK_TURN};
 use tunnel::turn::Turn;
 
 use crate::frames::{CONTINUATION, DATA, Frame, GOAWAY, HEADERS, Head, RST_STREAM, SETTINGS};
 use crate::growth::Grants;
+use crate::idle_frames::IdleFrames;
 use crate::sieve::Watch;
 use crate::upload_window::UploadWindow;
 
@@ -19,6 +20,7 @@ pub(crate) struct UpstreamWatch {
     pub(crate) grants: Arc<Grants>,
     goaway: Arc<Notify>,
     settings: Arc<Notify>,
+    flooded: Arc<Notify>,
 }
 
 /// Sees the frames of a session.
@@ -26,6 +28,8 @@ pub(crate) struct UpstreamWatch {
 pub(crate) struct UpstreamFrames {
     watch: UpstreamWatch,
     turn: Turn,
+    /// Until the upstream floods, which is told once.
+    idle: Option<IdleFrames>,
 }
 
 impl UpstreamWatch {
@@ -35,12 +39,13 @@ impl UpstreamWatch {
             grants: Arc::default(),
             goaway: Arc::default(),
             settings: Arc::default(),
+            flooded: Arc::default(),
         }
     }
 
     /// To be shown the frames.
     pub(crate) fn frames(&self) -> UpstreamFrames {
-        UpstreamFrames { watch: self.clone(), turn: Turn::default() }
+        UpstreamFrames { watch: self.clone(), turn: Turn::default(), idle: Some(IdleFrames::new()) }
     }
 
     /// Resolves when the upstream has said GOAWAY. `h2` tells of it only to who wants a new stream, and by
@@ -53,6 +58,11 @@ impl UpstreamWatch {
     pub(crate) async fn settings(&self) {
         self.settings.notified().await;
     }
+
+    /// Resolves when the upstream has said more than any call explains.
+    pub(crate) async fn flooded(&self) {
+        self.flooded.notified().await;
+    }
 }
 
 impl Watch for UpstreamFrames {
@@ -60,15 +70,24 @@ impl Watch for UpstreamFrames {
         self.turn.poll(cx)
     }
 
+    /// Bytes have turns of their own, where messages are read.
     fn read(&mut self, bytes: usize) {
-        self.turn.read(bytes);
+        if bytes == 0 {
+            self.turn.over();
+        }
     }
 
     fn incoming(&mut self, frame: Frame) {
-        let UpstreamWatch { uploads, grants, goaway, settings } = &self.watch;
+        let UpstreamWatch { uploads, grants, goaway, settings, flooded } = &self.watch;
         if let Frame::Head(head) = frame {
             grants.incoming(head);
             self.turn.did(work(head));
+            if self.idle.as_mut().is_some_and(|idle| !idle.incoming(head)) {
+                self.idle = None;
+                // For as long as it takes to tell the agent.
+                self.turn = Turn::slow(CLOSING_PAUSE);
+                flooded.notify_one();
+            }
         }
         match frame {
             Frame::Head(head) if head.kind == GOAWAY => goaway.notify_one(),
@@ -79,9 +98,13 @@ impl Watch for UpstreamFrames {
     }
 
     fn outgoing(&mut self, frame: Frame) {
-        if let Frame::Head(head) = frame
-            && head.kind == DATA
-        {
+        let Frame::Head(head) = frame else {
+            return;
+        };
+        if let Some(idle) = &mut self.idle {
+            idle.outgoing(head);
+        }
+        if head.kind == DATA {
             self.watch.uploads.taken(head.stream, head.len, head.ends_stream());
         }
     }

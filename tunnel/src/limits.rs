@@ -183,18 +183,24 @@ pub const SMALL_FRAME: usize = 128;
 /// The size of such a portion.
 pub const SMALL_READ: usize = KIB as usize;
 
-// --- floods, on a client's own connection ---
+// --- floods, on the connection of whoever floods ---
 
 /// Frames that carry nothing of a call (PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) that a
-/// client may have sent beyond what its calls explain. Over it, the connection is a flood and is ended.
-pub const CLIENT_IDLE_FRAMES: u32 = 4096;
+/// client or an upstream may have sent beyond what calls explain. Over it, the connection is a flood and is ended.
+pub const IDLE_FRAMES: u32 = 4096;
 /// How long until all of them are forgiven: 256 a second.
-pub const CLIENT_IDLE_FRAMES_FORGIVEN: Duration = Duration::from_secs(16);
+pub const IDLE_FRAMES_FORGIVEN: Duration = Duration::from_secs(16);
 /// A SETTINGS frame counts as so many: it is answered, and may touch every open stream.
 pub const SETTINGS_WEIGHT: u32 = 64;
 /// What one frame of a call, of either direction, explains: window updates for stream and connection, a
 /// ping to measure the round trip time, and the empty DATA that some libraries end their writes with.
 pub const IDLE_FRAMES_PER_FRAME: u32 = 4;
+/// And one more for so many bytes of it: a receiver may give the windows of stream and connection back with
+/// every read, and applications read 512 bytes at a time. To look at such a frame takes less than to pass on as
+/// many bytes.
+pub const IDLE_FRAME_BYTES: usize = 256;
+/// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
+pub const EXPLAINED_FRAMES: u32 = 1 << 20;
 /// Streams that a client may have reset: all that one connection can have open, twice over. nghttp2 allows
 /// 1000.
 pub const CLIENT_RESETS: u32 = 2 * MAX_CLIENT_STREAMS;

@@ -1,15 +1,11 @@
 //! A share of work, after which others on the same thread get theirs.
 
 use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, ReadBuf};
-
 use crate::limits::WORK_TURN;
-use crate::tap::Tap;
 
 /// What one connection may do before the thread looks at its other connections.
 ///
@@ -62,22 +58,6 @@ impl Turn {
     }
 }
 
-/// On a byte stream it lets as many bytes through as a turn has.
-impl Tap for Turn {
-    fn poll_read<S: AsyncRead + Unpin>(
-        &mut self,
-        io: &mut S,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        ready!(self.poll(cx));
-        let before = buf.filled().len();
-        let read = Pin::new(io).poll_read(cx, buf);
-        self.read(buf.filled().len() - before);
-        read
-    }
-}
-
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn").field("done", &self.done).finish_non_exhaustive()
@@ -88,10 +68,7 @@ impl fmt::Debug for Turn {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::AsyncReadExt as _;
-
     use super::*;
-    use crate::tap::Tapped;
 
     #[tokio::test]
     async fn others_run_after_a_turn() {
@@ -105,17 +82,5 @@ mod tests {
         turn.over();
         turn.did(1);
         assert!(futures_util::poll!(poll_fn(|cx| turn.poll(cx))).is_ready());
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_never_ends_is_read_in_turns() {
-        const TURNS: usize = 3;
-        let mut io = Tapped::new(tokio::io::repeat(0), Turn::default());
-        let mut buf = vec![0; WORK_TURN];
-        for _ in 0..TURNS {
-            assert!(futures_util::poll!(std::pin::pin!(io.read(&mut buf))).is_ready());
-            assert!(futures_util::poll!(std::pin::pin!(io.read(&mut buf))).is_pending());
-            tokio::task::yield_now().await;
-        }
     }
 }

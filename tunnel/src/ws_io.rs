@@ -30,9 +30,11 @@ use crate::limits::{
 use crate::turn::Turn;
 use crate::wire::{CloseCode, Control};
 
+mod fragments;
 mod handle;
 mod phase;
 
+pub use fragments::Fragments;
 use handle::Shared;
 pub use handle::{Ended, Handle};
 use phase::{Phase, close_frame, is_loss};
@@ -94,10 +96,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
     /// Reads and drops what comes until the peer closes, for `time` at most.
     pub async fn drain(&mut self, time: Duration) {
         let drained = poll_fn(|cx| {
-            while !ready!(self.poll_chunk(cx))?.is_empty() {
-                self.unread.clear();
+            loop {
+                let bytes = ready!(self.poll_chunk(cx))?.len();
+                if bytes == 0 {
+                    return Poll::Ready(io::Result::Ok(()));
+                }
+                self.take_chunk(bytes);
             }
-            Poll::Ready(io::Result::Ok(()))
         });
         // However it ends, it has ended.
         let _ = tokio::time::timeout(time, drained).await;
@@ -207,7 +212,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
     }
 
     /// The next piece of the byte stream; empty at its end.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut Bytes>> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&Bytes>> {
+        // A message may be large, and what reads it takes it in portions.
+        if !self.unread.is_empty() {
+            ready!(self.turn.poll(cx));
+        }
         while self.unread.is_empty() {
             if let Err(error) = self.poll_upkeep(cx) {
                 return Poll::Ready(self.fail(&error));
@@ -225,6 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
             self.keepalive.heard();
             match message {
                 Some(Ok(message)) => self.take(message),
+                Some(Err(error)) if fragments::is_flood(&error) => self.calm_flood(),
                 Some(Err(error)) if !is_loss(&error) => {
                     let _ = self.shared.ended.set(Ended::Violation(error.to_string()));
                     self.phase = Phase::calming(None);
@@ -236,16 +246,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
                 }
             }
         }
-        Poll::Ready(Ok(&mut self.unread))
+        Poll::Ready(Ok(&self.unread))
+    }
+
+    /// So much of the byte stream is taken.
+    fn take_chunk(&mut self, bytes: usize) {
+        self.turn.did(bytes);
+        self.unread.advance(bytes);
     }
 
     fn take(&mut self, message: Message) {
-        self.turn.did(WORK_PER_FRAME + message.len());
+        self.turn.did(WORK_PER_FRAME);
         if !matches!(message, Message::Binary(_) | Message::Close(_)) && !self.idle.spend(1) {
-            let _ = self.shared.ended.set(Ended::Flood);
-            let frame = close_frame(CloseCode::Policy, "too many messages without data");
-            self.phase = Phase::calming(Some(frame));
-            return;
+            return self.calm_flood();
         }
         match message {
             Message::Binary(bytes) => self.unread = bytes,
@@ -268,6 +281,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
             // tungstenite queues the pong, and the next read or write sends it.
             Message::Ping(_) | Message::Frame(_) => {}
         }
+    }
+
+    fn calm_flood(&mut self) {
+        let _ = self.shared.ended.set(Ended::Flood);
+        let frame = close_frame(CloseCode::Policy, "too many messages without data");
+        self.phase = Phase::calming(Some(frame));
     }
 
     /// Notes why it ended, and what to tell the reader: a connection that just went away is an end of
@@ -329,7 +348,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WsIo<S> {
         let chunk = ready!(self.poll_chunk(cx))?;
         let n = chunk.len().min(buf.remaining());
         buf.put_slice(&chunk[..n]);
-        chunk.advance(n);
+        self.take_chunk(n);
         Poll::Ready(Ok(()))
     }
 }

@@ -1,5 +1,5 @@
 //! An agent's WebSocket as a byte stream: what it yields is what the binary messages before the first
-//! violation hold, and it ends, however the peer behaves.
+//! violation hold, and it ends, however the peer behaves. A flood of fragments without data may end it sooner.
 //!
 //! Input: a byte of manners, three sizes of chunks, then what the peer sends.
 #![no_main]
@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tunnel::keepalive::KeepaliveConfig;
 use tunnel::limits;
 use tunnel::wire::Control;
-use tunnel::ws_io::{self, WsIo};
+use tunnel::ws_io::{self, Fragments, WsIo};
 
 /// Longer than silence and both waits of the closing handshake together.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,14 +32,19 @@ fuzz_target!(|data: &[u8]| {
     let peer = Chunked::new(sent, sizes).with(at_end, writes);
     let (bytes, controls) = fuzz::run(read_all(peer, speaks));
     let expected = Model::of(sent);
-    assert_eq!(bytes, expected.bytes, "bytes are lost or made up");
+    assert!(expected.bytes.starts_with(&bytes), "bytes are made up");
     let kept = expected.controls.len().min(limits::CONTROL_QUEUE);
-    assert_eq!(controls, expected.controls[..kept], "control messages");
+    assert!(expected.controls[..kept].starts_with(&controls), "control messages are made up");
+    if !expected.may_flood() {
+        assert_eq!(bytes.len(), expected.bytes.len(), "bytes are lost");
+        assert_eq!(controls.len(), kept, "control messages are lost");
+    }
 });
 
 /// Everything that the peer says, and how it ends; `speaks`: while it is told something.
 async fn read_all(peer: Chunked<'_>, speaks: bool) -> (Vec<u8>, Vec<Control>) {
     let config = Some(ws_io::config());
+    let peer = Fragments::on(peer, &[]);
     let ws = WebSocketStream::from_raw_socket(peer, Role::Server, config).await;
     let keepalive = KeepaliveConfig {
         interval: limits::KEEPALIVE_INTERVAL,

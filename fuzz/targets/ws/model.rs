@@ -18,6 +18,8 @@ pub struct Model {
     pub controls: Vec<Control>,
     /// Messages without data.
     idle: u32,
+    /// Fragments without data.
+    empty: u32,
 }
 
 struct Frame {
@@ -32,6 +34,7 @@ impl Model {
         let mut model = Self::default();
         let mut message: Option<(u8, Vec<u8>)> = None;
         while let Some(frame) = frame(&mut sent) {
+            model.empty += u32::from(frame.payload.is_empty() && !frame.is_final);
             message = match (frame.opcode, message) {
                 (PING | PONG, message) if frame.is_final && frame.payload.len() <= 125 => {
                     if !model.bears_idle() {
@@ -54,6 +57,11 @@ impl Model {
             }
         }
         model
+    }
+
+    /// Whether there are so many fragments without data that it may end before all of this is heard.
+    pub fn may_flood(&self) -> bool {
+        self.empty > WS_IDLE_MESSAGES
     }
 
     /// Whether the message is allowed.

@@ -4,14 +4,18 @@ use h2::Reason;
 use h2::server::Builder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::protocol::Message;
-use tunnel::limits::WS_MAX_MESSAGE;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tunnel::limits::{IDLE_FRAMES, OFFENDER_PAUSE, WS_MAX_MESSAGE};
 
 use crate::support::agent::{Agent, config};
 use crate::support::client::{Client, answer};
 use crate::support::frames::{
-    DATA, END_HEADERS, HEADERS, PREFACE, RST_STREAM, SETTINGS, STATUS_200, frame, request_head,
+    DATA, END_HEADERS, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, STATUS_200, WINDOW_UPDATE,
+    frame, request_head,
 };
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, grpc_head, headers};
@@ -147,6 +151,51 @@ async fn a_flood_of_messages_without_data() {
         world.hub.until_offline("flooder").await;
         let counted = world.hub.metric("hub_limits_reached_total{limit=\"agent-messages\"}").await;
         assert_eq!(counted, f64::from(count), "{message:?}");
+        world.assert_unharmed().await;
+    }
+}
+
+/// A message that never ends, in fragments without a byte, of which nothing is seen above the WebSocket.
+#[tokio::test]
+async fn a_flood_of_fragments_without_data() {
+    let mut world = World::start().await;
+    let mut flooder = RawAgent::register(&world.hub, "flooder", "instance-1", "0").await;
+    flooder.settings().await;
+    world.hub.until_serving("flooder").await;
+    let fragment = |kind| Message::Frame(Frame::message(Bytes::new(), OpCode::Data(kind), false));
+    flooder.message(fragment(Data::Binary)).await;
+    let floods = async {
+        while futures_util::SinkExt::send(&mut flooder.ws, fragment(Data::Continue)).await.is_ok() {
+        }
+    };
+    within("the hub to hang up", floods).await;
+    world.hub.until_offline("flooder").await;
+    assert_eq!(world.hub.metric("hub_limits_reached_total{limit=\"agent-messages\"}").await, 1.0);
+    world.assert_unharmed().await;
+}
+
+/// A server that says much more than its calls explain loses its session, after a while and with a reason; until
+/// then it is not read as fast as it can talk, and nobody else notices.
+#[tokio::test]
+async fn a_flood_of_frames_that_belong_to_no_call() {
+    let mut world = World::start().await;
+    for (count, flood) in (1..).zip([
+        frame(PING, 0, 0, b"12345678"),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(0x20, 0, 0, b""),
+    ]) {
+        let start = Instant::now();
+        let mut flooder = RawAgent::register(&world.hub, "flooder", "instance-1", "0").await;
+        flooder.settings().await;
+        world.hub.until_serving("flooder").await;
+        flooder.send(&flood.repeat(2 * IDLE_FRAMES as usize)).await;
+        world.assert_unharmed().await;
+        let closed = flooder.closed().await.expect("a reason");
+        assert_eq!(closed, (1008, "too many HTTP/2 frames that belong to no call".to_owned()));
+        assert!(start.elapsed() >= OFFENDER_PAUSE, "it would be back at once");
+        world.hub.until_offline("flooder").await;
+        let counted = world.hub.metric("hub_limits_reached_total{limit=\"agent-frames\"}").await;
+        assert_eq!(counted, f64::from(count));
         world.assert_unharmed().await;
     }
 }

@@ -1,7 +1,6 @@
 //! Guards one client's connection against floods of frames, and the others of its thread against its bulk.
 //!
-//! `h2` answers or ignores PING, SETTINGS, PRIORITY and WINDOW_UPDATE without counting them. So frames are
-//! weighed here, before it sees them. Whoever floods, by this measure or by `h2`'s, is left waiting before it
+//! Frames are looked at before `h2` sees them, which answers or ignores many without counting. Whoever floods, by this measure or by `h2`'s, is left waiting before it
 //! is told, or it would be back at once.
 
 use std::pin::Pin;

@@ -39,6 +39,8 @@ var httpCases = map[string]func(*httpCaller, context.Context) error{
 	"connect-as-grpc":    (*httpCaller).connectAsGRPC,
 	"connect-as-grpcweb": (*httpCaller).connectAsGRPCWeb,
 	"method-connect":     (*httpCaller).methodConnect,
+	"sip-download":       (*httpCaller).sipDownload,
+	"sip-upload":         (*httpCaller).sipUpload,
 }
 
 // runHTTPCases runs the cases named and prints one JSON line for each.

@@ -34,6 +34,7 @@ var pages = map[string]func(http.ResponseWriter, *http.Request) error{
 	"push":     tryPush,
 	"early":    answerEarly,
 	"abort":    abort,
+	"sip":      showSipped,
 }
 
 // servePlain serves HTTP/2 that is not gRPC, h2c or TLS, and prints `READY address`, until SIGTERM.

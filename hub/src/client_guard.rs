@@ -1,7 +1,7 @@
 //! Guards one client's connection against floods of frames, and the others of its thread against its bulk.
 //!
-//! Frames are looked at before `h2` sees them, which answers or ignores many without counting. Whoever floods, by this measure or by `h2`'s, is left waiting before it
-//! is told, or it would be back at once.
+//! Frames are looked at before `h2` sees them, which answers or ignores many without counting. Whoever floods, by
+//! this measure or by `h2`'s, is left waiting before it is told, or it would be back at once.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};

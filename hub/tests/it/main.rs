@@ -30,4 +30,5 @@ mod streams;
 mod support;
 mod tls;
 mod traps;
+mod unread_frames;
 mod windows;

@@ -19,10 +19,7 @@ use tunnel::program::raise_open_files;
 use crate::support::admin::exchange;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer};
-use crate::support::frames::{
-    DATA, END_HEADERS, END_STREAM, FrameConnection, HEADERS, PING, PREFACE, SETTINGS, frame,
-    request_head,
-};
+use crate::support::frames::{PREFACE, SETTINGS, frame};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
 use crate::support::upstream::{Call, Connection, Upstream};
@@ -30,7 +27,11 @@ use crate::support::world::World;
 use crate::support::{NAME, until, within};
 
 /// A call of this client is answered, whatever else waits at the upstream.
-async fn assert_served(client: &Client, session: &mut Connection, payload: &'static [u8]) {
+pub(crate) async fn assert_served(
+    client: &Client,
+    session: &mut Connection,
+    payload: &'static [u8],
+) {
     let (called, ()) = tokio::join!(client.call(grpc(NAME, "/a.B/Served"), payload), async {
         // Others that come before are held: to drop one would be an answer, and make room.
         let mut others = Vec::new();
@@ -131,85 +132,6 @@ async fn cancels_of_unseen_calls_do_not_trip_an_upstreams_guard() {
     }
     assert_served(&world.client, &mut world.session, b"unharmed").await;
     assert_eq!(world.hub.metric("hub_registrations_total").await, 1.0);
-}
-
-/// An upstream that counts small frames which its handlers do not read, and bears two thousand.
-fn like_tonic() -> Builder {
-    const MIB: u32 = 1 << 20;
-    let mut builder = Builder::new();
-    builder
-        .initial_connection_window_size(MIB)
-        .initial_window_size(MIB)
-        .max_frame_size(16 << 10)
-        .max_header_list_size(16 << 10);
-    builder
-}
-
-/// One byte after the other on stream 1: what comes together is passed on together anyway.
-async fn send_singly(caller: &mut FrameConnection, messages: usize) {
-    for _ in 0..messages {
-        caller.write(&[frame(DATA, 0, 1, b"x"), frame(PING, 0, 0, b"in turn.")]).await;
-        caller.next(PING).await;
-    }
-}
-
-/// h2 ends a connection on which small frames are not read. Tonic's bears two thousand of a byte.
-#[tokio::test]
-async fn small_messages_that_nobody_reads_do_not_trip_an_upstreams_guard() {
-    const MESSAGES: usize = 3000;
-    let mut config = hub_config();
-    config.keepalive.interval = Duration::from_millis(200);
-    let mut world = World::start_with(config, like_tonic()).await;
-    let mut caller = FrameConnection::connect(world.hub.address).await;
-    caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
-    let mut unread = world.session.call().await;
-    send_singly(&mut caller, MESSAGES).await;
-    let held = async || world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await;
-    until("the limit", async || held().await > 0.0).await;
-    // Whatever comes of it, new calls have another session.
-    let mut next = world.upstream.connection().await;
-    until("the next session", async || world.hub.metric("hub_registrations_total").await == 2.0)
-        .await;
-    assert_served(&world.client, &mut next, b"on the next one").await;
-    // And nothing of it is lost.
-    caller.write(&[frame(DATA, END_STREAM, 1, b"x")]).await;
-    assert_eq!(within("the body", unread.body()).await.0.len(), MESSAGES + 1);
-}
-
-/// A conversation in small messages is not held up, however long.
-#[tokio::test]
-async fn small_messages_that_are_answered_do_not_wait() {
-    // Some more than one caller gets of what the upstream bears.
-    const MESSAGES: usize = 1820;
-    let mut world = World::start_with(hub_config(), like_tonic()).await;
-    let mut caller = FrameConnection::connect(world.hub.address).await;
-    caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Talk"))]).await;
-    let mut call = world.session.call().await;
-    let mut answer = call.begin();
-    for _ in 0..MESSAGES {
-        caller.write(&[frame(DATA, 0, 1, b"x")]).await;
-        let asked = within("a message", call.request.body_mut().data()).await;
-        assert_eq!(asked.expect("more").expect("a message"), "x");
-        answer.send_data(Bytes::from_static(b"y"), false).expect("an open stream");
-        caller.next(DATA).await;
-    }
-    assert_eq!(world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await, 0.0);
-}
-
-/// Like grpc-go, which says how large frames may be, too, and counts none.
-#[tokio::test]
-async fn small_messages_to_a_server_that_does_not_count_them_do_not_wait() {
-    const MESSAGES: usize = 1000;
-    let mut like_grpc_go = Builder::new();
-    like_grpc_go.max_frame_size(16 << 10).data_frame_budget(usize::MAX);
-    let mut world = World::start_with(hub_config(), like_grpc_go).await;
-    let mut caller = FrameConnection::connect(world.hub.address).await;
-    caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
-    let mut unread = world.session.call().await;
-    send_singly(&mut caller, MESSAGES).await;
-    caller.write(&[frame(DATA, END_STREAM, 1, b"x")]).await;
-    assert_eq!(within("the body", unread.body()).await.0.len(), MESSAGES + 1);
-    assert_eq!(world.hub.metric("hub_limits_reached_total{limit=\"unread-frames\"}").await, 0.0);
 }
 
 /// Who has too many cancelled calls waiting begins no more; others do.

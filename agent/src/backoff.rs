@@ -5,37 +5,36 @@ use std::time::Duration;
 
 use tunnel::limits::{BACKOFF_MAX, BACKOFF_MIN, STABLE_AFTER};
 
-/// Counts the failures in a row.
+/// How long was waited since the last stable session.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Backoff {
-    failures: u32,
+    waited: Duration,
 }
 
 impl Backoff {
-    /// The pause after one more failure: anything from nothing to a bound that doubles each time.
-    /// `random` is in 0..1.
+    /// The pause after one more failure: anything from nothing to a bound that grows by what was waited. So whoever
+    /// was away for some seconds is back within as many, however often it has tried. `random` is in 0..1.
     pub(crate) fn next(&mut self, random: f64) -> Duration {
-        let doubled =
-            2_u32.checked_pow(self.failures).and_then(|factor| BACKOFF_MIN.checked_mul(factor));
-        let bound = doubled.map_or(BACKOFF_MAX, |bound| bound.min(BACKOFF_MAX));
-        self.failures = self.failures.saturating_add(1);
-        bound.mul_f64(random)
+        let bound = BACKOFF_MAX.min(BACKOFF_MIN + self.waited);
+        let pause = bound.mul_f64(random);
+        self.waited = BACKOFF_MAX.min(self.waited + pause);
+        pause
     }
 
     /// The pause where the hub asks to dial again now: none, unless it asks again before a session was
     /// stable.
     pub(crate) fn at_once(&mut self, random: f64) -> Duration {
-        if self.failures > 0 {
+        if self.waited > Duration::ZERO {
             return self.next(random);
         }
-        self.failures = 1;
+        self.waited = BACKOFF_MIN;
         Duration::ZERO
     }
 
     /// A session has lived for so long: after a stable one the next pause is a short one again.
     pub(crate) fn survived(&mut self, lived: Duration) {
         if lived >= STABLE_AFTER {
-            self.failures = 0;
+            self.waited = Duration::ZERO;
         }
     }
 }
@@ -63,10 +62,13 @@ mod tests {
         assert_eq!(pauses, [0, 1000, 2000]);
     }
 
+    /// By lucky draws in the first seconds, the bound once came to half a minute, and agents were back that much
+    /// later than their hub.
     #[test]
-    fn never_overflows() {
-        let mut backoff = Backoff { failures: u32::MAX };
-        assert_eq!(backoff.next(1.0), BACKOFF_MAX);
-        assert_eq!(backoff.next(1.0), BACKOFF_MAX);
+    fn many_tries_in_a_short_time_do_not_make_long_pauses() {
+        let mut backoff = Backoff::default();
+        let waited: Duration = (0..20).map(|_| backoff.next(0.1)).sum();
+        assert!(backoff.next(1.0) <= waited + BACKOFF_MIN, "after {waited:?}");
+        assert!(waited < Duration::from_secs(3), "{waited:?}");
     }
 }

@@ -89,7 +89,7 @@ pub(crate) enum Role {
 /// Servers behind the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// tonic as it comes: 20 pending-accept resets, 1 MiB connection window, 200 streams
+    /// tonic as it comes: 20 pending-accept resets, 1 MiB connection window, any number of streams
     Tonic,
     /// tonic with `max_concurrent_streams(100)`
     Limit100,

@@ -138,7 +138,7 @@ pub(crate) const ROWS: &[Row] = &[
     // Too many.
     Row::new("streams-100", "one caller holds all 100 streams that the upstream allows")
         .at(Kind::Limit100),
-    Row::new("streams-10000", "one caller opens 10,000 streams; tonic, which allows 200"),
+    Row::new("streams-10000", "one caller opens 10,000 streams; tonic, which allows any number"),
     Row::new("streams-10000", "one caller opens 10,000 streams; h2 without a limit").at(Kind::H2),
     Row::new("streams-10-connections", "10,000 streams on ten connections; h2 without a limit")
         .at(Kind::H2),

@@ -34,21 +34,56 @@ pub(crate) async fn serve(
     origin: Origin,
 ) {
     let (size, max) = (header_list::request_size(&request), limits::MAX_HEADER_LIST as usize);
+    let mut toll = Toll { head: size };
     if size > max {
         let record = Record::start(&origin, Target::Hub, request.uri().path(), None);
-        return refused(request, respond, &Refusal::HeaderList(max), record, &origin).await;
+        let refusal = Refusal::HeaderList(max);
+        return refused(request, respond, &refusal, record, &origin, &mut toll).await;
     }
-    origin.long_head(size).await;
     let token = request.headers().get(HUB_TOKEN).cloned();
     let caller = origin.hub.config.auth.caller(token.as_ref().map(HeaderValue::as_bytes));
     match route(request.method(), request.uri(), request.headers()) {
-        Ok(Route::Agent(name)) => to_agent(name, caller, request, respond, &origin).await,
-        Ok(Route::Own) => to_hub(caller, request, respond, &origin).await,
+        Ok(Route::Agent(name)) => {
+            to_agent(name, caller, request, respond, &origin, &mut toll).await
+        }
+        Ok(Route::Own) => to_hub(caller, request, respond, &origin, &mut toll).await,
         Err(refusal) => {
             let target = if refusal == Refusal::NoName { Target::Hub } else { Target::Agent };
             let record = Record::start(&origin, target, request.uri().path(), None);
-            refused(request, respond, &refusal, record, &origin).await;
+            refused(request, respond, &refusal, record, &origin, &mut toll).await;
         }
+    }
+}
+
+/// What a call has to wait for because of its own connection, once.
+struct Toll {
+    /// The size of its head.
+    head: usize,
+}
+
+impl Toll {
+    /// Before it goes on.
+    async fn pay(&mut self, origin: &Origin) {
+        origin.long_head(std::mem::take(&mut self.head)).await;
+    }
+
+    /// Before the hub itself answers it.
+    async fn pay_for_answer(&mut self, origin: &Origin) {
+        self.pay(origin).await;
+        origin.answer().await;
+    }
+}
+
+/// Waits for something, for as long as the client wants the call: one that is dead already must hold nothing,
+/// and must not reach an upstream, whose guard against cancelled calls would count it against all callers.
+async fn unless_reset<T>(
+    respond: &mut SendResponse<Bytes>,
+    wait: impl Future<Output = T>,
+) -> Result<T, Reason> {
+    tokio::select! {
+        biased;
+        reset = poll_fn(|cx| respond.poll_reset(cx)) => Err(reset.unwrap_or(Reason::CANCEL)),
+        done = wait => Ok(done),
     }
 }
 
@@ -58,19 +93,23 @@ async fn to_agent(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     origin: &Origin,
+    toll: &mut Toll,
 ) {
     let mut record = Record::start(origin, Target::Agent, request.uri().path(), Some(name.clone()));
     let (head, body) = request.into_parts();
     let form = answer_form(&head.method, &head.headers);
     let opened = match admit(&name, &head, caller, &mut record) {
-        Ok(()) => open(&name, head, body.is_end_stream(), &mut respond, origin).await,
-        Err(refusal) => Err(Closed::Refused(refusal)),
+        Ok(()) => open(&name, head, body.is_end_stream(), &mut respond, origin, toll).await,
+        Err(refusal) => {
+            drop(head);
+            Err(Closed::Refused(refusal))
+        }
     };
     let opened = match opened {
         Ok(opened) => opened,
         Err(Closed::Refused(refusal)) => {
             drop(body);
-            return refuse_in_turn(respond, &refusal, form, record, origin).await;
+            return refuse_in_turn(respond, &refusal, form, record, origin, toll).await;
         }
         Err(Closed::ByClient(reason)) => {
             return record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
@@ -118,17 +157,16 @@ async fn open(
     end_stream: bool,
     respond: &mut SendResponse<Bytes>,
     origin: &Origin,
+    toll: &mut Toll,
 ) -> Result<Opened, Closed> {
+    unless_reset(respond, toll.pay(origin)).await.map_err(Closed::ByClient)?;
     loop {
-        let permit = tokio::select! {
-            biased;
-            // First: a call that is dead already must not reach an upstream, whose guard against
-            // cancelled calls would count it against all callers.
-            reset = poll_fn(|cx| respond.poll_reset(cx)) => {
-                return Err(Closed::ByClient(reset.unwrap_or(Reason::CANCEL)));
-            }
-            picked = origin.hub.registry.pick(name, origin.worker, origin.party()) => picked.map_err(Closed::Refused)?,
-        };
+        let pick = origin.hub.registry.pick(name, origin.worker, origin.party());
+        let picked = unless_reset(respond, pick).await.map_err(Closed::ByClient)?;
+        if matches!(picked, Err(Refusal::Limit(_))) {
+            origin.hub.limits.reached(Limit::Streams, origin.peer, Some(name));
+        }
+        let permit = picked.map_err(Closed::Refused)?;
         if permit.session.cancels.is_full(origin.party()) {
             origin.hub.limits.reached(Limit::Cancels, origin.peer, Some(name));
             return Err(Closed::Refused(Refusal::CancelledCalls(name.clone())));
@@ -184,8 +222,9 @@ fn host_or_name(headers: &HeaderMap, session: &Session) -> Authority {
 async fn to_hub(
     caller: Result<Caller, Denied>,
     mut request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    mut respond: SendResponse<Bytes>,
     origin: &Origin,
+    toll: &mut Toll,
 ) {
     let record = Record::start(origin, Target::Hub, request.uri().path(), None);
     match caller {
@@ -193,13 +232,15 @@ async fn to_hub(
         // Health tells for itself what it tells to whom.
         Err(_) if services::is_health(request.uri().path()) => {}
         Err(denied) => {
-            return refused(request, respond, &unauthenticated(denied), record, origin).await;
+            return refused(request, respond, &unauthenticated(denied), record, origin, toll).await;
         }
     }
-    origin.answer().await;
+    if let Err(reason) = unless_reset(&mut respond, toll.pay_for_answer(origin)).await {
+        return record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
+    }
     let Ok(_one) = origin.own_calls.try_acquire() else {
         origin.hub.limits.reached(Limit::OwnCalls, origin.peer, None);
-        return refused(request, respond, &Refusal::OwnCalls, record, origin).await;
+        return refused(request, respond, &Refusal::OwnCalls, record, origin, toll).await;
     };
     // The services read all of a request; what they hold of it has a limit of its own.
     let _window = origin.growth(request.body().stream_id()).whole();
@@ -213,10 +254,11 @@ async fn refused(
     refusal: &Refusal,
     record: Record,
     origin: &Origin,
+    toll: &mut Toll,
 ) {
     let form = answer_form(request.method(), request.headers());
     drop(request);
-    refuse_in_turn(respond, refusal, form, record, origin).await;
+    refuse_in_turn(respond, refusal, form, record, origin, toll).await;
 }
 
 /// Nothing of the call is held while it waits but the right to answer it.
@@ -226,16 +268,13 @@ async fn refuse_in_turn(
     form: AnswerForm,
     record: Record,
     origin: &Origin,
+    toll: &mut Toll,
 ) {
-    tokio::select! {
-        biased;
-        () = origin.answer() => {
+    match unless_reset(&mut respond, toll.pay_for_answer(origin)).await {
+        Ok(()) => {
             let outcome = refuse(&mut respond, refusal, form);
             record.refused(outcome, refusal);
         }
-        reset = poll_fn(|cx| respond.poll_reset(cx)) => {
-            let reason = reset.unwrap_or(Reason::CANCEL);
-            record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
-        }
+        Err(reason) => record.ended(End::ClientReset(reason), Outcome::Reset(reason), None),
     }
 }

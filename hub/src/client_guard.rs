@@ -18,9 +18,10 @@ use tunnel::limits::{
 use tunnel::tap::Tapped;
 use tunnel::turn::Turn;
 
-use crate::frames::{CONTINUATION, Frame, HEADERS, Head, PREFACE_BYTES, RST_STREAM};
+use crate::frames::{CONTINUATION, Frame, HEADERS, PREFACE_BYTES, RST_STREAM};
 use crate::idle_frames::IdleFrames;
 use crate::limit::Limit;
+use crate::long_heads::LongHeads;
 use crate::origin::Origin;
 use crate::pace::Pace;
 use crate::sieve::{Sieve, Watch};
@@ -30,22 +31,14 @@ use crate::sieve::{Sieve, Watch};
 pub(crate) struct ClientGuard {
     idle: IdleFrames,
     resets: Allowance,
-    heads: Heads,
+    /// Every byte of them is decoded here, and encoded and decoded again on the session that all callers share.
+    heads: LongHeads,
     small_data: Pace,
     turn: Turn,
     /// Before a GOAWAY.
     pause: Option<Pin<Box<Sleep>>>,
     flood: Arc<Flood>,
     origin: Origin,
-}
-
-/// Weighs long heads: every byte of them is decoded here, and encoded and decoded again on the session that
-/// all callers share.
-#[derive(Debug)]
-struct Heads {
-    pace: Pace,
-    /// Bytes of the head that is being read.
-    bytes: u32,
 }
 
 /// Whether the client floods; its connection is then read no further.
@@ -81,7 +74,7 @@ impl ClientGuard {
         let guard = Self {
             idle: IdleFrames::new(),
             resets: Allowance::new(CLIENT_RESETS, CLIENT_RESETS_FORGIVEN),
-            heads: Heads::new(),
+            heads: LongHeads::new(HEAD_BYTES_FREE, HEAD_BYTES, HEAD_BYTES_FORGIVEN),
             small_data: Pace::new(SMALL_DATA_FRAMES, SMALL_DATA_FORGIVEN),
             turn: Turn::default(),
             pause: None,
@@ -106,7 +99,7 @@ impl Watch for ClientGuard {
             // Whoever serves the connection has been told, and ends it.
             return Poll::Pending;
         }
-        ready!(self.heads.pace.poll_paid(cx));
+        ready!(self.heads.poll_paid(cx));
         ready!(self.small_data.poll_paid(cx));
         self.turn.poll(cx)
     }
@@ -131,7 +124,11 @@ impl Watch for ClientGuard {
         let Frame::Head(head) = frame else {
             return;
         };
-        self.turn.did(if head.kind == HEADERS { WORK_PER_CALL } else { WORK_PER_FRAME });
+        self.turn.did(match head.kind {
+            HEADERS => WORK_PER_CALL.max(head.head_work()),
+            CONTINUATION => head.head_work(),
+            _ => WORK_PER_FRAME,
+        });
         self.origin.grants.incoming(head);
         if self.heads.read(head) {
             self.reached(Limit::ClientHeads);
@@ -155,28 +152,8 @@ impl Watch for ClientGuard {
     }
 }
 
-impl Heads {
-    fn new() -> Self {
-        Self { pace: Pace::new(HEAD_BYTES, HEAD_BYTES_FORGIVEN), bytes: 0 }
-    }
-
-    /// Weighs a frame, if it is part of a head. Whether it is the one from which on the connection waits.
-    fn read(&mut self, frame: Head) -> bool {
-        let before = match frame.kind {
-            HEADERS => 0,
-            CONTINUATION => self.bytes,
-            _ => return false,
-        };
-        self.bytes = before.saturating_add(frame.len as u32);
-        let long = |bytes: u32| bytes.saturating_sub(HEAD_BYTES_FREE);
-        let more = long(self.bytes) - long(before);
-        more > 0 && self.pace.did(more)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
     use std::pin::pin;
     use std::time::Duration;
 
@@ -187,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::frames::{DATA, SETTINGS};
+    use crate::frames::{DATA, Head, SETTINGS};
     use crate::hub::Hub;
 
     /// What a client says that begins with these frames, each as often as told.
@@ -254,33 +231,6 @@ mod tests {
             let read = timeout(Duration::from_secs(1), io.read_to_end(&mut Vec::new())).await;
             assert!(read.is_err(), "{limit:?}: read to its end");
             assert_eq!(told.begun().await, limit);
-        }
-    }
-
-    fn head(kind: u8, len: u32) -> Head {
-        Head { len: len as usize, kind, flags: 0, stream: 1 }
-    }
-
-    /// How long a connection takes to read `count` heads of these frames.
-    async fn time_of(count: u32, frames: &[Head]) -> Duration {
-        let (mut heads, start) = (Heads::new(), Instant::now());
-        for _ in 0..count {
-            for frame in frames {
-                heads.read(*frame);
-                poll_fn(|cx| heads.pace.poll_paid(cx)).await;
-            }
-        }
-        start.elapsed()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn long_heads_are_read_slowly() {
-        assert_eq!(time_of(100_000, &[head(HEADERS, HEAD_BYTES_FREE)]).await, Duration::ZERO);
-        assert_eq!(time_of(32, &[head(HEADERS, 2 * HEAD_BYTES_FREE)]).await, Duration::ZERO);
-        let parts = [head(HEADERS, HEAD_BYTES_FREE), head(CONTINUATION, HEAD_BYTES_FREE)];
-        for frames in [&[head(HEADERS, 2 * HEAD_BYTES_FREE)][..], &parts] {
-            let time = time_of(32 + 64, frames).await;
-            assert!(time.abs_diff(Duration::from_secs(1)) < Duration::from_millis(50), "{time:?}");
         }
     }
 }

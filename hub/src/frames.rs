@@ -1,7 +1,7 @@
 //! Follows HTTP/2 frames in bytes that pass by (RFC 9113 4.1): their heads, and of payloads only what a
 //! WINDOW_UPDATE and a GOAWAY begin with.
 
-use tunnel::limits::SMALL_FRAME;
+use tunnel::limits::{SMALL_FRAME, WORK_PER_HEAD_BYTE};
 
 /// Length, type, flags, stream id.
 pub(crate) const HEAD_BYTES: usize = 9;
@@ -70,6 +70,11 @@ impl Head {
     /// DATA that costs more to pass on than its bytes, and more of the same may follow.
     pub(crate) fn is_small_data(self) -> bool {
         self.kind == DATA && self.len < SMALL_FRAME && !self.ends_stream()
+    }
+
+    /// What it costs of a turn to decode it. Of HEADERS and CONTINUATION.
+    pub(crate) fn head_work(self) -> usize {
+        self.len * WORK_PER_HEAD_BYTE
     }
 
     /// DATA that says nothing: no byte, no padding, not the end.

@@ -30,10 +30,15 @@ impl IdleFrames {
     #[must_use]
     pub(crate) fn incoming(&mut self, head: Head) -> bool {
         if is_of_call(head) {
-            self.explain(head);
+            self.explain_by(head);
             return true;
         }
-        let cost = if head.kind == SETTINGS { SETTINGS_WEIGHT } else { 1 };
+        self.spend(if head.kind == SETTINGS { SETTINGS_WEIGHT } else { 1 })
+    }
+
+    /// The peer does what costs as much as so many such frames. Whether it may.
+    #[must_use]
+    pub(crate) fn spend(&mut self, cost: u32) -> bool {
         if let Some(left) = self.explained.checked_sub(cost) {
             self.explained = left;
             return true;
@@ -44,7 +49,7 @@ impl IdleFrames {
     /// A frame went out.
     pub(crate) fn outgoing(&mut self, head: Head) {
         if is_of_call(head) {
-            self.explain(head);
+            self.explain_by(head);
         }
     }
 
@@ -54,10 +59,14 @@ impl IdleFrames {
     }
 
     /// Its receiver may give the window of stream and connection back, in as many steps as it reads it.
-    fn explain(&mut self, head: Head) {
+    fn explain_by(&mut self, head: Head) {
         let steps = (head.len / IDLE_FRAME_BYTES) as u32;
-        let explains = IDLE_FRAMES_PER_FRAME + steps;
-        self.explained = self.explained.saturating_add(explains).min(EXPLAINED_FRAMES);
+        self.explain(IDLE_FRAMES_PER_FRAME + steps);
+    }
+
+    /// Something explains so many frames.
+    pub(crate) fn explain(&mut self, frames: u32) {
+        self.explained = self.explained.saturating_add(frames).min(EXPLAINED_FRAMES);
     }
 }
 

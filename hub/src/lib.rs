@@ -38,6 +38,7 @@ mod limit;
 mod lines;
 mod listen_addr;
 mod listener;
+mod long_heads;
 mod malformed;
 mod metrics;
 mod origin;

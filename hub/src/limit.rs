@@ -19,6 +19,7 @@ pub(crate) enum Limit {
     ClientHeads,
     ClientData,
     AgentFrames,
+    AgentHeads,
     AgentMessages,
     Answers,
     Cancels,
@@ -26,16 +27,18 @@ pub(crate) enum Limit {
     Handshakes,
     OwnCalls,
     Registrations,
+    Streams,
     UnreadFrames,
 }
 
 impl Limit {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::ClientFrames,
         Self::ClientResets,
         Self::ClientHeads,
         Self::ClientData,
         Self::AgentFrames,
+        Self::AgentHeads,
         Self::AgentMessages,
         Self::Answers,
         Self::Cancels,
@@ -43,6 +46,7 @@ impl Limit {
         Self::Handshakes,
         Self::OwnCalls,
         Self::Registrations,
+        Self::Streams,
         Self::UnreadFrames,
     ];
 
@@ -54,6 +58,7 @@ impl Limit {
             Self::ClientHeads => "client-heads",
             Self::ClientData => "client-data",
             Self::AgentFrames => "agent-frames",
+            Self::AgentHeads => "agent-heads",
             Self::AgentMessages => "agent-messages",
             Self::Answers => "answers",
             Self::Cancels => "cancels",
@@ -61,6 +66,7 @@ impl Limit {
             Self::Handshakes => "handshakes",
             Self::OwnCalls => "own-calls",
             Self::Registrations => "registrations",
+            Self::Streams => "streams",
             Self::UnreadFrames => "unread-frames",
         }
     }
@@ -86,6 +92,9 @@ impl Limit {
             Self::AgentFrames => {
                 "an agent's server floods its session with frames that belong to no call: session ended"
             }
+            Self::AgentHeads => {
+                "an agent's server answers with long headers, faster than they are let through, or with longer ones than are passed on"
+            }
             Self::AgentMessages => {
                 "an agent floods its session with messages without data: session ended"
             }
@@ -96,6 +105,9 @@ impl Limit {
             Self::Handshakes => "too many connections say nothing: hung up on the oldest",
             Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",
             Self::Registrations => "too many registrations from one address: refused for a while",
+            Self::Streams => {
+                "a call waited in vain for one of the streams that an agent's server takes: refused"
+            }
             Self::UnreadFrames => {
                 "a caller sends many small frames to a handler that perhaps does not read them: put together"
             }

@@ -154,6 +154,9 @@ async fn run(
             // Before anybody wants a new stream, so that its successor is on its way.
             () = session.watch.goaway() => session.drain(),
             () = session.watch.settings() => session.wake_waiting(),
+            () = session.watch.slowed() => {
+                hub.limits.reached(Limit::AgentHeads, session.peer, Some(&session.name));
+            }
             () = session.watch.flooded() => end_flood(session, hub).await,
             () = session.nudged() => hub.registry.changed(),
             _ = checkup.tick() => check_up(session, hub).await,
@@ -192,7 +195,9 @@ fn tell_failure(session: &Session, ended: Result<Result<(), h2::Error>, JoinErro
     if let Ok(Err(error)) = ended
         && !error.is_io()
     {
-        warn!(name = %session.name, session = session.id, %error, "the session's HTTP/2 failed");
+        // It may show what the upstream said in its GOAWAY, which can be much.
+        let error: String = error.to_string().chars().take(limits::LOGGED_MAX).collect();
+        warn!(name = %session.name, session = session.id, error, "the session's HTTP/2 failed");
     }
 }
 

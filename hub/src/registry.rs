@@ -205,7 +205,8 @@ impl Registry {
                 if let Ok(permit) = self.try_pick(name, worker, caller, Turn::Waited)? {
                     return Ok(permit);
                 }
-                left.await;
+                // And once more when a successor has had its time.
+                let _ = tokio::time::timeout(REPLACEMENT_TIMEOUT, left).await;
             }
         };
         let waited = tokio::time::timeout(STREAM_QUEUE_TIMEOUT, wait).await;

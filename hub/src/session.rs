@@ -91,7 +91,7 @@ impl Session {
         settings: Settings,
     ) -> Self {
         let Admitted { id, registration, holder, peer, worker } = admitted;
-        if settings.is_like_hyper {
+        if settings.may_count_frames {
             watch.uploads.counts_frames();
         }
         Self {
@@ -110,7 +110,7 @@ impl Session {
             since: SystemTime::now(),
             ws,
             in_flight: AtomicUsize::new(0),
-            cancels: Cancels::new(allowed_cancels(registration.max_cancels)),
+            cancels: Cancels::new(allowed_cancels(registration.max_cancels, settings)),
             streams,
             watch,
             stream_window,
@@ -267,9 +267,9 @@ fn max_header_list(registered: Option<u32>, settings: Settings) -> usize {
 
 /// What one caller may pass on at once, of what the upstream bears in 30 s: half of it, for in that time
 /// it is allowed once more. `None` is any number.
-fn allowed_cancels(in_30_seconds: Option<u32>) -> Option<u32> {
+fn allowed_cancels(in_30_seconds: Option<u32>, settings: Settings) -> Option<u32> {
     match in_30_seconds {
-        None => Some(CANCELS),
+        None => (!settings.bears_cancels).then_some(CANCELS),
         Some(0) => None,
         Some(max) => Some((max / 2).max(1)),
     }

@@ -51,6 +51,8 @@ pub(crate) struct Splice {
     answer: Answer,
     form: AnswerForm,
     informational: u8,
+    /// Bytes of their header lists.
+    informational_bytes: usize,
     hub: Arc<Hub>,
     /// Of the client.
     peer: SocketAddr,
@@ -111,6 +113,7 @@ impl Splice {
             answer: Answer::Awaited(response, respond),
             form,
             informational: 0,
+            informational_bytes: 0,
             hub,
             peer: origin.peer,
             status: StatusCode::OK,
@@ -122,6 +125,10 @@ impl Splice {
     /// sides so.
     pub(crate) async fn run(&mut self, lost: &Refusal) -> (End, Outcome) {
         let end = poll_fn(|cx| self.poll(cx)).await;
+        if end == End::AgentFlood {
+            let session = &self.permit.session;
+            self.hub.limits.reached(Limit::AgentHeads, session.peer, Some(&session.name));
+        }
         let outcome = self.settle(end, lost).await;
         (end, outcome)
     }
@@ -228,7 +235,10 @@ impl Splice {
             return Poll::Pending;
         };
         while let Poll::Ready(Some(Ok(mut early))) = response.poll_informational(cx) {
-            if self.informational == INFORMATIONAL_MAX {
+            // No window holds them back where the client does not read.
+            self.informational_bytes += header_list::response_size(early.headers());
+            let too_large = self.informational_bytes > MAX_RESPONSE_HEADER_LIST as usize;
+            if self.informational == INFORMATIONAL_MAX || too_large {
                 return Poll::Ready(Err(End::AgentFlood));
             }
             self.informational += 1;

@@ -91,7 +91,8 @@ pub const MAX_CLIENT_STREAMS: u32 = 1024;
 /// Calls at once on one session of an agent that serves them itself. Beyond it the hub takes another
 /// session, or waits.
 pub const MAX_SERVICE_STREAMS: u32 = 4096;
-/// 1xx responses before the real one. They have no flow control; servers send one or two.
+/// 1xx responses before the real one. They have no flow control; servers send one or two. All of them together may
+/// be as large as one head, [`MAX_RESPONSE_HEADER_LIST`].
 pub const INFORMATIONAL_MAX: u8 = 16;
 /// Calls at once on one session, until the upstream's SETTINGS say otherwise.
 pub const INITIAL_MAX_SESSION_STREAMS: usize = 100;
@@ -164,8 +165,9 @@ pub const UNREAD_FRAME_PAUSE: Duration = Duration::from_secs(1);
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long calls wait for the successor of a session that is gone already: two dials.
 pub const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many calls may wait so for one name.
-pub const STREAM_QUEUE_MAX: usize = 1024;
+/// How many calls may wait so for one name. One client alone may have half of them, which is all that it may have open
+/// ([`MAX_CLIENT_STREAMS`]): it need not know how few streams the server takes.
+pub const STREAM_QUEUE_MAX: usize = 2 * MAX_CLIENT_STREAMS as usize;
 /// A server that has answered in full may go on reading the request. If nothing of it moves for this
 /// long, the call is over.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -178,6 +180,9 @@ pub const WORK_TURN: usize = 32 * KIB as usize;
 pub const WORK_PER_FRAME: usize = KIB as usize;
 /// What the head of a call costs of it: to decode it and begin a call takes about as long as copying these.
 pub const WORK_PER_CALL: usize = 8 * KIB as usize;
+/// What a byte of a head may cost of it: a reference to a field that came before takes one, and to decode it as
+/// long as to copy so many.
+pub const WORK_PER_HEAD_BYTE: usize = 64;
 /// Frames shorter than this on average are read in small portions, so that one read is not a turn's work.
 pub const SMALL_FRAME: usize = 128;
 /// The size of such a portion.
@@ -216,6 +221,16 @@ pub const HEAD_BYTES: u32 = 256 * KIB;
 /// How long until as many may follow: a connection may have 64 heads of 16 KiB a second. It is read no
 /// further until then.
 pub const HEAD_BYTES_FORGIVEN: Duration = Duration::from_millis(500);
+/// Bytes of an upstream's heads that cost nothing beyond their turn: answers are short, and what is always the
+/// same in them takes a byte or two.
+pub const ANSWER_HEAD_BYTES_FREE: u32 = KIB;
+/// Bytes beyond that, of all heads of a session, that are read at once.
+pub const ANSWER_HEAD_BYTES: u32 = MIB;
+/// How long until as many may follow: 2 MiB a second, which take a sixth of a thread's time where each byte stands
+/// for a field (77 ns), and are 680 answers of 4 KiB. The session is read no further until then.
+pub const ANSWER_HEAD_BYTES_FORGIVEN: Duration = Duration::from_millis(500);
+/// HEADERS frames that one call explains on its session: 1xx, the head of the answer, and trailers.
+pub const ANSWER_HEADS: u32 = INFORMATIONAL_MAX as u32 + 2;
 /// DATA frames of less than [`SMALL_FRAME`] that are read from one connection at once, where more follow.
 pub const SMALL_DATA_FRAMES: u32 = 4096;
 /// How long until as many may follow: 100,000 a second, which is more than a stream of small messages
@@ -358,9 +373,11 @@ pub const LOGGED_MAX: usize = 128;
 
 // --- agent ---
 
-/// First pause before dialling again, doubled each time; the real pause is random between 0 and it.
+/// First pause before dialling again. The next ones grow with the time that was waited already; the real pause is
+/// random between 0 and it.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(500);
-/// Longest pause. A fleet of 10,000 agents that lost its hub comes back at about 700 dials a second.
+/// Longest pause. A fleet of 10,000 agents that lost its hub for long comes back at about 700 dials a second; one
+/// that lost it for some seconds, within as many.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Pause where the hub refused for good (bad name, bad token): somebody has to change something.
 pub const BACKOFF_FATAL: Duration = Duration::from_secs(60);

@@ -17,7 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
@@ -270,11 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
             // Full means that the same has been said often enough already.
             Message::Text(text) => drop(self.control.try_send(Control::from_text(&text))),
             Message::Close(frame) => {
-                let (code, reason) = match frame {
-                    Some(frame) => (u16::from(frame.code).into(), frame.reason.to_string()),
-                    None => (CloseCode::Normal, String::new()),
-                };
-                let _ = self.shared.ended.set(Ended::ByPeer { code, reason });
+                let _ = self.shared.ended.set(Ended::by(frame));
                 // tungstenite has queued the answer; the server then hangs up first (RFC 6455 7.1.1).
                 self.await_close();
             }
@@ -293,16 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
     /// stream like any other.
     fn fail<T>(&mut self, error: &WsError) -> io::Result<T> {
         self.phase = Phase::Over;
-        let (ended, kind) = match error {
-            WsError::ConnectionClosed | WsError::AlreadyClosed => {
-                (Ended::Lost, io::ErrorKind::BrokenPipe)
-            }
-            WsError::Io(error) => (Ended::Lost, error.kind()),
-            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                (Ended::Lost, io::ErrorKind::UnexpectedEof)
-            }
-            other => (Ended::Violation(other.to_string()), io::ErrorKind::InvalidData),
-        };
+        let (ended, kind) = Ended::of(error);
         let _ = self.shared.ended.set(ended);
         Err(io::Error::new(kind, error.to_string()))
     }
@@ -390,7 +376,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WsIo<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.phase, Phase::Open) {
-            self.begin_close(CloseCode::Normal, "");
+            self.begin_close(CloseCode::Normal, "the byte stream has ended");
         }
         self.poll_closing(cx).map(Ok)
     }

@@ -89,8 +89,10 @@ impl End {
             Self::Complete | Self::ClientReset(_) | Self::ClientFlood | Self::ClientMalformed => {
                 Level::DEBUG
             }
+            // There is a line of its limit, which is itself limited.
+            Self::AgentFlood => Level::DEBUG,
             Self::AgentReset(_) | Self::Unprocessed => Level::INFO,
-            Self::SessionLost | Self::AgentFlood => Level::WARN,
+            Self::SessionLost => Level::WARN,
         }
     }
 }

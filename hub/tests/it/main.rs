@@ -15,6 +15,7 @@ mod header_lists;
 mod health;
 mod hostile;
 mod http;
+mod long_heads;
 mod malformed;
 mod many;
 mod metadata;

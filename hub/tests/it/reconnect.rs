@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h2::Reason;
+use tokio::time::Instant;
+use tunnel::limits::STREAM_QUEUE_TIMEOUT;
 
 use crate::clients::{list, until_sessions};
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Answer, Client, answer};
+use crate::support::frames::{GOAWAY, frame};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
+use crate::support::raw_agent::RawAgent;
 use crate::support::upstream::Upstream;
 use crate::support::world::World;
 use crate::support::{NAME, until};
@@ -87,6 +91,22 @@ async fn goaway_of_the_upstream_lets_running_calls_end() {
     held.answer();
     assert_eq!(answer(running).await.expect("an answer").grpc_status(), Some("0"));
     until_sessions(&hub, 1).await;
+}
+
+/// An agent that is asked for a successor and has none: who calls meanwhile is told in the time of two dials.
+#[tokio::test]
+async fn a_successor_that_does_not_come_is_not_waited_for() {
+    const GOAWAY_OF_NOTHING: [u8; 8] = [0; 8];
+    let hub = Hub::start().await;
+    let mut agent = RawAgent::register(&hub, "leaving", "instance-1", "0").await;
+    agent.settings().await;
+    hub.until_serving("leaving").await;
+    agent.send(&frame(GOAWAY, 0, 0, &GOAWAY_OF_NOTHING)).await;
+    until("the end", async || hub.metric("hub_sessions").await == 0.0).await;
+    let start = Instant::now();
+    let told = hub.client().await.call(grpc("leaving", "/a.B/C"), b"").await.expect("an answer");
+    assert_eq!(told.hub_reason(), Some("offline"));
+    assert!(start.elapsed() < STREAM_QUEUE_TIMEOUT, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What the hub answers in an agent's stead: statuses, `hub-reason`, and a sentence.
 
 use http::{HeaderValue, Method, Request};
+use tunnel::limits::STREAM_QUEUE_MAX;
 
 use crate::support::client::{Answer, Client, answer};
 use crate::support::frames::{
@@ -116,14 +117,14 @@ async fn connect_is_not_supported() {
 
 const LIMIT: Refusal = Refusal { grpc: "8", http: 429, reason: "limit" };
 
-async fn one_call_at_once() -> World {
+async fn one_call_at_once(hub: hub::Config) -> World {
     let upstream = h2::server::Builder::new().max_concurrent_streams(1).clone();
-    World::start_with(hub_config(), upstream).await
+    World::start_with(hub, upstream).await
 }
 
 #[tokio::test]
 async fn a_call_waits_for_a_free_stream_for_a_while() {
-    let mut world = one_call_at_once().await;
+    let mut world = one_call_at_once(hub_config()).await;
     let (first, _first) = world.client.open(grpc(NAME, "/a.B/First"), true).await;
     let held = world.session.call().await;
     let (refused, refused_plain) = tokio::join!(
@@ -150,8 +151,9 @@ async fn a_call_waits_for_a_free_stream_for_a_while() {
 /// Of the places where calls wait, one client gets half at most; who comes later still finds one.
 #[tokio::test]
 async fn the_queue_for_streams_has_an_end_and_room_for_others() {
-    const WAITING: usize = 512;
-    let mut world = one_call_at_once().await;
+    const WAITING: usize = STREAM_QUEUE_MAX / 2;
+    let more = hub::Config { max_calls: 2 * WAITING as u32, ..hub_config() };
+    let mut world = one_call_at_once(more).await;
     let (held_response, _held) = world.client.open(grpc(NAME, "/a.B/Held"), true).await;
     let held_call = world.session.call().await;
     let many = world.hub.client().await;
@@ -163,6 +165,7 @@ async fn the_queue_for_streams_has_an_end_and_room_for_others() {
     let all = 1.0 + WAITING as f64;
     until("all at the hub", async || hub.metric("hub_streams_in_flight").await == all).await;
     LIMIT.expect(&many, name(NAME.as_bytes())).await;
+    assert_eq!(hub.metric("hub_limits_reached_total{limit=\"streams\"}").await, 3.0);
 
     let (other, _other) = world.client.open(grpc(NAME, "/a.B/Other"), true).await;
     let all = all + 1.0;

@@ -227,8 +227,12 @@ mod tests {
         let mut io = Fragments::on(said, &[]);
         let mut buf = [0; 16 << 10];
         let mut first = 0;
-        while let Poll::Ready(Ok(read @ 1..)) = poll!(pin!(io.read(&mut buf))) {
-            first += read;
+        loop {
+            match poll!(pin!(io.read(&mut buf))) {
+                Poll::Ready(Ok(read @ 1..)) => first += read,
+                Poll::Ready(Err(error)) => return (first, Err(error)),
+                Poll::Ready(Ok(0)) | Poll::Pending => break,
+            }
         }
         (first, io.read_to_end(&mut Vec::new()).await)
     }

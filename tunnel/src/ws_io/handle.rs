@@ -2,12 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 
 use crate::limits::CONTROL_QUEUE;
 use crate::wire::{CloseCode, Control};
@@ -43,6 +47,31 @@ pub enum Ended {
     /// The peer broke the WebSocket protocol, or one of our limits.
     #[error("protocol violation: {0}")]
     Violation(String),
+}
+
+impl Ended {
+    /// The peer's close frame has come.
+    pub(super) fn by(frame: Option<CloseFrame>) -> Self {
+        let (code, reason) = match frame {
+            Some(frame) => (u16::from(frame.code).into(), frame.reason.to_string()),
+            None => (CloseCode::Normal, String::new()),
+        };
+        Self::ByPeer { code, reason }
+    }
+
+    /// What an error means, and what a reader is told.
+    pub(super) fn of(error: &WsError) -> (Self, io::ErrorKind) {
+        match error {
+            WsError::ConnectionClosed | WsError::AlreadyClosed => {
+                (Self::Lost, io::ErrorKind::BrokenPipe)
+            }
+            WsError::Io(error) => (Self::Lost, error.kind()),
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                (Self::Lost, io::ErrorKind::UnexpectedEof)
+            }
+            other => (Self::Violation(other.to_string()), io::ErrorKind::InvalidData),
+        }
+    }
 }
 
 struct Seconds(Duration);

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 pub(crate) const NAME: &str = "testserver";
 
 /// Nothing on loopback takes this long, on however busy a machine: whoever waits for more has hung.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits, but not for ever.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

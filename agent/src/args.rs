@@ -72,7 +72,7 @@ pub struct Args {
     pub authority: Option<Authority>,
 
     /// Cancelled calls of one caller that the upstream bears in 30 s; more wait, since some servers end the
-    /// connection. 0: any number [default: 150]
+    /// connection. 0: any number [default: any number at grpc-go, tonic and hyper as they come, else 150]
     #[arg(long, env = "AGENT_MAX_CANCELS", value_name = "N")]
     pub max_cancels: Option<u32>,
 

@@ -77,10 +77,12 @@ impl Row {
     }
 }
 
-/// What the others are compared with: all that these do to the bystander is the machine's doing.
+/// What the others are compared with: all that these do to the bystander is the machine's doing, or what callers
+/// do to each other by calling.
 pub(crate) const COMPARISON: &[Row] = &[
     Row::new("busy", "*a busy process that has nothing to do with the hub*"),
     Row::new("busy-served", "*the same, and what it writes is read at the hub's own priority*"),
+    Row::new("calls", "*ten callers who do no harm, as fast as they are answered*").by_ten(),
 ];
 
 /// All other rows.

@@ -14,8 +14,8 @@ pub(crate) use foreign::has_nginx;
 use service::Bench;
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use crate::args::Kind;
 
@@ -56,6 +56,7 @@ async fn serve(kind: Kind) -> Result<()> {
         Kind::Limit100 => Server::builder().max_concurrent_streams(100),
         Kind::Tonic | Kind::Nginx | Kind::Netty => Server::builder(),
     };
-    let incoming = TcpListenerStream::new(listener);
+    // As where tonic listens itself.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Ok({ server }.add_service(Bench).serve_with_incoming(incoming).await?)
 }

@@ -121,6 +121,9 @@ async fn to_agent(
     let (end, outcome) = splice.run(&lost).await;
     record.passed(splice.bytes());
     record.ended(end, outcome, Some(&lost));
+    if matches!(end, End::ClientReset(_)) {
+        origin.cancelled();
+    }
     splice.leave(end, origin.party()).await;
 }
 
@@ -159,7 +162,11 @@ async fn open(
     origin: &Origin,
     toll: &mut Toll,
 ) -> Result<Opened, Closed> {
-    unless_reset(respond, toll.pay(origin)).await.map_err(Closed::ByClient)?;
+    let pay = async {
+        toll.pay(origin).await;
+        origin.begin().await;
+    };
+    unless_reset(respond, pay).await.map_err(Closed::ByClient)?;
     loop {
         let pick = origin.hub.registry.pick(name, origin.worker, origin.party());
         let picked = unless_reset(respond, pick).await.map_err(Closed::ByClient)?;

@@ -23,6 +23,7 @@ pub(crate) enum Limit {
     AgentMessages,
     Answers,
     Cancels,
+    CancelStorm,
     Connections,
     Handshakes,
     OwnCalls,
@@ -32,7 +33,7 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::ClientFrames,
         Self::ClientResets,
         Self::ClientHeads,
@@ -42,6 +43,7 @@ impl Limit {
         Self::AgentMessages,
         Self::Answers,
         Self::Cancels,
+        Self::CancelStorm,
         Self::Connections,
         Self::Handshakes,
         Self::OwnCalls,
@@ -62,6 +64,7 @@ impl Limit {
             Self::AgentMessages => "agent-messages",
             Self::Answers => "answers",
             Self::Cancels => "cancels",
+            Self::CancelStorm => "cancel-storm",
             Self::Connections => "connections",
             Self::Handshakes => "handshakes",
             Self::OwnCalls => "own-calls",
@@ -101,6 +104,7 @@ impl Limit {
             Self::Cancels => {
                 "a caller has so many cancelled calls waiting that it gets no new ones to this name"
             }
+            Self::CancelStorm => "a caller cancels many calls: its next ones begin at a pace",
             Self::Connections => "connections are as many as --max-connections allows: hung up",
             Self::Handshakes => "too many connections say nothing: hung up on the oldest",
             Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",

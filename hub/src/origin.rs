@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use h2::StreamId;
 use tokio::sync::{Mutex, Semaphore};
+use tunnel::allowance::Allowance;
 use tunnel::limits::{
-    ANSWERS, ANSWERS_FORGIVEN, HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE, OWN_CALLS,
+    ANSWERS, ANSWERS_FORGIVEN, CANCELS, CANCELS_FORGIVEN, HEAD_BYTES, HEAD_BYTES_FORGIVEN,
+    HEAD_BYTES_FREE, OWN_CALLS, STORM_CALLS, STORM_CALLS_FORGIVEN,
 };
 
 use crate::growth::{Grants, Growth};
@@ -40,6 +42,10 @@ struct Paces {
     answers: Mutex<Pace>,
     /// Bytes of long heads, as they are when decoded.
     heads: Mutex<Pace>,
+    /// What is left of the calls that may be cancelled before the next ones begin at a pace.
+    cancels: parking_lot::Mutex<Allowance>,
+    /// Those.
+    storm: Mutex<Pace>,
 }
 
 /// Whose call it is, where callers share something: a connection, because whole networks may stand behind
@@ -62,6 +68,8 @@ impl Origin {
         let paces = Arc::new(Paces {
             answers: Mutex::new(Pace::new(ANSWERS, ANSWERS_FORGIVEN)),
             heads: Mutex::new(Pace::new(HEAD_BYTES, HEAD_BYTES_FORGIVEN)),
+            cancels: parking_lot::Mutex::new(Allowance::new(CANCELS, CANCELS_FORGIVEN)),
+            storm: Mutex::new(Pace::new(STORM_CALLS, STORM_CALLS_FORGIVEN)),
         });
         let grants = Arc::default();
         Self { hub, peer, connection, own_calls, paces, grants, worker, stop }
@@ -84,6 +92,21 @@ impl Origin {
         let long = (size as u32).saturating_sub(HEAD_BYTES_FREE);
         if long > 0 {
             self.wait(&self.paces.heads, long, Limit::ClientHeads).await;
+        }
+    }
+
+    /// A call of the connection was cancelled that had reached an upstream.
+    pub(crate) fn cancelled(&self) {
+        // With nothing left, it is a storm already.
+        let _ = self.paces.cancels.lock().spend(1);
+    }
+
+    /// Resolves when a call of the connection may begin: one after the other where many are cancelled, so that
+    /// others do not meet whole batches of them at an upstream.
+    pub(crate) async fn begin(&self) {
+        let is_storm = self.paces.cancels.lock().is_low();
+        if is_storm {
+            self.wait(&self.paces.storm, 1, Limit::CancelStorm).await;
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tunnel::limits::{SMALL_FRAME, SMALL_READ};
 use tunnel::tap::{Tap, Tapped, read_at_most};
 
-use crate::frames::{Frame, Frames};
+use crate::frames::{CONTINUATION, Frame, Frames, HEADERS, Head};
 
 /// Sees every frame of a connection, both ways, before HTTP/2 does.
 pub(crate) trait Watch {
@@ -43,7 +43,7 @@ pub(crate) trait Watch {
 pub(crate) struct Sieve<W> {
     incoming: Frames,
     outgoing: Frames,
-    /// The frames of the last read were small.
+    /// The frames of the last read were small, or hardly anything but heads: much work in few bytes.
     small: bool,
     watch: W,
 }
@@ -87,12 +87,15 @@ impl<W: Watch> Tap for Sieve<W> {
                 buf.set_filled(before);
                 return read;
             }
-            let mut frames = 0;
+            let (mut frames, mut heads) = (0, 0);
             let kept = incoming.sift(&mut buf.filled_mut()[before..], |frame| {
                 frames += 1;
+                if let Frame::Head(Head { len, kind: HEADERS | CONTINUATION, .. }) = frame {
+                    heads += len;
+                }
                 watch.incoming(frame);
             });
-            *small = bytes < frames * SMALL_FRAME;
+            *small = bytes < frames * SMALL_FRAME || bytes / 4 * 3 < heads;
             buf.set_filled(before + kept);
             if kept > 0 {
                 return Poll::Ready(Ok(()));
@@ -142,21 +145,25 @@ mod tests {
         fn outgoing(&mut self, _frame: Frame) {}
     }
 
-    /// What comes after small frames comes in small portions, until frames are larger again.
+    /// What comes after small frames, or heads, comes in small portions, until there is other data again.
     #[tokio::test]
-    async fn small_frames_are_read_a_few_at_a_time() {
+    async fn what_is_much_work_is_read_a_little_at_a_time() {
         const BUFFER: usize = 8 * SMALL_READ;
         let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[0; 8]].concat();
+        let head = [&[0, 0, 200, HEADERS, 4, 0, 0, 0, 1][..], &[0; 200]].concat();
         let large = [&[0, 0x80, 0, 0, 0, 0, 0, 0, 1][..], &[0; 0x8000]].concat();
-        let said = [ping.repeat(2 * BUFFER / ping.len()), large].concat();
-        let reads = Reads::default();
-        let seen = reads.0.clone();
-        let mut io = Sieve::on(&said[..], reads, 0, 0);
-        while io.read(&mut [0; BUFFER]).await.expect("read") > 0 {}
-        let seen = seen.lock();
-        assert_eq!(seen[0], BUFFER);
-        assert!(seen[1..BUFFER / SMALL_READ].iter().all(|bytes| *bytes <= SMALL_READ), "{seen:?}");
-        assert!(seen.iter().skip(1).any(|bytes| *bytes > SMALL_READ), "{seen:?}");
-        assert_eq!(seen.iter().sum::<usize>(), said.len());
+        for work in [ping, head] {
+            let said = [work.repeat(2 * BUFFER / work.len()), large.clone()].concat();
+            let reads = Reads::default();
+            let seen = reads.0.clone();
+            let mut io = Sieve::on(&said[..], reads, 0, 0);
+            while io.read(&mut [0; BUFFER]).await.expect("read") > 0 {}
+            let seen = seen.lock();
+            assert_eq!(seen[0], BUFFER);
+            let next = &seen[1..BUFFER / SMALL_READ];
+            assert!(next.iter().all(|bytes| *bytes <= SMALL_READ), "{seen:?}");
+            assert!(seen.iter().skip(1).any(|bytes| *bytes > SMALL_READ), "{seen:?}");
+            assert_eq!(seen.iter().sum::<usize>(), said.len());
+        }
     }
 }

@@ -109,7 +109,8 @@ pub const SESSION_RESETS_REMEMBERED: usize = 10_000;
 pub const SESSION_RESET_MEMORY: Duration = Duration::from_secs(30);
 /// Cancelled calls that are passed on at once from one address to one session: half of what
 /// [`CANCELS_FORGIVEN`] sees at most, and Netty ends a connection after 200 in 30 s. Further ones wait; most
-/// of those end by themselves meanwhile. `agent --max-cancels` changes it.
+/// of those end by themselves meanwhile. `agent --max-cancels` changes it; servers that are known by their SETTINGS for
+/// bearing any number get them at once.
 pub const CANCELS: u32 = 75;
 /// How long until all of them are forgiven.
 pub const CANCELS_FORGIVEN: Duration = Duration::from_secs(30);
@@ -127,6 +128,10 @@ pub const CANCELS_WAITING_FREE: usize = 64;
 /// of them would wait for most of a minute ([`CANCELS`] in [`CANCELS_FORGIVEN`]), and the end of the old
 /// session ends them all.
 pub const CANCELS_REPLACED: usize = 128;
+/// Calls that a client connection may begin at once when it has cancelled more than half of [`CANCELS`].
+pub const STORM_CALLS: u32 = 4;
+/// How long until as many may follow: 800 a second, so that what others meet at the server are not whole batches.
+pub const STORM_CALLS_FORGIVEN: Duration = Duration::from_millis(5);
 /// Cancels that may be on their way at once for calls which the upstream perhaps has not seen: `h2`, and so
 /// tonic and hyper, end a connection after 20 that it finds in its queue already cancelled.
 pub const CANCELS_UNSEEN: usize = 16;

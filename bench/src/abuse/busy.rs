@@ -1,13 +1,16 @@
-//! For comparison: work that has nothing to do with the hub.
+//! For comparison: work that has nothing to do with the hub, and callers who do no harm.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use super::frames::{DATA, END_STREAM, frame};
 use super::tally::Tally;
+use super::wire::Wire;
 use super::{Abuse, Target};
 
-pub(super) const ABUSES: &[(&str, Abuse)] = &[("busy", busy), ("busy-served", busy_served)];
+pub(super) const ABUSES: &[(&str, Abuse)] =
+    &[("busy", busy), ("busy-served", busy_served), ("calls", calls)];
 
 /// About what a flood writes at once.
 const CHUNK: usize = 16 << 10;
@@ -20,6 +23,17 @@ fn busy(_: &Target, tally: &'static Tally) -> io::Result<()> {
 /// The same, but who reads has the priority that this process began with.
 fn busy_served(target: &Target, tally: &'static Tally) -> io::Result<()> {
     write_to(target.sink, tally)
+}
+
+/// Calls like the bystander's, the next one when the last is answered.
+fn calls(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    let mut wire = Wire::open(target, tally)?;
+    loop {
+        let stream = wire.call(target, "/bench.Bench/Echo", 0)?;
+        wire.write(&frame(DATA, END_STREAM, stream, &[0; 5]))?;
+        wire.wait(&[stream], tally, |frame| frame.flags & END_STREAM != 0)?;
+        tally.did(1);
+    }
 }
 
 fn write_to(sink: SocketAddr, tally: &Tally) -> io::Result<()> {

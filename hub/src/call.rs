@@ -121,8 +121,10 @@ async fn to_agent(
     let (end, outcome) = splice.run(&lost).await;
     record.passed(splice.bytes());
     record.ended(end, outcome, Some(&lost));
-    if matches!(end, End::ClientReset(_)) {
-        origin.cancelled();
+    match end {
+        End::Complete => origin.completed(),
+        End::ClientReset(_) => origin.cancelled(),
+        _ => {}
     }
     splice.leave(end, origin.party()).await;
 }

@@ -104,7 +104,9 @@ impl Limit {
             Self::Cancels => {
                 "a caller has so many cancelled calls waiting that it gets no new ones to this name"
             }
-            Self::CancelStorm => "a caller cancels many calls: its next ones begin at a pace",
+            Self::CancelStorm => {
+                "a caller cancels more calls than it awaits: its next ones begin at a pace"
+            }
             Self::Connections => "connections are as many as --max-connections allows: hung up",
             Self::Handshakes => "too many connections say nothing: hung up on the oldest",
             Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",

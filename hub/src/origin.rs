@@ -101,7 +101,12 @@ impl Origin {
         let _ = self.paces.cancels.lock().spend(1);
     }
 
-    /// Resolves when a call of the connection may begin: one after the other where many are cancelled, so that
+    /// One was answered to its end: who makes many calls may cancel many.
+    pub(crate) fn completed(&self) {
+        self.paces.cancels.lock().earn(1);
+    }
+
+    /// Resolves when a call of the connection may begin: one after the other where most are cancelled, so that
     /// others do not meet whole batches of them at an upstream.
     pub(crate) async fn begin(&self) {
         let is_storm = self.paces.cancels.lock().is_low();

@@ -128,7 +128,8 @@ pub const CANCELS_WAITING_FREE: usize = 64;
 /// of them would wait for most of a minute ([`CANCELS`] in [`CANCELS_FORGIVEN`]), and the end of the old
 /// session ends them all.
 pub const CANCELS_REPLACED: usize = 128;
-/// Calls that a client connection may begin at once when it has cancelled more than half of [`CANCELS`].
+/// Calls that a client connection may begin at once when it has cancelled more than half of [`CANCELS`] in
+/// [`CANCELS_FORGIVEN`], beyond as many as it has awaited.
 pub const STORM_CALLS: u32 = 4;
 /// How long until as many may follow: 800 a second, so that what others meet at the server are not whole batches.
 pub const STORM_CALLS_FORGIVEN: Duration = Duration::from_millis(5);

@@ -9,18 +9,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tunnel::limits::{
-    ANSWERS, ANSWERS_FORGIVEN, HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE, REFUSAL_PAUSE,
-    SMALL_DATA_FORGIVEN, SMALL_DATA_FRAMES,
+    ANSWERS, ANSWERS_FORGIVEN, CANCELS, HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE,
+    REFUSAL_PAUSE, SMALL_DATA_FORGIVEN, SMALL_DATA_FRAMES, STORM_CALLS, STORM_CALLS_FORGIVEN,
 };
 
-use crate::support::NAME;
 use crate::support::client::answer;
 use crate::support::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, request_head,
 };
 use crate::support::message::grpc;
-use crate::support::within;
 use crate::support::world::World;
+use crate::support::{NAME, until, within};
 
 /// What was begun at `start` took as long as it must where `most` are free, and as many again in `time`. (A
 /// machine may be so slow that it takes as long by itself, and the limit is not reached.)
@@ -73,6 +72,39 @@ async fn long_heads() {
     }
     let done = CALLS * HEAD_BYTES_FREE;
     assert_paced(start, done, HEAD_BYTES, HEAD_BYTES_FORGIVEN);
+    world.assert_unharmed().await;
+}
+
+/// Who cancels a lot gets no batches through; who awaits as much is not held up.
+#[tokio::test]
+async fn calls_of_who_cancels_more_than_it_awaits() {
+    const MANY: u32 = 100 * STORM_CALLS;
+    let mut world = World::start_patient().await;
+    let storms = "hub_limits_reached_total{limit=\"cancel-storm\"}";
+    for awaits in [true, false] {
+        let client = world.hub.client().await;
+        for _ in 0..CANCELS {
+            if awaits {
+                let call = client.call(grpc(NAME, "/a.B/Awaited"), b"ping");
+                let (answered, ()) =
+                    tokio::join!(call, async { world.session.call().await.answer() });
+                assert_eq!(answered.expect("an answer").grpc_status(), Some("0"));
+            }
+            let cancelled = client.open(grpc(NAME, "/a.B/Cancelled"), false).await;
+            let _call = world.session.call().await;
+            drop(cancelled);
+            let in_flight = async || world.hub.metric("hub_streams_in_flight").await;
+            until("the cancel", async || in_flight().await == 0.0).await;
+        }
+        let start = Instant::now();
+        for _ in 0..MANY {
+            client.call(grpc("nobody", "/a.B/C"), b"").await.expect("an answer");
+        }
+        assert_eq!(world.hub.metric(storms).await > 0.0, !awaits);
+        if !awaits {
+            assert_paced(start, MANY, STORM_CALLS, STORM_CALLS_FORGIVEN);
+        }
+    }
     world.assert_unharmed().await;
 }
 

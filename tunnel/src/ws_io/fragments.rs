@@ -39,27 +39,28 @@ pub struct Fragments {
     small: bool,
     turn: Turn,
     empty: Allowance,
+    /// There were too many of them. What came before is still read.
+    flooded: bool,
 }
 
 impl Fragments {
     /// Puts them on `io`, from which `read` has been read already.
     pub fn on<S>(io: S, read: &[u8]) -> Tapped<S, Self> {
         let empty = Allowance::new(WS_IDLE_MESSAGES, WS_IDLE_MESSAGES_FORGIVEN);
-        let mut fragments =
-            Self { frames: Frames::default(), small: false, turn: Turn::default(), empty };
-        // Nothing that fits into one read is a flood.
-        let _ = fragments.look(read);
+        let (frames, turn) = (Frames::default(), Turn::default());
+        let mut fragments = Self { frames, small: false, turn, empty, flooded: false };
+        fragments.look(read);
         Tapped::new(io, fragments)
     }
 
-    fn look(&mut self, bytes: &[u8]) -> Result<(), Flood> {
-        let Self { frames, turn, empty, .. } = self;
-        let (mut fragments, mut flood) = (0, false);
+    fn look(&mut self, bytes: &[u8]) {
+        let Self { frames, turn, empty, flooded, .. } = self;
+        let mut fragments = 0;
         frames.follow(bytes, |head| {
             if head.len > 0 {
                 empty.earn(1);
             } else if head.is_unfinished {
-                flood |= !empty.spend(1);
+                *flooded |= !empty.spend(1);
             }
             if head.is_unfinished || head.continues {
                 fragments += 1;
@@ -67,7 +68,6 @@ impl Fragments {
             }
         });
         self.small = bytes.len() < fragments * SMALL_FRAME;
-        if flood { Err(Flood) } else { Ok(()) }
     }
 }
 
@@ -78,6 +78,9 @@ impl Tap for Fragments {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.flooded {
+            return Poll::Ready(Err(io::Error::other(Flood)));
+        }
         ready!(self.turn.poll(cx));
         let before = buf.filled().len();
         let read = if self.small {
@@ -88,9 +91,10 @@ impl Tap for Fragments {
         let new = &buf.filled()[before..];
         if new.is_empty() {
             self.turn.over();
-            return read;
+        } else {
+            self.look(new);
         }
-        Poll::Ready(self.look(new).map_err(io::Error::other))
+        read
     }
 }
 

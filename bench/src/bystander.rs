@@ -28,7 +28,7 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(5);
 /// Between two calls of the paced load.
 const PACE: Duration = Duration::from_millis(5);
 /// The message that is echoed: a length and 59 bytes.
-const MESSAGE: &[u8] = &[0x2a; 64];
+pub(crate) const MESSAGE: &[u8] = &[0x2a; 64];
 
 /// Calls one name over one connection, and opens another if that is lost.
 pub(crate) struct Bystander {

@@ -55,9 +55,8 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
     };
     let (mut machine, mut crowd): (f64, f64) = (0.0, 0.0);
     for row in COMPARISON {
-        let beside = take(row, None)?.0;
-        crowd = crowd.max(beside);
-        machine = if row.callers == 1 { machine.max(beside) } else { machine };
+        let like = if row.callers == 1 { &mut machine } else { &mut crowd };
+        *like = like.max(take(row, None)?.0);
     }
     let mut kept = true;
     for row in rows {

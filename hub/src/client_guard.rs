@@ -14,11 +14,12 @@ use tunnel::allowance::Allowance;
 use tunnel::limits::{
     CLIENT_RESETS, CLIENT_RESETS_FORGIVEN, HEAD_BYTES, HEAD_BYTES_FORGIVEN, HEAD_BYTES_FREE,
     OFFENDER_PAUSE, SMALL_DATA_FORGIVEN, SMALL_DATA_FRAMES, WORK_PER_CALL, WORK_PER_FRAME,
+    WORK_TURN,
 };
 use tunnel::tap::Tapped;
 use tunnel::turn::Turn;
 
-use crate::frames::{CONTINUATION, Frame, HEADERS, PREFACE_BYTES, RST_STREAM};
+use crate::frames::{CONTINUATION, Frame, HEADERS, PREFACE_BYTES, RST_STREAM, SETTINGS};
 use crate::idle_frames::IdleFrames;
 use crate::limit::Limit;
 use crate::long_heads::LongHeads;
@@ -126,7 +127,9 @@ impl Watch for ClientGuard {
         };
         self.turn.did(match head.kind {
             HEADERS => WORK_PER_CALL.max(head.head_work()),
-            CONTINUATION => head.head_work(),
+            CONTINUATION => WORK_PER_FRAME.max(head.head_work()),
+            // HTTP/2 goes through all streams of the connection for it.
+            SETTINGS => WORK_TURN,
             _ => WORK_PER_FRAME,
         });
         self.origin.grants.incoming(head);
@@ -160,11 +163,11 @@ mod tests {
     use futures_util::poll;
     use tokio::io::AsyncReadExt as _;
     use tokio::time::{Instant, timeout};
-    use tunnel::limits::{IDLE_FRAMES, SETTINGS_WEIGHT, WORK_PER_CALL, WORK_TURN};
+    use tunnel::limits::{IDLE_FRAMES, SETTINGS_WEIGHT};
 
     use super::*;
     use crate::config::Config;
-    use crate::frames::{DATA, Head, SETTINGS};
+    use crate::frames::{DATA, Head};
     use crate::hub::Hub;
 
     /// What a client says that begins with these frames, each as often as told.

@@ -30,10 +30,14 @@ impl IdleFrames {
     #[must_use]
     pub(crate) fn incoming(&mut self, head: Head) -> bool {
         if is_of_call(head) {
-            self.explain_by(head);
+            self.explain(IDLE_FRAMES_PER_FRAME);
             return true;
         }
-        self.spend(if head.kind == SETTINGS { SETTINGS_WEIGHT } else { 1 })
+        if head.kind == SETTINGS {
+            // No call explains these.
+            return self.allowance.spend(SETTINGS_WEIGHT);
+        }
+        self.spend(1)
     }
 
     /// The peer does what costs as much as so many such frames. Whether it may.
@@ -46,22 +50,18 @@ impl IdleFrames {
         self.allowance.spend(cost)
     }
 
-    /// A frame went out.
+    /// A frame went out. Who receives DATA may give the windows of stream and connection back, in as many steps as
+    /// it reads.
     pub(crate) fn outgoing(&mut self, head: Head) {
         if is_of_call(head) {
-            self.explain_by(head);
+            let steps = if head.kind == DATA { head.len / IDLE_FRAME_BYTES } else { 0 };
+            self.explain(IDLE_FRAMES_PER_FRAME + steps as u32);
         }
     }
 
     /// Whether the peer is about to have sent too many.
     pub(crate) fn is_low(&mut self) -> bool {
         self.allowance.is_low()
-    }
-
-    /// Its receiver may give the window of stream and connection back, in as many steps as it reads it.
-    fn explain_by(&mut self, head: Head) {
-        let steps = (head.len / IDLE_FRAME_BYTES) as u32;
-        self.explain(IDLE_FRAMES_PER_FRAME + steps);
     }
 
     /// Something explains so many frames.
@@ -121,6 +121,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_data_that_is_received_explains_more_than_a_few() {
+        for (outgoing, frame, explained) in [
+            (false, head(DATA, 16 << 10), IDLE_FRAMES_PER_FRAME),
+            (false, head(HEADERS, 16 << 10), IDLE_FRAMES_PER_FRAME),
+            (true, head(HEADERS, 16 << 10), IDLE_FRAMES_PER_FRAME),
+            (true, head(DATA, 16 << 10), IDLE_FRAMES_PER_FRAME + 64),
+        ] {
+            let mut frames = IdleFrames::new();
+            if outgoing {
+                frames.outgoing(frame)
+            } else {
+                assert!(frames.incoming(frame))
+            }
+            assert_eq!(pings(&mut frames, 2 * IDLE_FRAMES), IDLE_FRAMES + explained, "{frame:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_explains_settings() {
+        let mut frames = IdleFrames::new();
+        (0..EXPLAINED_FRAMES).for_each(|_| frames.outgoing(head(DATA, 16 << 10)));
+        let settings = (0..).take_while(|_| frames.incoming(head(SETTINGS, 6))).count();
+        assert_eq!(settings as u32, IDLE_FRAMES / SETTINGS_WEIGHT);
     }
 
     #[tokio::test(start_paused = true)]

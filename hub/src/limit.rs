@@ -96,7 +96,7 @@ impl Limit {
                 "an agent's server floods its session with frames that belong to no call: session ended"
             }
             Self::AgentHeads => {
-                "an agent's server answers with long headers, faster than they are let through, or with longer ones than are passed on"
+                "an agent's server answers with more headers than are passed on, or faster than they are let through"
             }
             Self::AgentMessages => {
                 "an agent floods its session with messages without data: session ended"
@@ -112,7 +112,7 @@ impl Limit {
             Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",
             Self::Registrations => "too many registrations from one address: refused for a while",
             Self::Streams => {
-                "a call waited in vain for one of the streams that an agent's server takes: refused"
+                "a call found no stream that an agent's server takes, or no place to wait for one: refused"
             }
             Self::UnreadFrames => {
                 "a caller sends many small frames to a handler that perhaps does not read them: put together"

@@ -143,7 +143,8 @@ async fn run(
     let Origin { hub, stop, .. } = origin;
     let mut checkup = tokio::time::interval(hub.config.keepalive.interval);
     let mut farewell = std::pin::pin!(tokio::time::sleep(limits::FAREWELL_TIMEOUT));
-    let (mut drained, mut closed) = (false, false);
+    let mut calm = std::pin::pin!(tokio::time::sleep(limits::OFFENDER_PAUSE));
+    let (mut flooded, mut drained, mut closed) = (false, false, false);
     let (mut hub_drains, mut hub_closes) = (false, false);
     loop {
         tokio::select! {
@@ -157,11 +158,21 @@ async fn run(
             () = session.watch.slowed() => {
                 hub.limits.reached(Limit::AgentHeads, session.peer, Some(&session.name));
             }
-            () = session.watch.flooded() => end_flood(session, hub).await,
+            () = session.watch.flooded() => {
+                hub.limits.reached(Limit::AgentFrames, session.peer, Some(&session.name));
+                session.condemn();
+                calm.as_mut().reset(Instant::now() + limits::OFFENDER_PAUSE);
+                flooded = true;
+            }
+            // Or it would be back at once.
+            () = &mut calm, if flooded && !closed => {
+                session.ws.close(CloseCode::Policy, "too many HTTP/2 frames that belong to no call");
+                closed = true;
+            }
             () = session.nudged() => hub.registry.changed(),
             _ = checkup.tick() => check_up(session, hub).await,
             // Not at once: the last call's bytes may still be on their way through HTTP/2.
-            () = &mut farewell, if drained && !closed => {
+            () = &mut farewell, if drained && !flooded && !closed => {
                 session.ws.close(CloseCode::Normal, "drained");
                 closed = true;
             }
@@ -180,13 +191,6 @@ async fn run(
             farewell.as_mut().reset(Instant::now() + limits::FAREWELL_TIMEOUT);
         }
     }
-}
-
-/// It may come back after the pause, like whoever else floods.
-async fn end_flood(session: &Session, hub: &Hub) {
-    hub.limits.reached(Limit::AgentFrames, session.peer, Some(&session.name));
-    tokio::time::sleep(limits::OFFENDER_PAUSE).await;
-    session.ws.close(CloseCode::Policy, "too many HTTP/2 frames that belong to no call");
 }
 
 /// A connection that HTTP/2 itself ended: the upstream, or what stands before it, broke the protocol or a

@@ -150,6 +150,12 @@ impl Session {
         self.drain();
     }
 
+    /// No new calls from now on, and nobody is asked for a replacement.
+    pub(crate) fn condemn(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+        self.retire();
+    }
+
     /// No new calls from now on; the agent is asked for a replacement.
     pub(crate) fn drain(&self) {
         if self.retire() {

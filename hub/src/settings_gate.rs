@@ -122,9 +122,11 @@ fn is_hyper_as_it_comes(settings: &[(u16, u32)]) -> bool {
     may_be_hyper(settings) && told && by_default(MAX_FRAME_SIZE) && by_default(MAX_HEADER_LIST_SIZE)
 }
 
-/// It begins with how large frames may be (`NewServerTransport` in grpc-go), and counts no resets.
+/// It begins with how large frames may be (`NewServerTransport` in grpc-go), and counts no resets. Where it limits
+/// streams, it reads nothing while as many cancelled handlers still run (`newHandlerQuota`).
 fn is_grpc_go(settings: &[(u16, u32)]) -> bool {
-    settings.first() == Some(&(MAX_FRAME_SIZE, SAID_BY_DEFAULT))
+    let unlimited = said(settings, MAX_CONCURRENT_STREAMS).is_none();
+    unlimited && settings.first() == Some(&(MAX_FRAME_SIZE, SAID_BY_DEFAULT))
 }
 
 impl Tap for SettingsGate {
@@ -193,7 +195,8 @@ mod tests {
         let hyper = [(3, 200), (4, MIB), (5, 16 * KIB), (6, 16 * KIB)];
         let hyper_by_hand = [(3, 200), (4, 2 * MIB), (5, 64 * KIB), (6, 32 * KIB), (8, 1)];
         let grpc_go = [(5, 16 * KIB)];
-        let grpc_go_by_hand = [(5, 16 * KIB), (3, 100), (4, MIB), (6, 8 * KIB)];
+        let grpc_go_by_hand = [(5, 16 * KIB), (4, MIB), (6, 8 * KIB)];
+        let grpc_go_limited = [(5, 16 * KIB), (3, 100)];
         let net_http = [(5, MIB), (3, 250), (6, MIB + 320), (1, 4 * KIB), (4, MIB)];
         let c_core = [(4, 4 * MIB), (5, 4 * MIB), (6, 16 * KIB), (0xfe03, 1)];
         let grpc_java = [(3, 0x7fff_ffff), (4, MIB), (6, 8 * KIB)];
@@ -204,6 +207,7 @@ mod tests {
             (&hyper_by_hand, true, false),
             (&grpc_go, false, true),
             (&grpc_go_by_hand, false, true),
+            (&grpc_go_limited, false, false),
             (&net_http, false, false),
             (&c_core, false, false),
             (&grpc_java, false, false),

@@ -95,7 +95,7 @@ impl<W: Watch> Tap for Sieve<W> {
                 }
                 watch.incoming(frame);
             });
-            *small = bytes < frames * SMALL_FRAME || bytes / 4 * 3 < heads;
+            *small = bytes < frames * SMALL_FRAME || 3 * bytes < 4 * heads;
             buf.set_filled(before + kept);
             if kept > 0 {
                 return Poll::Ready(Ok(()));

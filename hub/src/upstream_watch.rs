@@ -10,7 +10,7 @@ use tunnel::limits::{
 };
 use tunnel::turn::Turn;
 
-use crate::frames::{CONTINUATION, DATA, Frame, GOAWAY, HEADERS, Head, RST_STREAM, SETTINGS};
+use crate::frames::{CONTINUATION, DATA, Frame, GOAWAY, HEADERS, Head, SETTINGS};
 use crate::growth::Grants;
 use crate::idle_frames::IdleFrames;
 use crate::long_heads::LongHeads;
@@ -158,8 +158,7 @@ fn work(head: Head) -> usize {
     match head.kind {
         // HTTP/2 goes through all streams of the session for it.
         SETTINGS => WORK_TURN,
-        HEADERS | CONTINUATION => head.head_work(),
-        RST_STREAM => 0,
+        HEADERS | CONTINUATION => WORK_PER_FRAME.max(head.head_work()),
         DATA if !head.is_idle_data() => 0,
         _ => WORK_PER_FRAME,
     }
@@ -175,6 +174,7 @@ mod tests {
     use tunnel::limits::IDLE_FRAMES;
 
     use super::*;
+    use crate::frames::RST_STREAM;
     use crate::sieve::Sieve;
 
     /// How much of many frames with an empty payload is read before others have their turn.
@@ -232,7 +232,10 @@ mod tests {
     #[tokio::test]
     async fn frames_that_mean_nothing_take_their_turn() {
         const UNKNOWN: u8 = 0xee;
-        assert!((1..=50).contains(&read_at_once(UNKNOWN).await));
+        for kind in [UNKNOWN, HEADERS, RST_STREAM] {
+            let read = read_at_once(kind).await;
+            assert!((1..=50).contains(&read), "{read} of {kind}");
+        }
         assert_eq!(read_at_once(SETTINGS).await, 10, "one read");
     }
 }

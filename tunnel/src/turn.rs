@@ -52,9 +52,11 @@ impl Turn {
         if bytes > 0 { self.did(bytes) } else { self.over() }
     }
 
-    /// There is nothing more to do for now.
+    /// There is nothing more to do for now. A slow turn goes on: it is for those who may not have more by pausing.
     pub fn over(&mut self) {
-        self.done = 0;
+        if self.lull.is_none() {
+            self.done = 0;
+        }
     }
 }
 

@@ -255,8 +255,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsIo<S> {
     }
 
     fn take(&mut self, message: Message) {
-        self.turn.did(WORK_PER_FRAME);
-        if !matches!(message, Message::Binary(_) | Message::Close(_)) && !self.idle.spend(1) {
+        // Of data, the bytes are counted as they are taken.
+        let data = matches!(&message, Message::Binary(bytes) if !bytes.is_empty());
+        self.turn.did(WORK_PER_FRAME + if data { 0 } else { message.len() });
+        if !data && !message.is_close() && !self.idle.spend(1) {
             return self.calm_flood();
         }
         match message {

@@ -8,6 +8,7 @@ use super::frames::{DATA, END_STREAM, frame};
 use super::tally::Tally;
 use super::wire::Wire;
 use super::{Abuse, Target};
+use crate::bystander::MESSAGE;
 
 pub(super) const ABUSES: &[(&str, Abuse)] =
     &[("busy", busy), ("busy-served", busy_served), ("calls", calls)];
@@ -30,7 +31,9 @@ fn calls(target: &Target, tally: &'static Tally) -> io::Result<()> {
     let mut wire = Wire::open(target, tally)?;
     loop {
         let stream = wire.call(target, "/bench.Bench/Echo", 0)?;
-        wire.write(&frame(DATA, END_STREAM, stream, &[0; 5]))?;
+        wire.write(&frame(DATA, END_STREAM, stream, MESSAGE))?;
+        // A refusal has none.
+        wire.wait(&[stream], tally, |frame| frame.kind == DATA)?;
         wire.wait(&[stream], tally, |frame| frame.flags & END_STREAM != 0)?;
         tally.did(1);
     }

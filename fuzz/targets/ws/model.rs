@@ -67,6 +67,7 @@ impl Model {
     /// Whether the message is allowed.
     fn hear(&mut self, kind: u8, payload: &[u8]) -> bool {
         match (kind, str::from_utf8(payload)) {
+            (BINARY, _) if payload.is_empty() => return self.bears_idle(),
             (BINARY, _) => self.bytes.extend_from_slice(payload),
             (_, Ok(text)) if self.bears_idle() => self.controls.push(Control::from_text(text)),
             _ => return false,

@@ -137,9 +137,12 @@ async fn control_messages_that_mean_nothing() {
 #[tokio::test]
 async fn a_flood_of_messages_without_data() {
     let mut world = World::start().await;
-    for (count, message) in
-        (1..).zip([Message::text("{}"), Message::Ping(Bytes::new()), Message::Pong(Bytes::new())])
-    {
+    for (count, message) in (1..).zip([
+        Message::text("{}"),
+        Message::Ping(Bytes::new()),
+        Message::Pong(Bytes::new()),
+        Message::Binary(Bytes::new()),
+    ]) {
         let mut flooder = RawAgent::register(&world.hub, "flooder", "instance-1", "0").await;
         flooder.settings().await;
         world.hub.until_serving("flooder").await;
@@ -184,16 +187,21 @@ async fn a_flood_of_frames_that_belong_to_no_call() {
         frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
         frame(0x20, 0, 0, b""),
     ]) {
-        let start = Instant::now();
         let mut flooder = RawAgent::register(&world.hub, "flooder", "instance-1", "0").await;
         flooder.settings().await;
         world.hub.until_serving("flooder").await;
+        let start = Instant::now();
         flooder.send(&flood.repeat(2 * IDLE_FRAMES as usize)).await;
+        let mut closed = std::pin::pin!(flooder.closed());
+        tokio::select! {
+            biased;
+            () = world.hub.until_offline("flooder") => {}
+            _ = &mut closed => panic!("offered to callers until its end"),
+        }
         world.assert_unharmed().await;
-        let closed = flooder.closed().await.expect("a reason");
+        let closed = closed.await.expect("a reason");
         assert_eq!(closed, (1008, "too many HTTP/2 frames that belong to no call".to_owned()));
         assert!(start.elapsed() >= OFFENDER_PAUSE, "it would be back at once");
-        world.hub.until_offline("flooder").await;
         let counted = world.hub.metric("hub_limits_reached_total{limit=\"agent-frames\"}").await;
         assert_eq!(counted, f64::from(count));
         world.assert_unharmed().await;

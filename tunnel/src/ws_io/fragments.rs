@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use crate::allowance::Allowance;
 use crate::limits::{
     SMALL_FRAME, SMALL_READ, WORK_PER_FRAME, WS_IDLE_MESSAGES, WS_IDLE_MESSAGES_FORGIVEN,
+    WS_MESSAGE_BYTES,
 };
 use crate::tap::{Tap, Tapped, read_at_most};
 use crate::turn::Turn;
@@ -67,6 +68,10 @@ impl Fragments {
                 turn.did(WORK_PER_FRAME);
             }
         });
+        if frames.skip > WS_MESSAGE_BYTES as u64 {
+            // Ours are not as long, and are counted when they are whole.
+            turn.did(bytes.len());
+        }
         self.small = bytes.len() < fragments * SMALL_FRAME;
     }
 }

@@ -8,7 +8,7 @@ use crate::support::pair::Pair;
 use crate::support::peer::{Peer, Settings};
 
 /// `h2` ends a connection that brings more than 100 empty DATA frames in all its life. HTTP libraries whose
-/// bodies yield empty chunks send them, so a long session sees any number.
+/// bodies yield empty chunks send them, so a long session sees any number. Thousands at once are a flood.
 async fn empty_data_from_an_upstream(frames: usize) {
     let mut trap = Trap::start().await;
     let stream = trap.open(1, "/a.B/Chatty").await;
@@ -31,8 +31,8 @@ async fn empty_data_from_an_upstream_101_times() {
 }
 
 #[tokio::test]
-async fn empty_data_from_an_upstream_10000_times() {
-    empty_data_from_an_upstream(10_000).await;
+async fn empty_data_from_an_upstream_3000_times() {
+    empty_data_from_an_upstream(3_000).await;
 }
 
 /// The same over many calls of one session.

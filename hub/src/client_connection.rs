@@ -93,8 +93,10 @@ fn builder(config: &Config) -> Builder {
         .max_header_list_size(limits::MAX_HEADER_LIST_READ)
         .max_concurrent_streams(config.max_calls)
         // The hub ends many at once when a session is lost. Frames that are on their way for streams that
-        // it no longer remembers would count against the whole connection.
-        .max_concurrent_reset_streams(config.max_calls as usize)
+        // it no longer remembers are breaches, too.
+        .max_concurrent_reset_streams(limits::CLIENT_RESETS_REMEMBERED * config.max_calls as usize)
+        .reset_stream_duration(limits::CLIENT_RESET_MEMORY)
+        .max_local_error_reset_streams(Some(limits::CLIENT_BREACHES))
         .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
         .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
     builder

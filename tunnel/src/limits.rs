@@ -103,6 +103,15 @@ pub const CLIENT_DATA_FRAME_BUDGET: usize = 64 * MIB as usize;
 /// HEADERS followed by RST_STREAM before the hub has seen the call: h2's default of 20 is reached by one
 /// read of an honest client that gives up a batch of calls.
 pub const CLIENT_PENDING_RESETS: usize = 1024;
+/// Streams of one client connection that end because the client breaks the protocol on them, before the connection
+/// does: no honest one does so twice, but whoever may do it a thousand times has that much work done for nothing.
+/// Those that are refused because they are more than [`MAX_CLIENT_STREAMS`] count, too, and a client may not know yet.
+pub const CLIENT_BREACHES: usize = 256;
+/// Streams that the hub has ended on a client's connection and still remembers, in times of all that may be open:
+/// late frames for them are no breach.
+pub const CLIENT_RESETS_REMEMBERED: usize = 4;
+/// For how long it remembers them: a window of [`STREAM_WINDOW`] takes as long at 1 Mbit/s.
+pub const CLIENT_RESET_MEMORY: Duration = Duration::from_secs(5);
 /// Streams that a session cancelled and still remembers, so that late frames for them are no error.
 pub const SESSION_RESETS_REMEMBERED: usize = 10_000;
 /// For how long it remembers them: longer than any honest round trip.

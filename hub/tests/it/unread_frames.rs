@@ -99,7 +99,7 @@ async fn small_messages_to_a_server_that_does_not_count_them_do_not_wait() {
 #[tokio::test]
 async fn a_message_that_waits_goes_with_a_large_one() {
     const ENOUGH: usize = 1900;
-    const ROUNDS: u32 = 4;
+    const ROUNDS: u32 = 8;
     let mut world = World::start_with(hub_config(), like_tonic()).await;
     let mut caller = FrameConnection::connect(world.hub.address).await;
     caller.write(&[frame(HEADERS, END_HEADERS, 1, &request_head(NAME, "/a.B/Unread"))]).await;
@@ -118,5 +118,6 @@ async fn a_message_that_waits_goes_with_a_large_one() {
             got += data.expect("more").expect("data").len();
         }
     }
-    assert!(start.elapsed() < UNREAD_FRAME_PAUSE * ROUNDS / 2, "{:?}", start.elapsed());
+    // Each other one would wait for a whole pause: in the one between, a small one may go by itself.
+    assert!(start.elapsed() < UNREAD_FRAME_PAUSE * ROUNDS / 4, "{:?}", start.elapsed());
 }

@@ -242,13 +242,18 @@ func (c *httpCaller) connectBidi(ctx context.Context) error {
 	return stream.CloseResponse()
 }
 
+// send makes a request of plain HTTP.
+func (c *httpCaller) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	return c.http.Do(request)
+}
+
 // methodConnect asks for a tunnel, which a server may give and the hub refuses.
 func (c *httpCaller) methodConnect(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodConnect, c.base, nil)
-	if err != nil {
-		return err
-	}
-	response, err := c.http.Do(request)
+	response, err := c.send(ctx, http.MethodConnect, "", nil)
 	if err != nil {
 		return err
 	}

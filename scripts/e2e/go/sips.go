@@ -28,11 +28,7 @@ func (s sips) Read(into []byte) (int, error) {
 
 // sipDownload reads a large answer a little at a time.
 func (c *httpCaller) sipDownload(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/bytes/%d", c.base, sippedBytes), nil)
-	if err != nil {
-		return err
-	}
-	response, err := c.http.Do(request)
+	response, err := c.send(ctx, http.MethodGet, fmt.Sprintf("/bytes/%d", sippedBytes), nil)
 	if err != nil {
 		return err
 	}
@@ -50,11 +46,7 @@ func (c *httpCaller) sipDownload(ctx context.Context) error {
 // sipUpload sends much to a handler that reads it a little at a time.
 func (c *httpCaller) sipUpload(ctx context.Context) error {
 	body := fixed(sippedBytes)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/sip", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	response, err := c.http.Do(request)
+	response, err := c.send(ctx, http.MethodPost, "/sip", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use http::uri::Authority;
-use tunnel::limits::{LABEL_MAX_BYTES, SESSIONS_MAX};
+use tunnel::limits::{LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
 use tunnel::name::Name;
 use tunnel::program::{LogFormat, without_serve};
 use tunnel::registration::parse_label;
@@ -71,15 +71,9 @@ pub struct Args {
     #[arg(long, env = "AGENT_AUTHORITY", value_name = "HOST")]
     pub authority: Option<Authority>,
 
-    /// Cancelled calls of one caller that the upstream bears in 30 s; more wait, since some servers end the
-    /// connection. 0: any number [default: any number at grpc-go, tonic and hyper as they come, else 150]
-    #[arg(long, env = "AGENT_MAX_CANCELS", value_name = "N")]
-    pub max_cancels: Option<u32>,
-
-    /// Bytes of the largest metadata that the upstream takes [default: what its HTTP/2 settings say, else
-    /// 48 KiB]; nginx, which says nothing, wants 8192
-    #[arg(long, env = "AGENT_MAX_HEADER_LIST", value_name = "BYTES")]
-    pub max_header_list: Option<u32>,
+    /// Connections to the upstream at once, one for each caller; less where the system allows fewer open files
+    #[arg(long, env = "AGENT_MAX_LANES", value_name = "N", default_value_t = LANES_MAX, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_lanes: u32,
 
     /// The process that the built-in fluentd service supervises, e.g. "fluentd -c fluent.conf"
     #[arg(long, env = "AGENT_FLUENTD_COMMAND", value_name = "COMMAND", value_parser = command, conflicts_with = "upstream")]

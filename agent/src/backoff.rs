@@ -39,6 +39,11 @@ impl Backoff {
     }
 }
 
+/// For the log, where nobody reads more of it.
+pub(crate) fn whole_millis(duration: Duration) -> Duration {
+    Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Services in the agent's own process, served on a session as an upstream server would be.
+//! Services in the agent's own process, served on a lane as an upstream server would be.
 
 use bytes::Bytes;
 use h2::Reason;
@@ -27,16 +27,13 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// The HTTP/2 server of a session. All callers share it, so what one of them does (cancels in a storm,
-/// sends in small pieces) must not trip a guard of the whole connection; the hub guards each caller.
+/// The HTTP/2 server of a lane. Its guards are those of the hub towards a client, for one caller has it to itself.
 fn builder() -> Builder {
     let mut builder = bridge::server_builder();
     builder
         .max_header_list_size(limits::MAX_HEADER_LIST_READ)
         .max_concurrent_streams(limits::MAX_SERVICE_STREAMS)
-        .max_concurrent_reset_streams(limits::SESSION_RESETS_REMEMBERED)
-        .max_pending_accept_reset_streams(limits::SESSION_RESETS_REMEMBERED)
-        .max_local_error_reset_streams(None)
-        .data_frame_budget(usize::MAX);
+        .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
+        .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
     builder
 }

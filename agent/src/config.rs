@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use tonic::service::Routes;
-use tunnel::keepalive::KeepaliveConfig;
 use tunnel::limits;
 use tunnel::name::Name;
 use tunnel::registration::Registration;
 use tunnel::tls::{TlsError, Trust, client_config};
+use tunnel::ws::KeepaliveConfig;
 
 use crate::hub_uri::HubUri;
 use crate::transport::TlsClient;
@@ -44,11 +44,9 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Replaces `:authority` of calls.
     pub authority: Option<Authority>,
-    /// How many cancelled calls of one caller the upstream bears in 30 s; 0 is any number, `None` the
-    /// hub's choice.
-    pub max_cancels: Option<u32>,
-    /// Bytes of the largest header list that the upstream takes; `None` leaves it to its SETTINGS.
-    pub max_header_list: Option<u32>,
+    /// How many lanes to take at once, each of them a connection to the upstream; fewer where the system allows fewer
+    /// open files.
+    pub max_lanes: u32,
     /// Pings to the hub.
     pub keepalive: KeepaliveConfig,
     /// How long running calls may take to end once the agent is asked to stop.
@@ -70,8 +68,7 @@ impl Config {
             sessions: None,
             labels: BTreeMap::new(),
             authority: None,
-            max_cancels: None,
-            max_header_list: None,
+            max_lanes: limits::LANES_MAX,
             keepalive: KeepaliveConfig {
                 interval: limits::KEEPALIVE_INTERVAL,
                 timeout: limits::KEEPALIVE_TIMEOUT,
@@ -82,8 +79,8 @@ impl Config {
         }
     }
 
-    /// What one session says when it registers.
-    pub(crate) fn registration(&self, slot: u16) -> Registration {
+    /// What one session says when it registers, of an agent that takes so many lanes.
+    pub(crate) fn registration(&self, slot: u16, max_lanes: u32) -> Registration {
         Registration {
             name: self.name.clone(),
             instance: self.instance.clone(),
@@ -94,12 +91,7 @@ impl Config {
                 Upstream::Services(_) => Scheme::HTTP,
             },
             authority: self.authority.clone(),
-            max_cancels: match &self.upstream {
-                Upstream::Server(_) => self.max_cancels,
-                // Ours has no guard that a cancel could trip.
-                Upstream::Services(_) => Some(0),
-            },
-            max_header_list: self.max_header_list,
+            max_lanes: Some(max_lanes),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

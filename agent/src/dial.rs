@@ -13,9 +13,9 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, RETRY_AFTER_MAX, SESSIONS_MAX};
 use tunnel::registration::RegistrationError;
-use tunnel::{wire, ws_io};
+use tunnel::{wire, ws};
 
-use crate::config::{Config, Tls};
+use crate::shared::Shared;
 use crate::transport::{self, TransportError};
 
 /// A WebSocket to the hub, upgraded.
@@ -54,6 +54,8 @@ pub(crate) enum Retry {
     Soon,
     /// The hub said when.
     After(Duration),
+    /// The hub is older or newer than this agent: one of the two is about to be upgraded.
+    Version,
     /// Somebody has to change something first: the configuration here, or the hub's.
     Slowly,
 }
@@ -62,7 +64,8 @@ impl DialError {
     pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Refused { status, retry_after, .. } => match (status.as_u16(), retry_after) {
-                (400 | 401 | 403 | 426, _) => Retry::Slowly,
+                (426, _) => Retry::Version,
+                (400 | 401 | 403, _) => Retry::Slowly,
                 (_, Some(after)) => Retry::After(*after),
                 _ => Retry::Soon,
             },
@@ -76,14 +79,15 @@ impl DialError {
 }
 
 /// Registers one session.
-pub(crate) async fn dial(config: &Config, tls: &Tls, slot: u16) -> Result<Dialled, DialError> {
-    timeout(DIAL_TIMEOUT, connect(config, tls, slot)).await.unwrap_or(Err(DialError::Timeout))
+pub(crate) async fn dial(agent: &Shared, slot: u16) -> Result<Dialled, DialError> {
+    timeout(DIAL_TIMEOUT, connect(agent, slot)).await.unwrap_or(Err(DialError::Timeout))
 }
 
-async fn connect(config: &Config, tls: &Tls, slot: u16) -> Result<Dialled, DialError> {
-    let request = request(config, slot)?;
-    let stream = transport::connect(&config.hub.host, config.hub.port, tls.hub.as_ref()).await?;
-    let upgraded = client_async_with_config(request, stream, Some(ws_io::config())).await;
+async fn connect(agent: &Shared, slot: u16) -> Result<Dialled, DialError> {
+    let request = request(agent, slot)?;
+    let hub = &agent.config.hub;
+    let stream = transport::connect(&hub.host, hub.port, agent.tls.hub.as_ref()).await?;
+    let upgraded = client_async_with_config(request, stream, Some(ws::config())).await;
     let (ws, response) = upgraded.map_err(refusal)?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);
@@ -91,12 +95,13 @@ async fn connect(config: &Config, tls: &Tls, slot: u16) -> Result<Dialled, DialE
     Ok(Dialled { ws, session, advised: advised.clamp(1, SESSIONS_MAX) })
 }
 
-fn request(config: &Config, slot: u16) -> Result<Request<()>, DialError> {
+fn request(agent: &Shared, slot: u16) -> Result<Request<()>, DialError> {
+    let config = &agent.config;
     let request = config.hub.uri().clone().into_client_request();
     let mut request = request.map_err(|error| DialError::Handshake(Box::new(error)))?;
     let headers = request.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
-    config.registration(slot).write_to(headers)?;
+    config.registration(slot, agent.max_lanes).write_to(headers)?;
     if let Some(path) = &config.token_file {
         headers.insert(wire::HUB_TOKEN, token(path)?);
     }
@@ -156,7 +161,8 @@ mod tests {
 
     #[test]
     fn refusals_are_sorted_by_who_can_mend_them() {
-        for fatal in [400, 401, 403, 426] {
+        assert_eq!(retry(426, Some("1")), Retry::Version);
+        for fatal in [400, 401, 403] {
             assert_eq!(retry(fatal, Some("1")), Retry::Slowly);
         }
         assert_eq!(retry(409, None), Retry::Soon);

@@ -1,8 +1,9 @@
 //! The agent: exposes a gRPC server behind NAT or a firewall at a hub, by name.
 //!
 //! ```text
-//!  hub <--ws(s)-- dial -- slot --+-- relay ---> upstream (TCP, TLS, unix socket)
-//!       register    backoff      +-- builtin -> services in this process
+//!  hub <--ws(s)-- slot -- session -- lane --+-- relay ---> upstream (TCP, TLS, unix socket), a connection each
+//!      dial, backoff                        +-- builtin -> services in this process
+//!                       monitor: is the upstream there?
 //! ```
 //!
 //! The agent moves bytes and parses no HTTP/2, unless it is itself the server: [`Upstream::Services`]
@@ -26,27 +27,32 @@ mod config;
 mod dial;
 pub mod fluentd;
 mod hub_uri;
+mod lane;
+mod monitor;
 mod relay;
 mod services;
+mod session;
+mod shared;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod upstream;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use tunnel::limits::OTHER_FILES;
+use tunnel::program::raise_open_files;
 use tunnel::tls::TlsError;
 
 pub use self::args::Args;
-use self::config::Tls;
 pub use self::config::{Config, Upstream};
 pub use self::hub_uri::{HubUri, HubUriError};
 pub use self::services::builtin_services;
-use self::slot::Shared;
+use self::shared::Shared;
 pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
 
 /// Keeps the agent registered until `shutdown` resolves, then takes leave: the hub sends no new calls,
@@ -57,20 +63,15 @@ pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
 /// # Errors
 /// The CA file cannot be used.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), TlsError> {
-    let agent = Arc::new(Shared {
-        tls: Tls::new(&config)?,
-        advised: watch::Sender::new(1),
-        stop: CancellationToken::new(),
-        cut: CancellationToken::new(),
-        sessions: TaskTracker::new(),
-        config,
-    });
+    let max_lanes = max_lanes(config.max_lanes);
+    let agent = Arc::new(Shared::new(config, max_lanes)?);
     if agent.config.token_file.is_some() && !agent.config.hub.tls {
         warn!(hub = %agent.config.hub, "the token crosses the network in clear text: use wss://");
     }
     let slots = TaskTracker::new();
     tokio::select! {
         () = keep_up(&agent, &slots) => {}
+        () = watch_upstream(&agent) => {}
         () = shutdown => {}
     }
     drain(&agent, &slots).await;
@@ -91,6 +92,25 @@ async fn keep_up(agent: &Arc<Shared>, slots: &TaskTracker) {
             return;
         }
     }
+}
+
+/// As many as asked for, and as there are files for: each is a connection to the upstream.
+fn max_lanes(asked: u32) -> u32 {
+    let files = raise_open_files().saturating_sub(OTHER_FILES);
+    let lanes = u32::try_from(files).map_or(asked, |files| asked.min(files)).max(1);
+    if lanes < asked {
+        warn!(lanes, max_lanes = asked, "the limit of open files lowers the number of lanes");
+    }
+    lanes
+}
+
+/// Keeps an eye on a server; services in this process are always there.
+async fn watch_upstream(agent: &Shared) {
+    let Upstream::Server(addr) = &agent.config.upstream else {
+        return std::future::pending().await;
+    };
+    let dial = || async { lane::dial(addr, agent).await.map(drop) };
+    agent.monitor.run(addr, dial).await;
 }
 
 /// Tells the hub, waits for running calls, cuts off the rest. The hub closes each session after its last

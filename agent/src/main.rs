@@ -44,8 +44,7 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         sessions: args.sessions,
         labels: args.labels.into_iter().collect(),
         authority: args.authority,
-        max_cancels: args.max_cancels,
-        max_header_list: args.max_header_list,
+        max_lanes: args.max_lanes,
         ..Config::new(name, args.hub_uri, upstream)
     })
 }

@@ -1,79 +1,115 @@
-//! Copies bytes between a session's WebSocket and the upstream's socket, and looks at none of them.
+//! Copies bytes between a lane and its connection to the upstream, and looks at none of them.
 
 use std::future::poll_fn;
-use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tunnel::limits::RELAY_BUFFER;
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::timeout;
+use tunnel::lanes::Lane;
+use tunnel::limits::{LANE_AFTER_HUB, LANE_AFTER_UPSTREAM, RELAY_BUFFER};
 
-/// Which side ended first.
+/// Which side ended a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RelayEnd {
-    /// The hub's; everything it sent has reached the upstream.
+    /// The hub.
     Hub,
-    /// The upstream's; everything it sent is on its way to the hub.
+    /// The upstream.
     Upstream,
-    /// Reading or writing failed, on whichever side.
-    Failed,
 }
 
-/// Copies both ways until one side ends. An HTTP/2 connection that has lost one direction is over, so
-/// the other is not waited for; but what the upstream said before it hung up still goes to the hub.
-pub(crate) async fn relay<H, U>(hub: &mut H, upstream: &mut U) -> RelayEnd
+/// Copies both ways until one side ends. An HTTP/2 connection that has lost one direction is over, so the other has
+/// only a while; but what the upstream said before it hung up still goes to the hub, which is told how much the
+/// upstream had been sent by then. Nothing is sent to an upstream that has hung up.
+pub(crate) async fn relay<U>(lane: &mut Lane, mut upstream: U) -> RelayEnd
 where
-    H: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut to_upstream = Pipe::new();
-    let mut to_hub = Pipe::new();
-    let mut hung_up = false;
-    poll_fn(|cx| {
-        if !hung_up && let Poll::Ready(result) = to_upstream.poll(cx, hub, upstream) {
-            match result {
-                Ok(()) => return Poll::Ready(RelayEnd::Hub),
-                Err(Broken::From) => return Poll::Ready(RelayEnd::Failed),
-                Err(Broken::To) => hung_up = true,
+    let (mut up, mut down) = (Pipe::default(), Pipe::default());
+    let first = poll_fn(|cx| poll_both(cx, lane, &mut upstream, &mut up, &mut down)).await;
+    if first == First::LaneGone {
+        return RelayEnd::Hub;
+    }
+    if first != First::UpstreamEnded {
+        let rest = async {
+            if first == First::LaneEnded {
+                let _ = upstream.shutdown().await;
             }
-        }
-        if let Poll::Ready(result) = to_hub.poll(cx, upstream, hub) {
-            let ended = result.is_ok() && !hung_up;
-            return Poll::Ready(if ended { RelayEnd::Upstream } else { RelayEnd::Failed });
-        }
-        // While the upstream takes nothing, nobody reads from the hub's side. It must go on saying that it
-        // lives all the same, and flushing is when it does.
-        match Pin::new(&mut *hub).poll_flush(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(RelayEnd::Failed),
-            _ => Poll::Pending,
-        }
-    })
-    .await
+            let _ = poll_fn(|cx| down.poll(cx, &mut upstream, lane)).await;
+        };
+        let _ = timeout(LANE_AFTER_HUB, rest).await;
+    }
+    let _ = lane.shutdown().await;
+    if first == First::LaneEnded { RelayEnd::Hub } else { RelayEnd::Upstream }
+}
+
+/// Waits for the hub's end of a lane whose upstream has ended. What still comes is for nobody.
+pub(crate) async fn ignore(mut lane: Lane) {
+    let mut nobody = tokio::io::sink();
+    let rest = tokio::io::copy(&mut lane, &mut nobody);
+    let _ = timeout(LANE_AFTER_UPSTREAM, rest).await;
+}
+
+/// What ended first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// The lane is over in both directions.
+    LaneGone,
+    /// The hub has said everything, and the upstream has it.
+    LaneEnded,
+    /// The upstream takes no more. It may have said why.
+    UpstreamDeaf,
+    /// The upstream has hung up, and everything that it said is on its way.
+    UpstreamEnded,
+}
+
+/// The upstream's end comes first: what is not written then was never delivered, and may be sent again elsewhere.
+fn poll_both<U: AsyncRead + AsyncWrite + Unpin>(
+    cx: &mut Context<'_>,
+    lane: &mut Lane,
+    upstream: &mut U,
+    up: &mut Pipe,
+    down: &mut Pipe,
+) -> Poll<First> {
+    match down.poll(cx, upstream, lane) {
+        Poll::Ready(Ok(()) | Err(Broken::From)) => return Poll::Ready(First::UpstreamEnded),
+        Poll::Ready(Err(Broken::To)) => return Poll::Ready(First::LaneGone),
+        Poll::Pending => {}
+    }
+    let polled = up.poll(cx, lane, upstream);
+    if up.written > 0 {
+        lane.delivered(std::mem::take(&mut up.written));
+    }
+    match polled {
+        Poll::Ready(Ok(())) => Poll::Ready(First::LaneEnded),
+        Poll::Ready(Err(Broken::From)) => Poll::Ready(First::LaneGone),
+        Poll::Ready(Err(Broken::To)) => Poll::Ready(First::UpstreamDeaf),
+        // The lane is not read then, which would tell.
+        Poll::Pending if up.is_stuck() => lane.poll_gone(cx).map(|()| First::LaneGone),
+        Poll::Pending => Poll::Pending,
+    }
 }
 
 /// Which end of a pipe broke.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Broken {
     From,
     To,
 }
 
-/// One direction.
+/// One direction. Holds memory only while whoever it goes to takes nothing.
+#[derive(Debug, Default)]
 struct Pipe {
-    buffer: Box<[u8]>,
-    /// What has been read and not been written yet.
-    start: usize,
-    end: usize,
+    /// What was read and could not be written yet.
+    left: Bytes,
+    /// Bytes written.
+    written: u64,
     unflushed: bool,
-    ended: bool,
 }
 
 impl Pipe {
-    fn new() -> Self {
-        let buffer = vec![0; RELAY_BUFFER].into_boxed_slice();
-        Self { buffer, start: 0, end: 0, unflushed: false, ended: false }
-    }
-
     /// Ready once `from` has ended and `to` has everything.
     fn poll<F, T>(
         &mut self,
@@ -85,92 +121,68 @@ impl Pipe {
         F: AsyncRead + Unpin,
         T: AsyncWrite + Unpin,
     {
+        let mut space = [const { MaybeUninit::uninit() }; RELAY_BUFFER];
         loop {
-            if self.start < self.end {
-                ready!(self.drain(cx, to)).map_err(|_| Broken::To)?;
+            if self.is_stuck() {
+                let mut left = std::mem::take(&mut self.left);
+                ready!(self.write(cx, to, &mut left))?;
             }
-            let read = if self.ended { Poll::Pending } else { self.fill(cx, from) };
-            match read {
-                Poll::Ready(result) => result.map_err(|_| Broken::From)?,
-                // Nothing more for now: whatever waits in a buffer below must not wait for it.
-                Poll::Pending if self.unflushed => {
-                    ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::To)?;
-                    self.unflushed = false;
+            let mut read = ReadBuf::uninit(&mut space);
+            let polled = Pin::new(&mut *from).poll_read(cx, &mut read);
+            let mut bytes = read.filled();
+            match polled {
+                Poll::Ready(Ok(())) if !bytes.is_empty() => ready!(self.write(cx, to, &mut bytes))?,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::From)),
+                // Nothing more, or not for now: whatever waits in a buffer below must not wait for it.
+                polled => {
+                    ready!(self.poll_flush(cx, to))?;
+                    return polled.map(|_| Ok(()));
                 }
-                Poll::Pending if self.ended => return Poll::Ready(Ok(())),
-                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn drain<T: AsyncWrite + Unpin>(
+    /// Whether it waits for whoever it goes to.
+    fn is_stuck(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Writes as much as goes, and keeps the rest. Ready if there is none.
+    fn write<T: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         to: &mut T,
-    ) -> Poll<io::Result<()>> {
-        while self.start < self.end {
-            let written =
-                ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer[self.start..self.end]))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        bytes: &mut impl Buf,
+    ) -> Poll<Result<(), Broken>> {
+        while bytes.has_remaining() {
+            match Pin::new(&mut *to).poll_write(cx, bytes.chunk()) {
+                Poll::Ready(Ok(written @ 1..)) => {
+                    bytes.advance(written);
+                    self.written += written as u64;
+                    self.unflushed = true;
+                }
+                Poll::Ready(_) => return Poll::Ready(Err(Broken::To)),
+                Poll::Pending => {
+                    self.left = bytes.copy_to_bytes(bytes.remaining());
+                    return Poll::Pending;
+                }
             }
-            self.start += written;
-            self.unflushed = true;
         }
         Poll::Ready(Ok(()))
     }
 
-    fn fill<F: AsyncRead + Unpin>(
+    fn poll_flush<T: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut F,
-    ) -> Poll<io::Result<()>> {
-        let mut read = ReadBuf::new(&mut self.buffer);
-        ready!(Pin::new(from).poll_read(cx, &mut read))?;
-        (self.start, self.end) = (0, read.filled().len());
-        self.ended = self.end == 0;
+        to: &mut T,
+    ) -> Poll<Result<(), Broken>> {
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx)).map_err(|_| Broken::To)?;
+            self.unflushed = false;
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn bytes_pass_both_ways_through_small_pipes() {
-        let (mut hub, mut hub_end) = duplex(7);
-        let (mut upstream, upstream_end) = duplex(5);
-        let echo = tokio::spawn(async move {
-            let (mut read, mut write) = tokio::io::split(upstream_end);
-            tokio::io::copy(&mut read, &mut write).await
-        });
-        let relayed = tokio::spawn(async move { relay(&mut hub, &mut upstream).await });
-        let sent: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();
-        let mut got = vec![0; sent.len()];
-        let (mut read, mut write) = tokio::io::split(hub_end);
-        let (written, back) = tokio::join!(write.write_all(&sent), read.read_exact(&mut got));
-        written.expect("written");
-        back.expect("read");
-        assert!(sent == got);
-        hub_end = read.unsplit(write);
-        drop(hub_end);
-        assert_eq!(relayed.await.expect("no panic"), RelayEnd::Hub);
-        echo.await.expect("no panic").expect("copied");
-    }
-
-    #[tokio::test]
-    async fn what_the_upstream_said_last_still_arrives() {
-        let (mut hub, mut hub_end) = duplex(4);
-        let (mut upstream, mut upstream_end) = duplex(64);
-        upstream_end.write_all(b"last words").await.expect("written");
-        drop(upstream_end);
-        let relayed = tokio::spawn(async move { relay(&mut hub, &mut upstream).await });
-        let mut got = Vec::new();
-        hub_end.read_to_end(&mut got).await.expect("read");
-        assert_eq!(got, b"last words");
-        assert_eq!(relayed.await.expect("no panic"), RelayEnd::Upstream);
-    }
-}
+mod tests;

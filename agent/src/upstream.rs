@@ -1,14 +1,15 @@
 //! The gRPC server that the agent exposes: where it is, and how to reach it.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use http::uri::{Authority, Scheme};
+use rustix::io::Errno;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
 use tunnel::box_io::BoxIo;
-use tunnel::limits::DIAL_TIMEOUT;
+use tunnel::limits::LANE_DIAL_TIMEOUT;
 
 use crate::authority::host_and_port;
 use crate::transport::{TlsClient, TransportError, connect};
@@ -84,8 +85,34 @@ impl fmt::Display for UpstreamAddr {
 pub(crate) enum UpstreamError {
     #[error(transparent)]
     Transport(#[from] TransportError),
-    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
+    #[error("no connection within {}s", LANE_DIAL_TIMEOUT.as_secs())]
     Timeout,
+}
+
+impl UpstreamError {
+    /// Whether there are too many connections, which says nothing of the upstream itself. One that `serves_others` is
+    /// there, whatever becomes of one connection more.
+    pub(crate) fn is_too_many(&self, serves_others: bool) -> bool {
+        let error = match self {
+            Self::Timeout => return serves_others,
+            Self::Transport(TransportError::Connect(error) | TransportError::Tls(error)) => error,
+            Self::Transport(_) => return false,
+        };
+        match error.kind() {
+            ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::TimedOut
+            | ErrorKind::UnexpectedEof
+            // No port is left.
+            | ErrorKind::AddrNotAvailable
+            // The queue of a unix socket is full.
+            | ErrorKind::WouldBlock => serves_others,
+            _ => {
+                let errno = Errno::from_io_error(error);
+                matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+            }
+        }
+    }
 }
 
 impl UpstreamAddr {
@@ -109,12 +136,7 @@ impl UpstreamAddr {
     }
 
     /// Connects to it, with `tls` where it is an https one.
-    pub(crate) async fn dial(&self, tls: Option<&TlsClient>) -> Result<BoxIo, UpstreamError> {
-        let connected = timeout(DIAL_TIMEOUT, self.connect(tls)).await;
-        Ok(connected.map_err(|_| UpstreamError::Timeout)??)
-    }
-
-    async fn connect(&self, tls: Option<&TlsClient>) -> Result<BoxIo, TransportError> {
+    pub(crate) async fn connect(&self, tls: Option<&TlsClient>) -> Result<BoxIo, TransportError> {
         match &self.0 {
             Addr::Unix(path) => {
                 Ok(Box::new(UnixStream::connect(path).await.map_err(TransportError::Connect)?))
@@ -127,6 +149,28 @@ impl UpstreamAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_many_connections_are_not_mistaken_for_an_upstream_that_is_away() {
+        let connect = |error: Errno| TransportError::Connect(error.into()).into();
+        let tls = |error: ErrorKind| TransportError::Tls(error.into()).into();
+        let cases: [(UpstreamError, _, _); 9] = [
+            // Whom it serves, and whom it serves others beside.
+            (connect(Errno::MFILE), true, true),
+            (connect(Errno::NFILE), true, true),
+            (connect(Errno::CONNREFUSED), false, true),
+            (connect(Errno::ADDRNOTAVAIL), false, true),
+            (tls(ErrorKind::UnexpectedEof), false, true),
+            (UpstreamError::Timeout, false, true),
+            (connect(Errno::HOSTUNREACH), false, false),
+            (tls(ErrorKind::InvalidData), false, false),
+            (TransportError::NoTls.into(), false, false),
+        ];
+        for (error, alone, beside_others) in cases {
+            let found = (error.is_too_many(false), error.is_too_many(true));
+            assert_eq!(found, (alone, beside_others), "{error}");
+        }
+    }
 
     #[test]
     fn addresses() {

@@ -157,6 +157,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("agent-texts", "another agent floods control messages"),
     Row::new("agent-pings", "another agent floods WebSocket pings"),
     Row::new("agent-frames", "another agent floods HTTP/2 frames that mean nothing"),
+    Row::new("agent-lane-frames", "another agent floods lane frames that mean nothing"),
     Row::new("agent-fragments", "another agent's message never ends, in fragments without a byte"),
     Row::new("agent-unmasked", "another agent sends unmasked frames, again and again"),
     Row::new("agent-oversized", "another agent sends a message of 2^62 bytes"),

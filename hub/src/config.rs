@@ -1,15 +1,19 @@
 //! What the hub is told, checked: nothing below here validates again.
 
+pub(crate) mod args;
+pub(crate) mod auth;
+pub(crate) mod listen_addr;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tunnel::keepalive::KeepaliveConfig;
 use tunnel::limits;
 use tunnel::tls::{TlsError, server_config};
+use tunnel::ws::KeepaliveConfig;
 
-use crate::args::Args;
-use crate::auth::{Auth, AuthFileError};
+use crate::config::args::Args;
+use crate::config::auth::{Auth, AuthFileError};
 
 /// How a hub runs. [`Config::default`] is an open hub without TLS.
 #[derive(Clone, Debug)]

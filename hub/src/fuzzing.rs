@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::client_connection;
+use crate::agent::upgrade;
+use crate::client::connection;
 use crate::config::Config;
-use crate::first_bytes::{self, Protocol};
-use crate::hub;
-use crate::origin::Origin;
-use crate::upgrade;
+use crate::context::hub;
+use crate::context::origin::Origin;
+use crate::front::detect::{self, Protocol};
 
 /// Tells by its first bytes what a stream speaks, and yields them again.
 ///
@@ -22,7 +22,7 @@ use crate::upgrade;
 pub async fn sniff<S: AsyncRead + Unpin>(
     io: S,
 ) -> io::Result<(impl fmt::Debug, impl AsyncRead + Unpin)> {
-    first_bytes::sniff(io).await
+    detect::sniff(io).await
 }
 
 /// A hub without threads and sockets: its connections run where they are awaited.
@@ -51,9 +51,9 @@ impl Hub {
         let address = Ipv4Addr::from(self.peers.fetch_add(1, Ordering::Relaxed));
         let (stop, peer) = (self.hub.stop.child(), SocketAddr::from((address, 1)));
         let handshake = self.hub.handshakes.begin();
-        let origin = Origin::new(self.hub.clone(), peer, 0, 0, stop);
-        match first_bytes::sniff(io).await {
-            Ok((Protocol::Http2, io)) => client_connection::serve(Box::new(io), origin).await,
+        let origin = Origin { hub: self.hub.clone(), peer, worker: 0, stop };
+        match detect::sniff(io).await {
+            Ok((Protocol::Http2, io)) => connection::serve(Box::new(io), origin).await,
             Ok((Protocol::Http1, io)) => upgrade::serve(Box::new(io), origin, handshake).await,
             _ => {}
         }

@@ -1,68 +1,34 @@
 //! The hub: any gRPC client reaches any gRPC server behind NAT, by name.
 //!
 //! ```text
-//!  gRPC client -> listener -> worker -> connection -> client_connection -> call: route -> splice -+
-//!                                           |                                                    | pick
-//!                                           |                                                    v
-//!                                           |                                                registry
-//!                                           |                                                    ^
-//!  agent -------> listener -> worker ->     +-----> upgrade -> session --------------------------+ register
+//!  gRPC client -> front -> client: connection -> call -> route -> splice --+
+//!                   |                                                       | lanes: one connection to the
+//!                   |                                                       |  server for each caller
+//!                   |                                                       v
+//!                   |        services <---- without a name               registry
+//!                   |                                                       ^
+//!  agent --------> front -> agent: upgrade -> registrar --------------------+ register
 //! ```
 //!
-//! A call is a stream of a client's HTTP/2 connection; a session is an HTTP/2 connection to an agent's
-//! server, through the agent's WebSocket. [`run`] starts it all, on listeners that the caller has bound.
+//! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
+//! [`run`] starts it all, on listeners that the caller has bound. A module uses those below it in this list only:
+//! `front`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
+//! `config`.
 
-mod activity;
-mod admin;
-mod args;
-mod auth;
-mod call;
-mod cancels;
-mod client_connection;
-mod client_guard;
+mod agent;
+mod client;
 mod config;
-mod connection;
-mod drain;
-mod first_bytes;
-mod frames;
+mod context;
+mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod growing_windows;
-mod growth;
-mod handshakes;
-mod header_list;
-mod hub;
-mod hub_headers;
-mod idle_frames;
-mod limit;
-mod lines;
-mod listen_addr;
-mod listener;
-mod long_heads;
-mod malformed;
-mod metrics;
-mod origin;
-mod outcome;
-mod pace;
-mod record;
-mod refusal;
-mod registrants;
-mod registrar;
+mod guard;
+mod lanes;
+mod message;
+mod observe;
 mod registry;
-mod room;
-mod route;
 mod services;
-mod session;
-mod settings_gate;
-mod share;
-mod sieve;
-mod splice;
 mod stop;
-mod unread_frames;
-mod upgrade;
-mod upload_window;
-mod upstream_watch;
-mod worker;
 
 use std::io;
 use std::sync::Arc;
@@ -71,12 +37,12 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 use tunnel::limits;
 
-pub use self::args::{Args, OptionalListen};
-pub use self::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
+pub use self::config::args::{Args, OptionalListen};
+pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
+pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::{Config, ConfigError};
-use self::hub::Hub;
-pub use self::listen_addr::{BindError, ListenAddr, ListenAddrError};
-use self::worker::Workers;
+use self::context::hub::Hub;
+use self::front::worker::Workers;
 
 /// Where a hub is to be reached.
 #[derive(Debug)]
@@ -104,12 +70,12 @@ pub async fn run(
     })?;
     announce(&listeners, &hub)?;
     let upkeep = tokio::spawn(upkeep(hub.clone()));
-    let admin = listeners.admin.map(|admin| tokio::spawn(admin::serve(admin, hub.clone())));
+    let admin = listeners.admin.map(|admin| tokio::spawn(front::admin::serve(admin, hub.clone())));
     tokio::select! {
-        () = listener::accept(listeners.public, &workers, &hub) => {}
+        () = front::listener::accept(listeners.public, &workers, &hub) => {}
         () = shutdown => {}
     }
-    drain::drain(&hub, workers).await;
+    front::drain::drain(&hub, workers).await;
     upkeep.abort();
     if let Some(admin) = admin {
         admin.abort();

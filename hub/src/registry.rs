@@ -1,30 +1,34 @@
-//! Names and the sessions that serve them: the only shared, locked state of the hub.
+//! Names and the agents that serve them: the only shared, locked state of the hub.
 //!
-//! No lock is held across an await. A session is in here exactly as long as its [`Registration`] lives.
+//! No lock is held across an await. A session is in here exactly as long as its [`Registration`] lives; its agent is
+//! shown to callers once it is known whether the upstream is there.
 
+mod agent;
+mod idle_limit;
+mod lane_book;
 mod page;
+mod session;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tunnel::limits::{
-    REMEMBER_NAME, REMEMBERED_NAMES, REPLACEMENT_TIMEOUT, STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT,
-};
+use tunnel::lanes::Lanes;
+use tunnel::limits::{REMEMBER_NAME, REMEMBERED_NAMES};
 use tunnel::name::Name;
 use tunnel::wire::CloseCode;
 
-use crate::activity::{Activity, What};
-use crate::auth::Holder;
-use crate::origin::Party;
-use crate::refusal::Refusal;
-use crate::room::Room;
-use crate::session::{Permit, Session};
+use crate::config::auth::Holder;
+use crate::message::refusal::Refusal;
+use crate::observe::activity::{Activity, What};
 
+pub(crate) use self::agent::{Agent, Upstream};
+pub(crate) use self::lane_book::OpenLane;
 pub(crate) use self::page::{Page, Place};
+pub(crate) use self::session::{Admitted, Session};
 
 /// The names.
 #[derive(Debug)]
@@ -32,6 +36,10 @@ pub(crate) struct Registry {
     names: RwLock<Names>,
     /// Told whenever what a caller could reach may have changed.
     changed: watch::Sender<()>,
+    /// Counts these changes.
+    generation: AtomicU64,
+    /// Counts agents.
+    agents: AtomicU64,
     activity: Arc<Activity>,
 }
 
@@ -49,16 +57,6 @@ struct Entry {
     /// By instance, and for each in the order in which they came.
     sessions: Vec<Arc<Session>>,
     gone_since: Option<Instant>,
-    /// The last session went while its successor was on its way, which should be here by then.
-    expected_until: Option<Instant>,
-    room: Arc<Room>,
-}
-
-/// Whether a call has just come, or has waited: who waits is not overtaken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    New,
-    Waited,
 }
 
 /// Whether calls for a name can be served.
@@ -76,7 +74,8 @@ pub(crate) struct Owned;
 
 impl Registry {
     pub(crate) fn new(activity: Arc<Activity>) -> Self {
-        Self { names: RwLock::default(), changed: watch::Sender::new(()), activity }
+        let (names, changed) = (RwLock::default(), watch::Sender::new(()));
+        Self { names, changed, generation: AtomicU64::new(0), agents: AtomicU64::new(0), activity }
     }
 
     /// Whether `holder` could register `name` now.
@@ -84,63 +83,90 @@ impl Registry {
         self.names.read().entries.get(name).map_or(Ok(()), |entry| entry.check_owner(holder))
     }
 
-    /// Shows a session to callers. An older one of the same instance and slot is closed, unless it is
-    /// draining: then its running calls may finish beside the new one.
-    pub(crate) fn register(self: &Arc<Self>, session: Arc<Session>) -> Result<Registration, Owned> {
+    /// Takes a session in. An older one of the same instance and slot is closed, unless it is draining: then its
+    /// running calls may finish beside the new one.
+    ///
+    /// # Errors
+    /// The name is owned exclusively by somebody else.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        admitted: Admitted,
+        tunnel: Lanes,
+    ) -> Result<Registration, Owned> {
+        let Admitted { id, registration, holder, peer, worker } = admitted;
         let mut names = self.names.write();
-        let entry = names.entries.entry(session.name.clone()).or_default();
-        entry.check_owner(session.holder.as_ref())?;
-        let first = !entry.sessions.iter().any(|other| other.instance == session.instance);
+        let entry = names.entries.entry(registration.name.clone()).or_default();
+        entry.check_owner(holder.as_ref())?;
+        let slot = registration.slot;
+        let same =
+            |session: &&Arc<Session>| session.agent.is(&registration.instance, holder.as_ref());
+        let agent = entry.sessions.iter().find(same).map(|session| session.agent.clone());
+        let agent = agent.unwrap_or_else(|| {
+            let id = self.agents.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Agent::new(id, registration, holder))
+        });
+        let session = Arc::new(Session::new(id, slot, agent, (peer, worker), tunnel));
         entry.sessions.retain(|old| {
-            let replaced = old.is_same_slot(&session) && !old.make_way();
+            let replaced = old.is_same_slot(&session) && !old.is_draining();
             if replaced {
-                old.ws.close(CloseCode::Replaced, "replaced by a newer session");
+                old.ws().close(CloseCode::Replaced, "replaced by a newer session");
             }
             !replaced
         });
-        session.join_room(entry.room.clone());
         entry.insert(session.clone());
-        entry.gone_since = None;
-        entry.expected_until = None;
-        entry.room.wake();
-        if first {
-            self.tell(&session, What::Registered);
+        drop(names);
+        if session.is_shown() {
+            self.changed();
+        }
+        Ok(Registration { registry: self.clone(), session })
+    }
+
+    /// Notes what is known of an agent's upstream now.
+    pub(crate) fn set_upstream(&self, agent: &Agent, upstream: Upstream) {
+        let mut names = self.names.write();
+        let first = agent.upstream() == Upstream::Unknown;
+        if !agent.set_upstream(upstream) {
+            return;
+        }
+        if first && let Some(entry) = names.entries.get_mut(&agent.name) {
+            entry.gone_since = None;
+            // Under the lock, so that events come in the order of what they tell.
+            self.tell(agent, What::Registered);
+        }
+        if !first || upstream == Upstream::Down {
+            self.tell(agent, What::Upstream { up: upstream == Upstream::Up });
         }
         drop(names);
         self.changed();
-        Ok(Registration { registry: self.clone(), session })
     }
 
     fn unregister(&self, session: &Arc<Session>) {
         let mut names = self.names.write();
-        let Some(entry) = names.entries.get_mut(&session.name) else {
+        let (agent, names) = (&session.agent, &mut *names);
+        let Some(entry) = names.entries.get_mut(&agent.name) else {
             return;
         };
-        let before = entry.sessions.len();
         entry.sessions.retain(|other| !Arc::ptr_eq(other, session));
-        if entry.sessions.len() == before {
-            // A newer session has taken its place; there is nothing to tell.
-            return;
-        }
-        entry.room.wake();
-        let last = !entry.sessions.iter().any(|other| other.instance == session.instance);
-        if entry.sessions.is_empty() && entry.gone_since.is_none() {
-            let now = Instant::now();
-            entry.gone_since = Some(now);
-            entry.expected_until = session.is_being_replaced().then(|| now + REPLACEMENT_TIMEOUT);
-            names.gone.push_back((session.name.clone(), now));
+        let is_last = !entry.sessions.iter().any(|other| Arc::ptr_eq(&other.agent, agent));
+        if entry.gone_since.is_none() && !entry.shown().any(|_| true) {
+            if session.is_shown() {
+                let now = Instant::now();
+                entry.gone_since = Some(now);
+                names.gone.push_back((agent.name.clone(), now));
+            } else if entry.sessions.is_empty() {
+                names.entries.remove(&agent.name);
+            }
         }
         names.forget();
-        // Under the lock, so that events come in the order of what they tell.
-        if last {
-            self.tell(session, What::Unregistered);
+        if is_last && session.is_shown() {
+            self.tell(agent, What::Unregistered);
         }
-        drop(names);
         self.changed();
     }
 
-    fn tell(&self, session: &Session, what: What) {
-        self.activity.publish(|| (session.name.clone(), session.instance.clone(), what));
+    /// Tells whoever watches what has become of an agent.
+    pub(crate) fn tell(&self, agent: &Agent, what: What) {
+        self.activity.publish(|| (agent.name.clone(), agent.instance.clone(), what));
     }
 
     /// Who listens for changes.
@@ -150,6 +176,7 @@ impl Registry {
 
     /// To be called when a session begins to drain.
     pub(crate) fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         self.changed.send_replace(());
     }
 
@@ -158,151 +185,110 @@ impl Registry {
         self.changed.subscribe()
     }
 
+    /// Differs whenever something may have changed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn presence(&self, name: &Name) -> Presence {
         match self.names.read().entries.get(name) {
-            None => Presence::Unknown,
             Some(entry) if entry.usable().next().is_some() => Presence::Online,
-            Some(_) => Presence::Offline,
+            Some(entry) if entry.is_known() => Presence::Offline,
+            _ => Presence::Unknown,
         }
     }
 
-    /// Every session, in no order.
+    /// Every session that is shown, in no order.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
-        self.names.read().entries.values().flat_map(|entry| &entry.sessions).cloned().collect()
+        self.names.read().entries.values().flat_map(Entry::shown).cloned().collect()
     }
 
-    /// Whether there is another session of its slot: one that it replaces, or that replaces it.
-    pub(crate) fn has_sibling(&self, session: &Session) -> bool {
-        let names = self.names.read();
-        let sessions = names.entries.get(&session.name).map_or(&[][..], |entry| &entry.sessions);
-        sessions.iter().any(|other| other.id != session.id && other.is_same_slot(session))
-    }
-
-    /// A session for one call, and the right to open a stream on it. Waits a moment where all streams
-    /// that the upstream takes are in use, or the session is just being replaced.
+    /// A session on which to open a lane for `name`: of the better of two agents by calls in flight, and of those the
+    /// one of the caller's worker, where no thread waits for another. `None` if `skip` leaves out all agents that
+    /// could serve.
     ///
     /// # Errors
-    /// The name is unknown or offline, or no stream became free in time.
-    pub(crate) async fn pick(
+    /// No agent serves the name now.
+    pub(crate) fn choose(
         &self,
         name: &Name,
         worker: usize,
-        caller: Party,
-    ) -> Result<Permit, Refusal> {
-        let room = match self.try_pick(name, worker, caller, Turn::New)? {
-            Ok(permit) => return Ok(permit),
-            Err(room) => room,
-        };
-        let full = || Refusal::Limit(name.clone());
-        let place = room.enter(STREAM_QUEUE_MAX, caller).ok_or_else(full)?;
-        let wait = async {
-            // Only the first of a caller's calls looks, and the next one when that has found a stream.
-            let _first = place.first().await;
-            loop {
-                // Listening before looking: whoever leaves in between is not missed.
-                let mut left = std::pin::pin!(room.left());
-                left.as_mut().enable();
-                if let Ok(permit) = self.try_pick(name, worker, caller, Turn::Waited)? {
-                    return Ok(permit);
-                }
-                // And once more when a successor has had its time.
-                let _ = tokio::time::timeout(REPLACEMENT_TIMEOUT, left).await;
-            }
-        };
-        let waited = tokio::time::timeout(STREAM_QUEUE_TIMEOUT, wait).await;
-        waited.unwrap_or_else(|_| Err(self.refusal(name).unwrap_or_else(full)))
-    }
-
-    /// The inner error is where to wait for a stream.
-    fn try_pick(
-        &self,
-        name: &Name,
-        worker: usize,
-        caller: Party,
-        turn: Turn,
-    ) -> Result<Result<Permit, Arc<Room>>, Refusal> {
+        skip: impl Fn(&Agent) -> bool,
+    ) -> Result<Option<Arc<Session>>, Refusal> {
         let names = self.names.read();
-        let entry = names.entries.get(name).ok_or_else(|| Refusal::UnknownName(name.clone()))?;
-        if entry.usable().next().is_none() && !entry.is_being_replaced() {
-            return Err(entry.offline(name));
+        let entry = names.entries.get(name).filter(|entry| entry.is_known());
+        let entry = entry.ok_or_else(|| Refusal::UnknownName(name.clone()))?;
+        if entry.usable().next().is_none() {
+            return Err(entry.refusal(name));
         }
-        if turn == Turn::New && entry.room.has(caller) {
-            return Ok(Err(entry.room.clone()));
-        }
-        Ok(entry.take_best(worker, caller).ok_or_else(|| entry.room.clone()))
+        let usable = entry.usable().filter(|session| !skip(&session.agent));
+        let agents: Vec<_> = usable.collect();
+        let agents: Vec<_> =
+            agents.chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent)).collect();
+        Ok(better_of_two(&agents).and_then(|sessions| best(sessions, worker)).cloned())
     }
+}
 
-    /// Why no session takes calls, if none does.
-    fn refusal(&self, name: &Name) -> Option<Refusal> {
-        match self.names.read().entries.get(name) {
-            None => Some(Refusal::UnknownName(name.clone())),
-            Some(entry) if entry.usable().next().is_none() => Some(entry.offline(name)),
-            Some(_) => None,
-        }
+/// Two random choices, then the less loaded: nearly as even as looking at all, without the herd that
+/// follows whoever was least loaded a moment ago.
+fn better_of_two<'s, 'e>(agents: &[&'s [&'e Arc<Session>]]) -> Option<&'s [&'e Arc<Session>]> {
+    if agents.len() < 2 {
+        return agents.first().copied();
     }
+    // In no order, so that of two which are idle now one, now the other is taken.
+    let first = fastrand::usize(..agents.len());
+    let second = (first + fastrand::usize(1..agents.len())) % agents.len();
+    let load = |sessions: &&[&Arc<Session>]| sessions.first().map(|session| session.agent.calls());
+    [agents[first], agents[second]].into_iter().min_by_key(load)
+}
+
+/// Of one agent's sessions.
+fn best<'e>(sessions: &[&'e Arc<Session>], worker: usize) -> Option<&'e Arc<Session>> {
+    sessions.iter().copied().min_by_key(|session| (session.worker != worker, session.lanes()))
 }
 
 impl Entry {
     fn check_owner(&self, holder: Option<&Holder>) -> Result<(), Owned> {
         let id = holder.map(Holder::id);
         let exclusive = |holder: Option<&Holder>| holder.is_some_and(Holder::is_exclusive);
-        let stranger = |session: &Arc<Session>| session.holder_id() != id;
-        let owned = self.sessions.iter().any(|session| {
-            stranger(session) && (exclusive(session.holder.as_ref()) || exclusive(holder))
+        let owned = self.sessions.iter().map(|session| &session.agent).any(|agent| {
+            let stranger = agent.holder_id() != id;
+            stranger && (exclusive(agent.holder.as_ref()) || exclusive(holder))
         });
         if owned { Err(Owned) } else { Ok(()) }
     }
 
     fn insert(&mut self, session: Arc<Session>) {
-        let at = self.sessions.partition_point(|other| other.instance <= session.instance);
+        let key = |session: &Session| {
+            (session.agent.instance.clone(), Arc::as_ptr(&session.agent) as usize)
+        };
+        let at = self.sessions.partition_point(|other| key(other) <= key(&session));
         self.sessions.insert(at, session);
     }
 
-    fn offline(&self, name: &Name) -> Refusal {
+    /// Somebody has, or had, registered it.
+    fn is_known(&self) -> bool {
+        self.gone_since.is_some() || self.shown().next().is_some()
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.sessions.iter().filter(|session| session.is_shown())
+    }
+
+    fn usable(&self) -> impl Iterator<Item = &Arc<Session>> {
+        let is_up = |session: &&Arc<Session>| session.agent.upstream() == Upstream::Up;
+        self.sessions.iter().filter(move |session| is_up(session) && session.is_usable())
+    }
+
+    /// Why nothing is usable.
+    fn refusal(&self, name: &Name) -> Refusal {
+        let is_down = |session: &Arc<Session>| session.agent.upstream() == Upstream::Down;
+        if self.shown().any(|session| is_down(session) && session.is_usable()) {
+            return Refusal::UpstreamUnreachable(name.clone());
+        }
         let since = self.gone_since.map(|since| since.elapsed());
         Refusal::Offline { name: name.clone(), since }
     }
-
-    /// There is, or just was, a session whose successor is on its way.
-    fn is_being_replaced(&self) -> bool {
-        self.expected_until.is_some_and(|until| Instant::now() < until)
-            || self.sessions.iter().any(|session| session.is_being_replaced())
-    }
-
-    fn usable(&self) -> impl Iterator<Item = &Arc<Session>> + Clone {
-        // One that has ended may be left waiting for its end, see `Ended::Flood`.
-        let usable =
-            |session: &&Arc<Session>| !session.is_draining() && session.ws.ended().is_none();
-        self.sessions.iter().filter(usable)
-    }
-
-    /// The better of two random sessions by calls in flight, from those on the caller's own worker first:
-    /// no wake-up across threads there.
-    fn take_best(&self, worker: usize, caller: Party) -> Option<Permit> {
-        let anywhere = |session: &&Arc<Session>| session.has_room_for(caller);
-        let here = |session: &&Arc<Session>| session.worker == worker && anywhere(session);
-        let best = better_of_two(self.usable().filter(here))
-            .or_else(|| better_of_two(self.usable().filter(anywhere)))?;
-        best.take_stream(caller)
-    }
-}
-
-/// Two random choices, then the less loaded: nearly as even as looking at all, without the herd that
-/// follows whoever was least loaded a moment ago.
-fn better_of_two<'s>(
-    mut sessions: impl Iterator<Item = &'s Arc<Session>> + Clone,
-) -> Option<&'s Arc<Session>> {
-    let count = sessions.clone().count();
-    if count < 2 {
-        return sessions.next();
-    }
-    // In no order, so that of two which are idle now one, now the other is taken.
-    let first = fastrand::usize(..count);
-    let second = (first + fastrand::usize(1..count)) % count;
-    let at = |index| sessions.clone().nth(index);
-    let load = |session: &&Arc<Session>| session.in_flight.load(Ordering::Relaxed);
-    // One may have been taken up meanwhile, and is none of them any more.
-    [at(first), at(second)].into_iter().flatten().min_by_key(load)
 }
 
 impl Names {
@@ -327,7 +313,7 @@ impl Names {
 #[derive(Debug)]
 pub(crate) struct Registration {
     registry: Arc<Registry>,
-    session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
 }
 
 impl Drop for Registration {

@@ -20,9 +20,9 @@ use tunnel::limits::{CLOSE_TIMEOUT, OWN_REQUEST_MAX};
 use self::clients::Clients;
 use self::events::Events;
 use self::health::Health;
-use crate::activity::Activity;
-use crate::auth::Caller;
-use crate::refusal::Refusal;
+use crate::config::auth::Caller;
+use crate::message::refusal::Refusal;
+use crate::observe::activity::Activity;
 use crate::registry::Registry;
 use crate::stop::Stop;
 

@@ -129,7 +129,8 @@ def statuses(site):
 
 def response_headers(site):
     """Repeated, empty, not ASCII, cookies, many, long."""
-    answer = site.get("/headers/500/20")
+    # Not compared: the server sends a `hub-*` header, which straight from it nobody takes off.
+    answer = curl(site.route, site.name, "/headers/500/20")
     check((answer.code, answer.status) == (0, 200), f"it is answered {answer}")
     many = [value for key, value in answer.heads[-1][1] if key.startswith("x-many-")]
     check(many == ["v" * 20] * 500, f"{len(many)} of 500 headers came")
@@ -140,7 +141,7 @@ def response_headers(site):
         ("x-latin-1", ["gr\u00fcezi"]),
         ("server", ["plain"]),
         ("via", ["2 nobody"]),
-        ("hub-made-up", ["the server's own"]),
+        ("hub-made-up", []),
     ):
         check(answer.header(name) == values, f"{name} is {answer.header(name)}")
     answer = site.get("/headers/3/20000")

@@ -177,7 +177,8 @@ def story(watch):
             event = decoder.raw_decode(text.lstrip())[0]
         except ValueError:
             break  # The last one is still being printed.
-        if event["name"] == "activity":
+        # Lanes come and go with the calls, and with the hub's own probe.
+        if event["name"] == "activity" and not event["type"].startswith("LANE_"):
             call_told = event.get("call", {})
             told.append((event["type"], call_told.get("method"), call_told.get("status")))
     return told

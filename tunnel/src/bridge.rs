@@ -27,7 +27,7 @@ pub fn server_builder() -> h2::server::Builder {
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .max_frame_size(limits::MAX_FRAME_SIZE)
         .max_send_buffer_size(limits::MAX_SEND_BUFFER)
-        .reset_stream_duration(limits::SESSION_RESET_MEMORY);
+        .reset_stream_duration(limits::LANE_RESET_MEMORY);
     builder
 }
 

@@ -1,15 +1,14 @@
 //! What hub and agent agree on.
 //!
 //! An agent opens a WebSocket to the hub ([`wire`] has its path and headers, [`registration`] what they
-//! say). From then on its **binary** messages are one byte stream ([`ws_io`]) on which the hub is the
-//! HTTP/2 *client*; pings and pongs are keepalive ([`keepalive`]); **text** messages are control
+//! say). From then on its **binary** messages are frames of [`lanes`], byte streams on which the hub is the
+//! HTTP/2 *client*; pings and pongs are keepalive ([`ws`]); **text** messages are control
 //! ([`wire::Control`]). [`bridge`] serves tower services on raw `h2` streams, for whatever either end
 //! answers itself. [`limits`] is the one table of limits.
 
-pub mod allowance;
 pub mod box_io;
 pub mod bridge;
-pub mod keepalive;
+pub mod lanes;
 pub mod limits;
 pub mod log_writer;
 pub mod name;
@@ -18,6 +17,7 @@ pub mod registration;
 pub mod sockets;
 pub mod tap;
 pub mod tls;
+pub mod token_bucket;
 pub mod turn;
 pub mod wire;
-pub mod ws_io;
+pub mod ws;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::token_bucket::Rate;
+
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
@@ -29,7 +31,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the WebSocket's 101 to the upstream's HTTP/2 SETTINGS. One round trip to the agent and one to
 /// its upstream; a server that sends nothing by then does not speak HTTP/2.
 pub const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
-/// An agent's dial: TCP, TLS and upgrade together, and the same for its upstream.
+/// An agent's dial: TCP, TLS and upgrade together.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A TCP connection on which nothing is said is asked for life after this long. Clients may be silent
@@ -83,19 +85,16 @@ pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
 /// this ends the connection, which is everybody's: h2 allows a list as many CONTINUATION frames as it
 /// would need at the largest frame size, and servers send smaller ones.
 pub const MAX_RESPONSE_HEADER_LIST_READ: u32 = MIB;
-/// Bytes of an upstream's first SETTINGS that are looked at: 42 settings, of which 8 are in use.
-pub const FIRST_SETTINGS_BYTES: usize = 252;
 /// Calls at once on one client connection; a gRPC client queues what goes beyond. With the stream
 /// window this is the memory one client can hold.
 pub const MAX_CLIENT_STREAMS: u32 = 1024;
-/// Calls at once on one session of an agent that serves them itself. Beyond it the hub takes another
-/// session, or waits.
+/// Calls at once on one lane of an agent that serves them itself. Beyond it the hub opens another lane, or waits.
 pub const MAX_SERVICE_STREAMS: u32 = 4096;
 /// 1xx responses before the real one. They have no flow control; servers send one or two. All of them together may
 /// be as large as one head, [`MAX_RESPONSE_HEADER_LIST`].
 pub const INFORMATIONAL_MAX: u8 = 16;
-/// Calls at once on one session, until the upstream's SETTINGS say otherwise.
-pub const INITIAL_MAX_SESSION_STREAMS: usize = 100;
+/// Calls at once on the first lane of an agent, until its upstream's SETTINGS say otherwise.
+pub const INITIAL_MAX_LANE_STREAMS: usize = 100;
 /// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the *connection* dies. One
 /// stalled stream of 25-byte messages needs 4.8 MB of it, and splices read eagerly, so a client that
 /// uses up this much is flooding.
@@ -112,77 +111,20 @@ pub const CLIENT_BREACHES: usize = 256;
 pub const CLIENT_RESETS_REMEMBERED: usize = 4;
 /// For how long it remembers them: a window of [`STREAM_WINDOW`] takes as long at 1 Mbit/s.
 pub const CLIENT_RESET_MEMORY: Duration = Duration::from_secs(5);
-/// Streams that a session cancelled and still remembers, so that late frames for them are no error.
-pub const SESSION_RESETS_REMEMBERED: usize = 10_000;
+/// Streams that a lane cancelled and still remembers, so that late frames for them are no error.
+pub const LANE_RESETS_REMEMBERED: usize = 10_000;
 /// For how long it remembers them: longer than any honest round trip.
-pub const SESSION_RESET_MEMORY: Duration = Duration::from_secs(30);
-/// Cancelled calls that are passed on at once from one address to one session: half of what
-/// [`CANCELS_FORGIVEN`] sees at most, and Netty ends a connection after 200 in 30 s. Further ones wait; most
-/// of those end by themselves meanwhile. `agent --max-cancels` changes it; servers that are known by their SETTINGS for
-/// bearing any number get them at once.
-pub const CANCELS: u32 = 75;
-/// How long until all of them are forgiven.
-pub const CANCELS_FORGIVEN: Duration = Duration::from_secs(30);
-/// Cancelled calls of one client connection that wait so on one session. With more, it may begin no new
-/// calls there.
-pub const CANCELS_WAITING: usize = 256;
-/// And of all connections: a connection that has as many as are left of these, and more than
-/// [`CANCELS_WAITING_FREE`], may begin no more either.
-/// Each may go on receiving until its stream's window is used up.
-pub const CANCELS_WAITING_ALL: usize = 512;
-/// So many each may have waiting, whatever the others have: a caller who cancels a call now and then is not
-/// refused because somebody else fills the rest.
-pub const CANCELS_WAITING_FREE: usize = 64;
-/// With so many cancelled calls waiting, the agent is asked for another session at the next checkup: the last
-/// of them would wait for most of a minute ([`CANCELS`] in [`CANCELS_FORGIVEN`]), and the end of the old
-/// session ends them all.
-pub const CANCELS_REPLACED: usize = 128;
-/// Calls that a client connection may begin at once when it has cancelled more than half of [`CANCELS`] in
-/// [`CANCELS_FORGIVEN`], beyond as many as it has awaited.
-pub const STORM_CALLS: u32 = 4;
-/// How long until as many may follow: 800 a second, so that what others meet at the server are not whole batches.
-pub const STORM_CALLS_FORGIVEN: Duration = Duration::from_millis(5);
-/// Cancels that may be on their way at once for calls which the upstream perhaps has not seen: `h2`, and so
-/// tonic and hyper, end a connection after 20 that it finds in its queue already cancelled.
-pub const CANCELS_UNSEEN: usize = 16;
-/// An upstream that has not taken a call from its queue for this long is not serving anybody.
-pub const UNSEEN_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often the first in the queue looks whether it may cancel: short against a person's patience.
-pub const CANCEL_PAUSE: Duration = Duration::from_millis(10);
-/// Addresses whose cancels one session tells apart; all others count as one. Entries are forgotten when
-/// nothing is left to forgive.
-pub const CANCELLERS: usize = 1024;
+pub const LANE_RESET_MEMORY: Duration = Duration::from_secs(30);
 /// How long a reset waits for the bytes before it. They are at most [`MAX_SEND_BUFFER`] and a frame, which
 /// a link of 3 Mbit/s takes in this time; where the client's window is used up to the byte, none are left
 /// and it waits in vain.
 pub const RESET_FLUSH: Duration = Duration::from_millis(250);
 /// Small chunks that wait for a window are copied together up to this size: one frame instead of many.
 pub const COALESCE_BYTES: usize = 16 * KIB as usize;
-/// An upstream that takes fewer streams at once shares them out among callers, so that none can take
-/// all. Beyond it no honest caller comes near.
-pub const SCARCE_STREAMS: usize = 4096;
-/// An upload that is held back goes on when so much of it may pass, not byte by byte.
-pub const UPLOAD_STEP: usize = KIB as usize;
-/// So much a caller may upload that has nothing on its way, as long as there is room at all: small messages
-/// pass where hundreds of uploads have stalled.
-pub const UPLOAD_FIRST: usize = 128;
-/// The part of an upstream's window that is for these, one in so many: at tonic's mebibyte it is enough for 512.
-pub const UPLOAD_SPARE: usize = 16;
-/// `h2`, and so hyper and tonic, counts what a DATA frame falls short of so many bytes until its handler reads
-/// it, and ends a connection when that comes to half of its window (`DEFAULT_DATA_FRAME_OVERHEAD_THRESHOLD`).
-pub const COUNTED_FRAME: usize = 256;
-/// Who has had its share of that sends one small frame in so much time, and what gathers meanwhile in larger
-/// ones. Tonic bears 2,056 messages of a byte and the first caller gets seven eighths, so the rest lasts for
-/// more than four minutes, and the next checkup asks for another session for new calls long
-/// before.
-pub const UNREAD_FRAME_PAUSE: Duration = Duration::from_secs(1);
-/// How long a call may wait for a session whose upstream takes no more streams now.
+/// How long a call may wait where its lanes have as many streams as their upstreams take.
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long calls wait for the successor of a session that is gone already: two dials.
-pub const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many calls may wait so for one name. One client alone may have half of them, which is all that it may have open
-/// ([`MAX_CLIENT_STREAMS`]): it need not know how few streams the server takes.
-pub const STREAM_QUEUE_MAX: usize = 2 * MAX_CLIENT_STREAMS as usize;
+/// How many calls of one caller for one name may wait so: all that a client connection may have open.
+pub const STREAM_QUEUE_MAX: usize = MAX_CLIENT_STREAMS as usize;
 /// A server that has answered in full may go on reading the request. If nothing of it moves for this
 /// long, the call is over.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -207,57 +149,44 @@ pub const SMALL_READ: usize = KIB as usize;
 
 /// Frames that carry nothing of a call (PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) that a
 /// client or an upstream may have sent beyond what calls explain. Over it, the connection is a flood and is ended.
-pub const IDLE_FRAMES: u32 = 4096;
-/// How long until all of them are forgiven: 256 a second.
-pub const IDLE_FRAMES_FORGIVEN: Duration = Duration::from_secs(16);
+/// Time forgives 256 a second.
+pub const OVERHEAD: Rate = Rate { burst: 4096, per: Duration::from_secs(16) };
 /// A SETTINGS frame counts as so many: it is answered, and may touch every open stream.
 pub const SETTINGS_WEIGHT: u32 = 64;
 /// What one frame of a call, of either direction, explains: window updates for stream and connection, a
 /// ping to measure the round trip time, and the empty DATA that some libraries end their writes with.
-pub const IDLE_FRAMES_PER_FRAME: u32 = 4;
+pub const EXPLAINED_BY_FRAME: u32 = 4;
 /// And one more for so many bytes of it: a receiver may give the windows of stream and connection back with
 /// every read, and applications read 512 bytes at a time. To look at such a frame takes less than to pass on as
 /// many bytes.
-pub const IDLE_FRAME_BYTES: usize = 256;
+pub const EXPLAINING_BYTES: usize = 256;
 /// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
-pub const EXPLAINED_FRAMES: u32 = 1 << 20;
+pub const EXPLAINED_MAX: u32 = 1 << 20;
 /// Streams that a client may have reset: all that one connection can have open, twice over. nghttp2 allows
-/// 1000.
-pub const CLIENT_RESETS: u32 = 2 * MAX_CLIENT_STREAMS;
-/// How long until all of them are forgiven: 256 a second, which is many calls that miss their deadline.
-/// nghttp2 forgives 33.
-pub const CLIENT_RESETS_FORGIVEN: Duration = Duration::from_secs(8);
-/// Bytes of a request's head that cost nothing beyond their turn: gRPC's own default for the most that a
-/// peer takes.
-pub const HEAD_BYTES_FREE: u32 = 8 * KIB;
-/// Bytes beyond that, of all heads of a connection, that are read at once. To decode, encode and decode
-/// again so many takes some milliseconds of everybody's session.
-pub const HEAD_BYTES: u32 = 256 * KIB;
-/// How long until as many may follow: a connection may have 64 heads of 16 KiB a second. It is read no
-/// further until then.
-pub const HEAD_BYTES_FORGIVEN: Duration = Duration::from_millis(500);
+/// 1000. Time forgives 256 a second, which is many calls that miss their deadline; nghttp2 forgives 33.
+pub const CLIENT_RESETS: Rate = Rate { burst: 2 * MAX_CLIENT_STREAMS, per: Duration::from_secs(8) };
+/// Bytes of a request's head that cost nothing beyond their turn: a gateway's tokens of 16 KiB, and what else it
+/// sends.
+pub const HEAD_BYTES_FREE: u32 = 20 * KIB;
+/// Bytes beyond that, of all heads of a connection: to decode and encode so many takes some milliseconds. A connection
+/// may have 64 heads of 28 KiB a second, and is read no further until then.
+pub const HEAD_BYTES: Rate = Rate { burst: 256 * KIB, per: Duration::from_millis(500) };
 /// Bytes of an upstream's heads that cost nothing beyond their turn: answers are short, and what is always the
 /// same in them takes a byte or two.
 pub const ANSWER_HEAD_BYTES_FREE: u32 = KIB;
-/// Bytes beyond that, of all heads of a session, that are read at once.
-pub const ANSWER_HEAD_BYTES: u32 = MIB;
-/// How long until as many may follow: 2 MiB a second, which take a sixth of a thread's time where each byte stands
-/// for a field (77 ns), and are 680 answers of 4 KiB. The session is read no further until then.
-pub const ANSWER_HEAD_BYTES_FORGIVEN: Duration = Duration::from_millis(500);
-/// HEADERS frames that one call explains on its session: 1xx, the head of the answer, and trailers.
-pub const ANSWER_HEADS: u32 = INFORMATIONAL_MAX as u32 + 2;
+/// Bytes beyond that, of all heads of a lane: 2 MiB a second, which take a sixth of a thread's time where each byte
+/// stands for a field (77 ns), and are 680 answers of 4 KiB. The lane is read no further until then.
+pub const ANSWER_HEAD_BYTES: Rate = Rate { burst: MIB, per: Duration::from_millis(500) };
+/// HEADERS frames that one call explains on its lane: 1xx, the head of the answer, and trailers.
+pub const EXPLAINED_BY_CALL: u32 = INFORMATIONAL_MAX as u32 + 2;
 /// DATA frames of less than [`SMALL_FRAME`] that are read from one connection at once, where more follow.
-pub const SMALL_DATA_FRAMES: u32 = 4096;
-/// How long until as many may follow: 100,000 a second, which is more than a stream of small messages
-/// brings about, and what one thread passes on in a twentieth of its time.
-pub const SMALL_DATA_FORGIVEN: Duration = Duration::from_millis(40);
+/// 100,000 a second follow, which is more than a stream of small messages brings about, and what one thread passes on
+/// in a twentieth of its time.
+pub const SMALL_DATA: Rate = Rate { burst: 4096, per: Duration::from_millis(40) };
 /// Calls that the hub itself answers one connection at once: its own services, and refusals.
-pub const ANSWERS: u32 = 1024;
-/// How long until as many may follow; what goes beyond waits for its answer. A client that looks through
-/// 10,000 names of which none is there is told so in two seconds.
-pub const ANSWERS_FORGIVEN: Duration = Duration::from_millis(250);
-/// How often what waits so looks whether it may go on: short against a round trip that is felt.
-pub const PACE_PAUSE: Duration = Duration::from_millis(5);
+/// What goes beyond waits for its answer. A client that looks through 10,000 names of which none is there is told so in
+/// two seconds.
+pub const ANSWERS: Rate = Rate { burst: 1024, per: Duration::from_millis(250) };
 /// How long whoever floods is left waiting before its connection ends. It would open another and flood that:
 /// so once a second, not as fast as the hub can end them. Nothing is read meanwhile.
 pub const OFFENDER_PAUSE: Duration = Duration::from_secs(1);
@@ -275,17 +204,14 @@ pub const WS_READ_BUFFER: usize = 16 * KIB as usize;
 pub const WS_WRITE_BUFFER: usize = 32 * KIB as usize;
 /// Never reached while writers wait for readiness, one message at a time: a guard against our own bugs.
 pub const WS_MAX_WRITE_BUFFER: usize = 1024 * KIB as usize;
-/// The largest message taken. Ours are at most [`WS_MESSAGE_BYTES`]; others' may be larger, but a
+/// The largest message taken. Ours are at most [`WS_MESSAGE_BYTES`]; a newer peer's may be larger, but a
 /// message is held in memory until it is whole.
-pub const WS_MAX_MESSAGE: usize = 1024 * KIB as usize;
-/// The largest binary message sent: one HTTP/2 frame and its header, so that keepalive never waits
-/// for more than this.
-pub const WS_MESSAGE_BYTES: usize = 64 * KIB as usize + 9;
+pub const WS_MAX_MESSAGE: usize = 64 * KIB as usize;
+/// The largest message sent: DATA of a lane, and before it the kind and the lane.
+pub const WS_MESSAGE_BYTES: usize = 5 + LANE_DATA_MAX;
 /// Messages without data (control, pings, pongs) that a peer may have sent at once. Each is rare: a drain,
 /// a ping an interval.
-pub const WS_IDLE_MESSAGES: u32 = 64;
-/// How long until all of them are forgiven: 8 a second.
-pub const WS_IDLE_MESSAGES_FORGIVEN: Duration = Duration::from_secs(8);
+pub const WS_IDLE_MESSAGES: Rate = Rate { burst: 64, per: Duration::from_secs(8) };
 /// Control messages waiting, each way. They are rare and say little; a peer that fills this is broken.
 pub const CONTROL_QUEUE: usize = 16;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
@@ -300,11 +226,99 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Default of `--keepalive-timeout`: nothing heard for this long means dead. Two missed pings.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 
+// --- lanes ---
+
+/// Bytes that either end of a lane may send before the other has said anything. Part of the wire contract.
+pub const LANE_FIRST_CREDIT: u32 = 64 * KIB;
+/// Bytes on their way on one lane, each direction, once it has used half of the first ones: 25 MB/s at 10 ms.
+pub const LANE_CREDIT: u32 = 256 * KIB;
+/// Credit never exceeds this, as HTTP/2's windows (RFC 9113 6.9.1). Part of the wire contract.
+pub const LANE_CREDIT_MAX: u32 = (1 << 31) - 1;
+/// Bytes of one DATA frame, at most: no message makes a ping wait for longer than 16 KiB take. Part of the wire
+/// contract.
+pub const LANE_DATA_MAX: usize = 16 * KIB as usize;
+/// Bytes that a lane takes from its user ahead of the socket: two messages keep it busy, and what comes behind
+/// them on the same lane does not wait for long.
+pub const LANE_QUEUE: usize = 2 * LANE_DATA_MAX;
+/// Bytes that one source, and one lane of it, sends before it is the next one's turn.
+pub const LANE_TURN: i64 = LANE_DATA_MAX as i64;
+/// Pieces smaller than this are copied together while they wait to be read.
+pub const LANE_COPY_BELOW: usize = 2 * KIB as usize;
+/// The highest number of a lane; a session that has had as many is drained. Part of the wire contract.
+pub const LANE_IDS_MAX: u32 = (1 << 31) - 1;
+/// Bytes of the reason in a RESET.
+pub const LANE_REASON_MAX: usize = 255;
+/// RESETs that wait to be sent, beyond one for each lane that the agent takes: only a hub that opens lanes and reads
+/// nothing comes so far.
+pub const LANE_RESETS_WAITING: usize = 4096;
+/// Lanes for which a session keeps memory though it has fewer now.
+pub const LANES_ROOM_KEPT: usize = 64;
+/// How often lanes are looked after that may have credit to give back, or a peer that does not end them.
+pub const LANE_SWEEP: Duration = Duration::from_secs(1);
+/// After so many sweeps without a byte, credit beyond the first is given back: two seconds.
+pub const LANE_IDLE_SWEEPS: u8 = 2;
+/// After so many sweeps, a lane that this end has finished is reset: one second, and up to another.
+pub const LANE_ABANDONED_SWEEPS: u8 = 1;
+/// Frames without data that a peer may have sent beyond what others explain.
+pub const LANE_IDLE_FRAMES: Rate = Rate { burst: 4096, per: Duration::from_secs(16) };
+/// Frames that each new lane, each DATA that comes and whatever is sent explain: CREDIT, FIN, RESET, RETURN.
+pub const LANE_FRAMES_EXPLAINED: u32 = 4;
+/// Default of `agent --max-lanes`: lanes with calls that an agent takes at once. Each is a connection to the
+/// upstream; nginx comes with 512 or 768, Envoy with 1024.
+pub const LANES_MAX: u32 = 1024;
+
+// --- lanes, at the hub ---
+
+/// Agents of one name that one caller has lanes to, on one connection: enough to go on when one goes, and few
+/// enough that a thousand callers of fifty agents are no fifty thousand connections.
+pub const LANE_AGENTS: usize = 3;
+/// Lanes to one of them, for want of streams: an upstream's limit of streams is a protection, which callers who dial
+/// it themselves meet too.
+pub const LANES_OF_AGENT: usize = 4;
+/// How long a lane may be idle while fewer than half of its agent's lanes are in use: gRPC servers are commonly
+/// called again within a minute.
+pub const LANE_IDLE: Duration = Duration::from_secs(60);
+/// The same where more are in use.
+pub const LANE_IDLE_SCARCE: Duration = Duration::from_secs(5);
+/// The least that is learned from an upstream that ends idle connections itself.
+pub const LANE_IDLE_MIN: Duration = Duration::from_secs(1);
+/// A lane that has been idle for so long may be ended for a new one.
+pub const LANE_EVICTED_AFTER: Duration = Duration::from_secs(1);
+/// How long a lane that is to be opened waits for another to end.
+pub const LANE_PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Lanes that are being opened at once, of all agents: each is a dial and a handshake at the agent.
+pub const LANES_OPENING: usize = 256;
+/// Lanes that one source may have opened at one agent: an agent has some 28,000 ports for connections to its upstream,
+/// and each is taken for a minute (TIME_WAIT), which makes 470 a second.
+pub const OPENS: Rate = Rate { burst: 512, per: Duration::from_secs(1) };
+/// Sources that one agent tells apart so; all others count as one.
+pub const OPENS_SOURCES: usize = 1024;
+/// How often a lane that waits for that looks whether it may be opened.
+pub const LANE_OPEN_PAUSE: Duration = Duration::from_millis(5);
+/// How often the first of the calls that wait for a lane looks by itself.
+pub const LANE_LOOK: Duration = Duration::from_millis(250);
+/// How long an agent that has failed a lane is left alone at first, and at most.
+pub const AGENT_OUT_MIN: Duration = Duration::from_secs(1);
+/// At most; each failure doubles it.
+pub const AGENT_OUT_MAX: Duration = Duration::from_secs(30);
+/// How long a caller does without a lane whose lane was ended for cause, at first.
+pub const PENALTY_MIN: Duration = Duration::from_millis(500);
+/// At most; each time doubles it.
+pub const PENALTY_MAX: Duration = Duration::from_secs(30);
+/// After so long without another, the next one is a first one again.
+pub const PENALTY_FORGIVEN: Duration = Duration::from_secs(60);
+/// A lane that had a call within this time is ended for what its caller did, if its upstream says that there was an
+/// error. C-core says so of connections that were idle for long.
+pub const LANE_ENDED_LATELY: Duration = Duration::from_secs(1);
+/// Requests of a lane of which is known where they began, to tell whether they were delivered: as many as may run.
+pub const LANE_HEADS_REMEMBERED: usize = 1024;
+/// Names of which one client connection remembers its lanes; beyond it, those without lanes are forgotten.
+pub const POOL_GROUPS: usize = 64;
+
 // --- relay ---
 
-/// Buffer for each direction of a relay, held for as long as the session: 16 KiB is what an idle
-/// session may cost, and what one TLS record carries.
-pub const RELAY_BUFFER: usize = 16 * KIB as usize;
+/// Buffer for what the upstream sends, held while there is something to read: one DATA frame.
+pub const RELAY_BUFFER: usize = LANE_DATA_MAX;
 
 // --- hub ---
 
@@ -378,9 +392,8 @@ pub const HANDSHAKES: usize = 2048;
 /// for each name that it balances by.
 pub const OWN_CALLS: usize = 256;
 /// Registrations from one address at once: a fleet behind one NAT comes back whole.
-pub const REGISTRATIONS: u32 = 4096;
-/// How long until all of them are forgiven: 128 a second.
-pub const REGISTRATIONS_FORGIVEN: Duration = Duration::from_secs(32);
+/// 128 a second follow.
+pub const REGISTRATIONS: Rate = Rate { burst: 4096, per: Duration::from_secs(32) };
 /// Addresses whose registrations are told apart; all others count as one.
 pub const REGISTRANTS: usize = 4096;
 /// Characters of a stranger's text in a log line.
@@ -401,6 +414,28 @@ pub const BACKOFF_FATAL: Duration = Duration::from_secs(60);
 pub const REPLACED_AT_ONCE: Duration = Duration::from_millis(50);
 /// A session that lived this long was stable: the next loss starts with the shortest pause again.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+/// Pause where hub and agent speak different versions: one of them is being upgraded, and agents should be back soon
+/// after.
+pub const BACKOFF_VERSION: Duration = Duration::from_secs(10);
+/// From the opening of a lane to its connection to the upstream: less than the hub waits for an upstream's SETTINGS
+/// ([`SETTINGS_TIMEOUT`]), so that it hears why there are none.
+pub const LANE_DIAL_TIMEOUT: Duration = Duration::from_secs(SETTINGS_TIMEOUT.as_secs() - 2);
+/// Dials to the upstream at once.
+pub const LANE_DIALS: usize = 32;
+/// How long the upstream may go on after the hub has ended a lane: the hub itself waits no longer.
+pub const LANE_AFTER_HUB: Duration = Duration::from_secs(1);
+/// How long a new lane waits for the place of one that has ended: twice what that one takes to end.
+pub const LANE_PLACE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the hub may go on after the upstream has ended a lane; what it says is dropped.
+pub const LANE_AFTER_UPSTREAM: Duration = Duration::from_secs(10);
+/// How often an upstream is asked for life, at most, that ends connections while nobody calls.
+pub const UPSTREAM_CHECK: Duration = Duration::from_secs(1);
+/// How often an upstream is dialled that was reachable less than [`UPSTREAM_RETRY_LONG`] ago.
+pub const UPSTREAM_RETRY_SOON: Duration = Duration::from_secs(1);
+/// How often later.
+pub const UPSTREAM_RETRY: Duration = Duration::from_secs(5);
+/// When it is later.
+pub const UPSTREAM_RETRY_LONG: Duration = Duration::from_secs(60);
 /// The longest `Retry-After` that an agent obeys.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 

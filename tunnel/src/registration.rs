@@ -26,12 +26,9 @@ pub struct Registration {
     pub scheme: Scheme,
     /// Replaces `:authority`, for an upstream that routes by host.
     pub authority: Option<Authority>,
-    /// How many cancelled calls of one caller the upstream bears in 30 s; 0 is any number. `None` leaves
-    /// it to the hub.
-    pub max_cancels: Option<u32>,
-    /// Bytes of the largest header list that the upstream takes (RFC 9113 6.5.2). `None` leaves it to the
-    /// upstream's SETTINGS.
-    pub max_header_list: Option<u32>,
+    /// How many lanes with calls the agent takes at once, on all its sessions together; `None` leaves it to the
+    /// hub.
+    pub max_lanes: Option<u32>,
     /// The version of the agent program.
     pub agent_version: String,
 }
@@ -88,8 +85,7 @@ impl Registration {
             scheme: optional(headers, wire::HUB_UPSTREAM_SCHEME)?
                 .map_or(Ok(Scheme::HTTP), parse_scheme)?,
             authority: optional(headers, wire::HUB_AUTHORITY)?.map(parse_authority).transpose()?,
-            max_cancels: number(headers, wire::HUB_MAX_CANCELS)?,
-            max_header_list: number(headers, wire::HUB_MAX_HEADER_LIST)?,
+            max_lanes: number(headers, wire::HUB_MAX_LANES)?,
             agent_version: optional(headers, wire::HUB_AGENT_VERSION)?
                 .unwrap_or_default()
                 .to_owned(),
@@ -111,13 +107,8 @@ impl Registration {
         set(wire::HUB_SLOT, &self.slot.to_string())?;
         set(wire::HUB_UPSTREAM_SCHEME, self.scheme.as_str())?;
         set(wire::HUB_AGENT_VERSION, &self.agent_version)?;
-        for (name, number) in [
-            (wire::HUB_MAX_CANCELS, self.max_cancels),
-            (wire::HUB_MAX_HEADER_LIST, self.max_header_list),
-        ] {
-            if let Some(number) = number {
-                set(name, &number.to_string())?;
-            }
+        if let Some(max_lanes) = self.max_lanes {
+            set(wire::HUB_MAX_LANES, &max_lanes.to_string())?;
         }
         if !self.labels.is_empty() {
             let pairs: Vec<_> =
@@ -230,8 +221,7 @@ mod tests {
             labels: [("zone".into(), "eu 1".into()), ("empty".into(), String::new())].into(),
             scheme: Scheme::HTTPS,
             authority: Some(Authority::from_static("inner.example:443")),
-            max_cancels: Some(7),
-            max_header_list: Some(8192),
+            max_lanes: Some(7),
             agent_version: "0.1.0".into(),
         };
         let mut headers = HeaderMap::new();
@@ -258,7 +248,7 @@ mod tests {
             (("hub-labels", "=eu"), RegistrationError::Labels),
             (("hub-upstream-scheme", "ftp"), RegistrationError::Scheme),
             (("hub-authority", "a b"), RegistrationError::Authority),
-            (("hub-max-cancels", "some"), RegistrationError::Number("hub-max-cancels")),
+            (("hub-max-lanes", "some"), RegistrationError::Number("hub-max-lanes")),
             (("hub-agent-version", long.as_str()), RegistrationError::Text("hub-agent-version")),
         ] {
             let headers = headers(&[("hub-name", "a"), ("hub-instance", "i"), extra]);

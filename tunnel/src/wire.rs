@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The path of the WebSocket upgrade on the hub's port.
 pub const PATH: &str = "/ws";
 /// The WebSocket subprotocol. Its number changes when old agents can no longer be served.
-pub const SUBPROTOCOL: &str = "hub-tunnel.v1";
+pub const SUBPROTOCOL: &str = "hub-tunnel.v2";
 /// What every subprotocol of this family starts with: told apart from a stranger's in a refusal.
 pub const SUBPROTOCOL_FAMILY: &str = "hub-tunnel.";
 
@@ -30,10 +30,8 @@ pub const HUB_LABELS: &str = "hub-labels";
 pub const HUB_UPSTREAM_SCHEME: &str = "hub-upstream-scheme";
 /// Replaces `:authority` on this session.
 pub const HUB_AUTHORITY: &str = "hub-authority";
-/// How many cancelled calls of one caller the upstream bears in 30 s; 0 is any number.
-pub const HUB_MAX_CANCELS: &str = "hub-max-cancels";
-/// Bytes of the largest header list that the upstream takes, where its SETTINGS do not say so.
-pub const HUB_MAX_HEADER_LIST: &str = "hub-max-header-list";
+/// How many lanes with calls the agent takes at once, on all its sessions together.
+pub const HUB_MAX_LANES: &str = "hub-max-lanes";
 /// The version of the agent program.
 pub const HUB_AGENT_VERSION: &str = "hub-agent-version";
 
@@ -48,10 +46,15 @@ pub const HUB_SESSIONS: &str = "hub-sessions";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Control {
-    /// The hub has seen the upstream's SETTINGS and shows the session to callers from now on.
+    /// The hub shows the session to callers from now on.
     Registered,
-    /// No new calls on this session: the agent dials a replacement at once, running calls finish.
+    /// No new lanes on this session: the agent dials a replacement at once, open lanes finish.
     Drain,
+    /// Of the agent: whether its upstream takes connections.
+    Upstream {
+        /// It does.
+        up: bool,
+    },
     /// A type that this version does not know. Ignored, so that newer peers may say more.
     #[serde(other)]
     Unknown,
@@ -70,6 +73,8 @@ impl Control {
         match self {
             Self::Registered => r#"{"type":"registered"}"#,
             Self::Drain => r#"{"type":"drain"}"#,
+            Self::Upstream { up: true } => r#"{"type":"upstream","up":true}"#,
+            Self::Upstream { up: false } => r#"{"type":"upstream","up":false}"#,
             Self::Unknown => r#"{"type":"unknown"}"#,
         }
     }
@@ -82,6 +87,8 @@ pub enum CloseCode {
     Normal,
     /// 1001: the sender is going away. An agent dials again now.
     GoingAway,
+    /// 1002: the peer broke the protocol.
+    Protocol,
     /// 1008: the credential is no longer good.
     Policy,
     /// 4000: a newer session of the same instance and slot has taken its place.
@@ -97,6 +104,7 @@ impl From<u16> for CloseCode {
         match code {
             1000 => Self::Normal,
             1001 => Self::GoingAway,
+            1002 => Self::Protocol,
             1008 => Self::Policy,
             4000 => Self::Replaced,
             4001 => Self::NotHttp2,
@@ -110,6 +118,7 @@ impl From<CloseCode> for u16 {
         match code {
             CloseCode::Normal => 1000,
             CloseCode::GoingAway => 1001,
+            CloseCode::Protocol => 1002,
             CloseCode::Policy => 1008,
             CloseCode::Replaced => 4000,
             CloseCode::NotHttp2 => 4001,
@@ -124,7 +133,8 @@ mod tests {
 
     #[test]
     fn control_messages_survive_the_wire_and_strangers_are_ignored() {
-        for control in [Control::Drain, Control::Registered] {
+        let upstream = |up| Control::Upstream { up };
+        for control in [Control::Drain, Control::Registered, upstream(true), upstream(false)] {
             assert_eq!(Control::from_text(control.as_text()), control);
         }
         assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);

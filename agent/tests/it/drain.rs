@@ -77,7 +77,7 @@ async fn a_hub_lets_running_calls_end() {
             .agent
             .process
             .log
-            .said("draining: the hub sends no new calls on this session", &[])
+            .said("draining: the hub opens no new lanes on this session", &[])
             .await;
         assert!(!scene.held.is_finished());
         scene.upstream.release();

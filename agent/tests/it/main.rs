@@ -8,6 +8,7 @@ mod files;
 mod fluentd;
 mod garbage;
 mod help;
+mod lanes;
 mod loss;
 mod refused;
 mod registration;

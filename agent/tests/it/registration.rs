@@ -59,6 +59,7 @@ async fn missing_doubled_and_oversized_headers_are_400() {
         (good().with("Hub-Slot", "first"), "hub-slot"),
         (good().with("Hub-Labels", "zone"), "key=value"),
         (good().with("Hub-Upstream-Scheme", "ftp"), "http or https"),
+        (good().with("Hub-Max-Lanes", "many"), "hub-max-lanes must be a number"),
         (good().with("Hub-Authority", "a b"), "hub-authority"),
     ] {
         assert_refused(&hub, request, 400, words).await;
@@ -96,7 +97,7 @@ async fn a_missing_or_foreign_subprotocol_is_400() {
     let hub = Hub::start(&[]).await;
     let good = || Request::upgrade("testserver");
     for request in [good().without(HEADER), good().but(HEADER, "mqtt"), good().but(HEADER, "")] {
-        assert_refused(&hub, request, 400, "hub-tunnel.v1").await;
+        assert_refused(&hub, request, 400, "hub-tunnel.v2").await;
     }
     assert_serves(&hub, "testserver", &[]).await;
 }
@@ -105,8 +106,8 @@ async fn a_missing_or_foreign_subprotocol_is_400() {
 async fn another_version_of_the_subprotocol_is_426() {
     let hub = Hub::start(&[]).await;
     let newer = Request::upgrade("testserver").but("Sec-WebSocket-Protocol", "hub-tunnel.v9");
-    let answer = assert_refused(&hub, newer, 426, "hub-tunnel.v1, not hub-tunnel.v9").await;
-    assert_eq!(answer.header("sec-websocket-protocol"), Some("hub-tunnel.v1"));
+    let answer = assert_refused(&hub, newer, 426, "hub-tunnel.v2, not hub-tunnel.v9").await;
+    assert_eq!(answer.header("sec-websocket-protocol"), Some("hub-tunnel.v2"));
     assert_serves(&hub, "testserver", &[]).await;
 }
 

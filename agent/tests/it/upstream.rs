@@ -15,7 +15,7 @@ async fn assert_not_http2(then: Then) {
     let why = ("ended", "4001: the upstream does not speak HTTP/2");
     let line = agent.process.log.said(DISCONNECTED, &[why, ("ended", &hint)]).await;
     assert_eq!(line.field("level"), "ERROR", "{line:?}");
-    let why = [("name", "testserver"), ("ended", "the upstream does not speak HTTP/2")];
+    let why = [("name", "testserver"), ("error", "the upstream does not speak HTTP/2")];
     hub.process.log.said("session did not begin", &why).await;
     agent.process.assert_runs();
     assert!(!Caller::connect(hub.address).await.is_registered("testserver").await);
@@ -27,6 +27,7 @@ async fn assert_not_http2(then: Then) {
 }
 
 const DISCONNECTED: &str = "disconnected; this needs a change of configuration";
+const UNREACHABLE: &str = "the upstream is not reachable; dialling it until it is";
 
 #[tokio::test]
 async fn http1_that_stays_is_told_at_both_ends() {
@@ -38,15 +39,17 @@ async fn http1_that_hangs_up_is_told_at_both_ends() {
     assert_not_http2(Then::Close).await;
 }
 
-/// The agent says why, goes on, and does not bother the hub.
+/// The agent says why, goes on, and is not shown to callers.
 async fn assert_unreachable(upstream: &str, args: &[&str], why: &str) {
     let hub = Hub::start(&[]).await;
     let args = [&["--upstream", upstream], args].concat();
     let mut agent = Agent::start("testserver", &hub.uri(), &args);
-    let line = agent.process.log.said("not registered", &[("error", why)]).await;
-    assert!(line.field("error").contains(upstream), "{line:?}");
+    let parts = [("error", why), ("upstream", upstream), ("level", "WARN")];
+    agent.process.log.said(UNREACHABLE, &parts).await;
+    hub.process.log.said("upstream not reachable", &[("error", why), ("error", upstream)]).await;
     agent.process.assert_runs();
     assert!(!Caller::connect(hub.address).await.is_registered("testserver").await);
+    assert_eq!(agent.process.log.with(UNREACHABLE).len(), 1, "said once");
 }
 
 #[tokio::test]

@@ -1,9 +1,17 @@
 //! An agent whose hub or upstream is not there yet: it says so, waits, and registers by itself.
 
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Code;
+
 use crate::support::certs::{Certs, text};
-use crate::support::grpc::Caller;
+use crate::support::grpc::{Caller, reason};
 use crate::support::port::Port;
-use crate::support::programs::{Agent, Hub};
+use crate::support::programs::{ANY_PORT, Agent, Hub};
 use crate::support::server::Upstream;
 use crate::support::soon;
 
@@ -22,34 +30,84 @@ async fn a_hub_that_comes_later_is_waited_for() {
     assert!(Caller::connect(hub.address).await.is_registered("testserver").await);
 }
 
+const UNREACHABLE: &str = "the upstream is not reachable; dialling it until it is";
+const BACK: &str = "the upstream is reachable again";
+
+/// A hub and an agent whose upstream is not there.
+async fn without_upstream(upstream: &str) -> (Hub, Agent, Caller) {
+    let hub = Hub::start(&[]).await;
+    let agent = Agent::start("testserver", &hub.uri(), &["--upstream", upstream]);
+    let parts = [("upstream", upstream), ("error", "cannot connect"), ("level", "WARN")];
+    agent.process.log.said(UNREACHABLE, &parts).await;
+    hub.process.log.said("upstream not reachable", &[("error", upstream)]).await;
+    let caller = Caller::connect(hub.address).await;
+    assert!(!caller.is_registered("testserver").await);
+    let status = caller.check("testserver", "").await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::Unavailable, Some("upstream-unreachable")));
+    (hub, agent, caller)
+}
+
 #[tokio::test]
 async fn an_upstream_that_comes_later_is_waited_for() {
-    let hub = Hub::start(&[]).await;
-    let caller = Caller::connect(hub.address).await;
     let port = Port::reserve();
-    let upstream = format!("http://{}", port.address);
-    let mut agent = Agent::start("testserver", &hub.uri(), &["--upstream", &upstream]);
-    let unreachable = [("error", "is not reachable"), ("level", "WARN"), ("retry_in", "s")];
-    let line = agent.process.log.said("not registered", &unreachable).await;
-    assert!(line.field("error").contains(&upstream), "{line:?}");
+    let (hub, mut agent, caller) = without_upstream(&format!("http://{}", port.address)).await;
     agent.process.assert_runs();
-    assert!(!caller.is_registered("testserver").await);
 
+    let start = Instant::now();
     let _upstream = Upstream::serve(port.listen().await);
     hub.registered("testserver").await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    agent.process.log.said(BACK, &[("level", "INFO")]).await;
+    agent.process.log.said("registered", &[("name", "testserver")]).await;
     assert!(caller.is_registered("testserver").await);
     caller.check("testserver", "").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_unix_socket_that_comes_later_is_waited_for() {
+async fn an_upstream_that_goes_is_waited_for() {
     let hub = Hub::start(&[]).await;
+    let upstream = Upstream::start().await;
+    let (door, address) = open_door(ANY_PORT, &upstream).await;
+    let agent = hub.agent("testserver", &["--upstream", &address]).await;
+    let caller = Caller::connect(hub.address).await;
+    caller.check("testserver", "").await.unwrap();
+
+    // With all its connections: that it is gone is found out before anybody calls.
+    drop(door);
+    agent.process.log.said(UNREACHABLE, &[("error", "onnection refused")]).await;
+    soon(async { while caller.is_registered("testserver").await {} }).await;
+    let status = caller.check("testserver", "").await.unwrap_err();
+    assert_eq!(reason(&status), Some("upstream-unreachable"));
+
+    let start = Instant::now();
+    let _door = open_door(&address, &upstream).await;
+    soon(async { while !caller.is_registered("testserver").await {} }).await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    caller.check("testserver", "").await.unwrap();
+    agent.process.log.said(BACK, &[]).await;
+}
+
+/// Another address of the upstream's. All connections to it end when it is dropped.
+async fn open_door(address: &str, upstream: &Upstream) -> (AbortOnDropHandle<()>, String) {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let (address, to) = (listener.local_addr().unwrap(), upstream.address.clone());
+    let door = tokio::spawn(async move {
+        let mut open = JoinSet::new();
+        while let Ok((mut outside, _)) = listener.accept().await {
+            let mut inside = TcpStream::connect(&to).await.unwrap();
+            open.spawn(async move {
+                _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    (AbortOnDropHandle::new(door), address.to_string())
+}
+
+#[tokio::test]
+async fn a_unix_socket_that_comes_later_is_waited_for() {
     let dir = tempfile::TempDir::new().unwrap();
     let path = dir.path().join("upstream.sock");
-    let upstream = format!("unix:{}", text(&path));
-    let agent = Agent::start("testserver", &hub.uri(), &["--upstream", &upstream]);
-    let parts = [("error", upstream.as_str()), ("error", "is not reachable")];
-    agent.process.log.said("not registered", &parts).await;
+    let (hub, _agent, _) = without_upstream(&format!("unix:{}", text(&path))).await;
 
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let (stream, _) = soon(listener.accept()).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::frames::{END_STREAM, frame};
 use super::hold::keep;
 use super::tally::Tally;
-use super::websocket::{BINARY, CONTINUATION, PING, TEXT, WebSocket, message};
+use super::websocket::{BINARY, CONTINUATION, PING, TEXT, WebSocket, message, on_lane};
 use super::wire::Wire;
 use super::{Abuse, Target};
 
@@ -15,6 +15,7 @@ pub(super) const ABUSES: &[(&str, Abuse)] = &[
     ("agent-texts", |target, tally| flood(target, tally, &message(TEXT, b"{\"type\":\"x\"}"))),
     ("agent-pings", |target, tally| flood(target, tally, &message(PING, b"ping"))),
     ("agent-frames", frames),
+    ("agent-lane-frames", lane_frames),
     ("agent-fragments", fragments),
     ("agent-unmasked", |target, tally| once(target, tally, &[0x82, 4, 0, 0, 0, 0])),
     ("agent-oversized", oversized),
@@ -39,7 +40,7 @@ fn garbage(target: &Target, tally: &'static Tally) -> io::Result<()> {
     let mut ws = WebSocket::serve(target, tally, OTHER)?;
     ws.drain()?;
     loop {
-        ws.write(&message(BINARY, &junk))?;
+        ws.write(&on_lane(&junk))?;
         tally.did(1);
     }
 }
@@ -58,9 +59,22 @@ fn flood(target: &Target, tally: &'static Tally, message: &[u8]) -> io::Result<(
 /// HTTP/2 frames of a type that nobody knows, which mean nothing (RFC 9113 4.1).
 fn frames(target: &Target, tally: &'static Tally) -> io::Result<()> {
     const UNKNOWN: u8 = 0xee;
-    const FRAMES: usize = 100_000;
-    let batch = message(BINARY, &frame(UNKNOWN, 0, 0, &[]).repeat(FRAMES));
+    // As many as the lane has credit for; after that the hub has ended it, and the next session begins.
+    const FRAMES: usize = 7000;
     let mut ws = another(target, tally)?;
+    ws.write(&on_lane(&frame(UNKNOWN, 0, 0, &[]).repeat(FRAMES)))?;
+    tally.did(FRAMES as u64);
+    Ok(())
+}
+
+/// Frames of lanes that mean nothing: of a kind that nobody knows, and for a lane that is over.
+fn lane_frames(target: &Target, tally: &'static Tally) -> io::Result<()> {
+    const UNKNOWN: [u8; 5] = [0xee, 0, 0, 0, 1];
+    const RESET_OF_LANE_1: [u8; 14] = [4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const FRAMES: usize = 1000;
+    let mut ws = another(target, tally)?;
+    ws.write(&message(BINARY, &RESET_OF_LANE_1))?;
+    let batch = [message(BINARY, &UNKNOWN), on_lane(b"late")].concat().repeat(FRAMES / 2);
     loop {
         ws.write(&batch)?;
         tally.did(FRAMES as u64);

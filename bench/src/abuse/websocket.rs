@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::thread;
 
+use tunnel::limits::LANE_DATA_MAX;
 use tunnel::wire::{HUB_INSTANCE, HUB_NAME, HUB_SLOT, PATH, SUBPROTOCOL};
 
 use super::Target;
@@ -15,6 +16,17 @@ pub(super) const CONTINUATION: u8 = 0;
 pub(super) const TEXT: u8 = 1;
 pub(super) const BINARY: u8 = 2;
 pub(super) const PING: u8 = 9;
+
+/// How the frame begins with which the hub opens its first lane: the kind and the lane.
+const OPEN_OF_LANE_1: [u8; 5] = [1, 0, 0, 0, 1];
+/// The same for bytes of that lane.
+const DATA_OF_LANE_1: [u8; 5] = [0, 0, 0, 0, 1];
+
+/// Bytes of the hub's first lane, as messages.
+pub(super) fn on_lane(bytes: &[u8]) -> Vec<u8> {
+    let data = bytes.chunks(LANE_DATA_MAX);
+    data.flat_map(|data| message(BINARY, &[&DATA_OF_LANE_1, data].concat())).collect()
+}
 
 /// One that the hub has upgraded.
 pub(super) struct WebSocket {
@@ -48,10 +60,19 @@ impl WebSocket {
         Ok(Self { tcp, reader })
     }
 
-    /// The same, as far as every HTTP/2 server goes: after its SETTINGS the hub shows the name.
+    /// The same, as far as every HTTP/2 server goes: after its SETTINGS on the hub's first lane the hub shows the name.
     pub(super) fn serve(target: &Target, tally: &Tally, name: &str) -> io::Result<Self> {
         let mut ws = Self::register(target, tally, name)?;
-        ws.write(&message(BINARY, &frame(SETTINGS, 0, 0, &[])))?;
+        let mut heard = Vec::new();
+        while !heard.windows(OPEN_OF_LANE_1.len()).any(|frame| frame == OPEN_OF_LANE_1) {
+            let mut chunk = [0; 4096];
+            let bytes = ws.reader.read(&mut chunk)?;
+            if bytes == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            heard.extend_from_slice(&chunk[..bytes]);
+        }
+        ws.write(&on_lane(&frame(SETTINGS, 0, 0, &[])))?;
         Ok(ws)
     }
 

@@ -52,7 +52,7 @@ async fn list_clients(options: Options, request: Request) -> Result<(), Error> {
 }
 
 fn clients(message: &DynamicMessage) -> Result<String, OutputError> {
-    const HEADER: [&str; 9] = [
+    const HEADER: [&str; 10] = [
         "NAME",
         "INSTANCE",
         "SESSIONS",
@@ -61,6 +61,7 @@ fn clients(message: &DynamicMessage) -> Result<String, OutputError> {
         "VERSION",
         "CONNECTED",
         "CALLS",
+        "LANES",
         "RTT",
     ];
     let list: ListClientsResponse = message.transcode_to()?;
@@ -69,20 +70,25 @@ fn clients(message: &DynamicMessage) -> Result<String, OutputError> {
     Ok(table(HEADER, rows))
 }
 
-fn row(client: Client, now: SystemTime) -> [String; 9] {
-    let draining = if client.draining { " (draining)" } else { "" };
+fn row(client: Client, now: SystemTime) -> [String; 10] {
+    let state = match (client.draining, client.upstream_unreachable) {
+        (true, _) => " (draining)",
+        (false, true) => " (server unreachable)",
+        (false, false) => "",
+    };
     let mut labels: Vec<String> =
         client.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.sort_unstable();
     [
         client.name,
         client.instance,
-        format!("{}{draining}", client.sessions),
+        format!("{}{state}", client.sessions),
         client.remote_address,
         labels.join(","),
         client.agent_version,
         ago(client.connected_since, now),
         client.calls_in_flight.to_string(),
+        client.lanes.to_string(),
         duration(client.rtt, fine),
     ]
 }
@@ -93,6 +99,9 @@ fn event(message: &DynamicMessage) -> Result<String, OutputError> {
     let mut words = vec![moment(event.time), what.to_owned(), event.name, event.instance];
     if let Some(call) = &event.call {
         words.extend(call_words(call));
+    }
+    if let Some(lane) = &event.lane {
+        words.extend([format!("{} open", lane.open), lane.error.clone()]);
     }
     words.retain(|word| !word.is_empty());
     let line = words.join(" ");

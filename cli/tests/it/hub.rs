@@ -3,7 +3,7 @@
 use hub_proto::fluentd::v1::fluentd_server::FluentdServer;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
-use hub_proto::hub::v1::{ActivityEvent, Call, EventType};
+use hub_proto::hub::v1::{ActivityEvent, Call, EventType, Lane};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::{Request, Status};
@@ -36,16 +36,28 @@ async fn clients_are_a_table_for_people() {
             "VERSION",
             "CONNECTED",
             "CALLS",
+            "LANES",
             "RTT"
         ]
     );
     assert_eq!(
         row(1).collect::<Vec<_>>(),
-        ["alpha", "i1", "2", "192.0.2.7:4711", "env=prod,zone=b", "0.1.0", "-", "3", "12.34ms"]
+        [
+            "alpha",
+            "i1",
+            "2",
+            "192.0.2.7:4711",
+            "env=prod,zone=b",
+            "0.1.0",
+            "-",
+            "3",
+            "5",
+            "12.34ms"
+        ]
     );
     assert_eq!(
         row(2).collect::<Vec<_>>(),
-        ["testserver", "-", "0 (draining)", "-", "-", "-", "-", "0", "-"]
+        ["testserver", "-", "0 (draining)", "-", "-", "-", "-", "0", "0", "-"]
     );
     assert_eq!(lines[1].find("192"), lines[0].find("REMOTE"));
     assert_eq!(lines.len(), 3);
@@ -153,6 +165,25 @@ async fn an_event_is_a_line_and_is_printed_at_once() {
         "REQUEST_PROXIED alpha /test.v1.Echo/Unary UNAVAILABLE (offline) 5B/0B"
     );
 
+    drop(sender);
+    client.end().await.succeeded();
+}
+
+#[tokio::test]
+async fn the_end_of_a_lane_says_why() {
+    let (service, sender) = events();
+    let hub = serve(Server::builder().add_service(ActivityServer::new(service))).await;
+    let mut client = start(&hub, &["hub", "activity"]);
+    client.close();
+    let ended = ActivityEvent {
+        r#type: EventType::LaneEnded.into(),
+        name: "alpha".into(),
+        instance: "i1".into(),
+        lane: Some(Lane { session: "s1".into(), open: 3, error: "too_many_resets".into() }),
+        ..Default::default()
+    };
+    sender.send(Ok(ended)).await.unwrap();
+    assert_eq!(client.line().await, "LANE_ENDED alpha i1 3 open too_many_resets");
     drop(sender);
     client.end().await.succeeded();
 }

@@ -1,5 +1,7 @@
 //! HTTP/2 and WebSocket frames, written by hand: right, and wrong in every way that somebody thought of.
 
+use tunnel::limits::LANE_DATA_MAX;
+
 use crate::world::{HONEST, HOSTILE};
 
 pub const DATA: u8 = 0;
@@ -31,7 +33,7 @@ pub fn upgrade(name: &str) -> String {
     format!(
         "GET /ws HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Protocol: hub-tunnel.v1\r\nHub-Name: {name}\r\nHub-Instance: i\r\n\r\n"
+         Sec-WebSocket-Protocol: hub-tunnel.v2\r\nHub-Name: {name}\r\nHub-Instance: i\r\n\r\n"
     )
 }
 
@@ -48,6 +50,13 @@ pub fn message(opcode: u8, payload: &[u8]) -> Vec<u8> {
         long => [&[0x80 | 127][..], &(long as u64).to_be_bytes()].concat(),
     };
     [&[0x80 | opcode][..], &length, &[0; 4], payload].concat()
+}
+
+/// So many bytes of the first lane, the hub's probe, as messages.
+pub fn on_lane(bytes: &[u8]) -> Vec<u8> {
+    const DATA_OF_LANE_1: [u8; 5] = [0, 0, 0, 0, 1];
+    let data = bytes.chunks(LANE_DATA_MAX);
+    data.flat_map(|data| message(BINARY, &[&DATA_OF_LANE_1, data].concat())).collect()
 }
 
 /// A request, of 16 kinds.

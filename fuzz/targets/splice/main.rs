@@ -81,14 +81,16 @@ impl Hostile {
     async fn start(world: &World) -> Self {
         let settings = frame(frames::SETTINGS, 0, 0, &[]);
         let mut agent = world.register(HOSTILE).await;
-        agent.say(&frames::message(frames::BINARY, &settings)).await;
+        // Until the hub has opened its first lane.
+        sleep(Duration::from_millis(1)).await;
+        agent.say(&frames::on_lane(&settings)).await;
         let client = Peer::new(world.connect(), &[frames::PREFACE, &settings].concat()).await;
         let mut hostile = Self { client, agent };
         hostile.pause(Duration::from_millis(1)).await;
         // The hub's own settings, its windows among them, count from here on.
         let ack = frame(frames::SETTINGS, frames::ACK, 0, &[]);
         hostile.client.say(&ack).await;
-        hostile.agent.say(&frames::message(frames::BINARY, &ack)).await;
+        hostile.agent.say(&frames::on_lane(&ack)).await;
         hostile
     }
 
@@ -96,7 +98,7 @@ impl Hostile {
         match step {
             Step::Say(Side::Client, bytes) => self.client.say(&bytes).await,
             Step::Say(Side::Agent, bytes) => {
-                self.agent.say(&frames::message(frames::BINARY, &bytes)).await;
+                self.agent.say(&frames::on_lane(&bytes)).await;
             }
             Step::Aside(bytes) => self.agent.say(&bytes).await,
             Step::Pause(time) => self.pause(time).await,

@@ -10,9 +10,9 @@ use tokio::io::DuplexStream;
 use tokio::time::{Duration, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tunnel::keepalive::KeepaliveConfig;
-use tunnel::ws_io::{self, WsIo};
-use tunnel::{bridge, limits};
+use tunnel::ws::KeepaliveConfig;
+use tunnel::lanes::{self, Lane};
+use tunnel::{bridge, limits, ws};
 
 use crate::frames;
 use crate::peer::Peer;
@@ -78,19 +78,29 @@ async fn register(hub: &Hub, name: &str) -> Peer {
     peer
 }
 
-/// Serves a session as an upstream that gives back what it gets.
+/// Serves a session as an agent whose upstream gives back what it gets.
 async fn serve(agent: Peer) {
     let io = agent.into_inner().expect("a connection");
-    let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(ws_io::config())).await;
+    let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(ws::config())).await;
     let keepalive = KeepaliveConfig {
         interval: limits::KEEPALIVE_INTERVAL,
         timeout: limits::KEEPALIVE_TIMEOUT,
     };
-    let (io, _handle, _control) = WsIo::new(ws, keepalive);
-    let mut connection: server::Connection<_, Bytes> =
-        bridge::server_builder().handshake(io).await.expect("HTTP/2");
-    while let Some(call) = connection.accept().await {
-        let (request, respond) = call.expect("a session that nobody harms");
+    let role = lanes::Role::Agent { max_lanes: limits::LANES_MAX as usize };
+    let (driver, lanes, _control) = lanes::start(ws, keepalive, role);
+    tokio::spawn(driver);
+    while let Some((lane, _)) = lanes.accept().await {
+        tokio::spawn(serve_lane(lane));
+    }
+}
+
+/// Serves one caller, who may be the hostile one.
+async fn serve_lane(lane: Lane) {
+    let handshake = bridge::server_builder().handshake(lane).await;
+    let Ok(mut connection): Result<server::Connection<_, Bytes>, _> = handshake else {
+        return;
+    };
+    while let Some(Ok((request, respond))) = connection.accept().await {
         tokio::spawn(echo(request.into_body(), respond));
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use tunnel::limits::LIST_SCAN;
 use tunnel::name::Name;
 
-use super::{Entry, Registry};
-use crate::session::Session;
+use super::{Entry, Registry, Session};
 
 /// How far somebody has come in the list of agents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +45,15 @@ impl Registry {
             }
             looks -= 1;
             let left = if may_see(name) { entry.after(name, page.reached.as_ref()) } else { &[] };
-            for agent in left.chunk_by(|one, next| one.instance == next.instance) {
+            for agent in left.chunk_by(|one, next| one.agent.instance == next.agent.instance) {
                 if looks == 0 || page.agents.len() == most {
                     return page;
                 }
                 looks = looks.saturating_sub(agent.len());
                 page.reached = agent.first().map(|session| Place::of(session));
-                page.agents.push(agent.to_vec());
+                if agent.iter().any(|session| session.is_shown()) {
+                    page.agents.push(agent.to_vec());
+                }
             }
             page.reached = Some(Place { name: name.clone(), instance: None });
         }
@@ -64,7 +65,8 @@ impl Registry {
 impl Place {
     /// The place of the agent whose session it is.
     pub(crate) fn of(session: &Session) -> Self {
-        Self { name: session.name.clone(), instance: Some(session.instance.clone()) }
+        let agent = &session.agent;
+        Self { name: agent.name.clone(), instance: Some(agent.instance.clone()) }
     }
 }
 
@@ -77,7 +79,7 @@ impl Entry {
         let Some(instance) = &place.instance else {
             return &[];
         };
-        let begin = self.sessions.partition_point(|session| session.instance <= *instance);
+        let begin = self.sessions.partition_point(|session| session.agent.instance <= *instance);
         self.sessions.get(begin..).unwrap_or_default()
     }
 }
@@ -87,7 +89,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::activity::Activity;
+    use crate::observe::activity::Activity;
 
     const NAMES: usize = 2 * LIST_SCAN + 100;
 

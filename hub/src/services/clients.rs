@@ -11,8 +11,7 @@ use tonic::{Request, Response, Status};
 use tunnel::limits::{LIST_PAGE, LIST_PAGE_BYTES};
 
 use super::page_token::PageTokens;
-use crate::registry::{Page, Place, Registry};
-use crate::session::Session;
+use crate::registry::{Page, Place, Registry, Session, Upstream};
 
 /// Room that a page keeps for its token and what frames it.
 const FRAME_BYTES: usize = 1024;
@@ -88,19 +87,21 @@ fn field_len(client: &Client) -> usize {
 /// What is told of the agent that has these sessions.
 fn client(sessions: &[Arc<Session>]) -> Option<Client> {
     let oldest = sessions.iter().min_by_key(|session| session.since)?;
-    let in_flight = sessions.iter().map(|session| session.calls() as u64);
-    let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.ws.rtt()).min();
+    let agent = &oldest.agent;
+    let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.ws().rtt()).min();
     Some(Client {
-        name: oldest.name.to_string(),
-        instance: oldest.instance.clone(),
+        name: agent.name.to_string(),
+        instance: agent.instance.clone(),
         sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
         remote_address: oldest.peer.to_string(),
-        labels: oldest.labels.clone().into_iter().collect(),
-        agent_version: oldest.agent_version.clone(),
+        labels: agent.labels.clone().into_iter().collect(),
+        agent_version: agent.version.clone(),
         connected_since: Some(oldest.since.into()),
-        calls_in_flight: in_flight.sum(),
+        calls_in_flight: agent.calls() as u64,
         rtt: rtt.and_then(|rtt| rtt.try_into().ok()),
         draining: sessions.iter().all(|session| session.is_draining()),
+        lanes: u32::try_from(agent.lanes.len()).unwrap_or(u32::MAX),
+        upstream_unreachable: agent.upstream() == Upstream::Down,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hub_proto::hub::v1::activity_server::Activity as ActivityService;
-use hub_proto::hub::v1::{ActivityEvent, Call, ConnectRequest, EventType};
+use hub_proto::hub::v1::{ActivityEvent, Call, ConnectRequest, EventType, Lane};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status};
 
 use tunnel::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PAUSE};
 
-use crate::activity::{Activity, Event, ProxiedCall, What};
-use crate::auth::Caller;
+use crate::config::auth::Caller;
+use crate::observe::activity::{Activity, Event, LaneEvent, ProxiedCall, What};
 use crate::stop::Stop;
 
 /// Streams the activity.
@@ -106,10 +106,14 @@ impl Share {
 }
 
 fn message(event: &Event, missed: u64) -> ActivityEvent {
-    let (kind, call) = match &event.what {
-        What::Registered => (EventType::ClientRegistered, None),
-        What::Unregistered => (EventType::ClientUnregistered, None),
-        What::Proxied(proxied) => (EventType::RequestProxied, Some(call(proxied))),
+    let (kind, call, lane) = match &event.what {
+        What::Registered => (EventType::ClientRegistered, None, None),
+        What::Unregistered => (EventType::ClientUnregistered, None, None),
+        What::Proxied(proxied) => (EventType::RequestProxied, Some(call(proxied)), None),
+        What::LaneOpened(opened) => (EventType::LaneOpened, None, Some(lane(opened))),
+        What::LaneEnded(ended) => (EventType::LaneEnded, None, Some(lane(ended))),
+        What::Upstream { up: true } => (EventType::UpstreamReachable, None, None),
+        What::Upstream { up: false } => (EventType::UpstreamUnreachable, None, None),
     };
     ActivityEvent {
         sequence: event.sequence,
@@ -119,6 +123,15 @@ fn message(event: &Event, missed: u64) -> ActivityEvent {
         instance: event.instance.clone(),
         call,
         missed,
+        lane,
+    }
+}
+
+fn lane(lane: &LaneEvent) -> Lane {
+    Lane {
+        session: lane.session.clone(),
+        open: u32::try_from(lane.open).unwrap_or(u32::MAX),
+        error: lane.error.clone().unwrap_or_default(),
     }
 }
 
@@ -140,7 +153,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::auth::Auth;
+    use crate::config::auth::Auth;
 
     type Got = mpsc::Receiver<Result<ActivityEvent, Status>>;
 

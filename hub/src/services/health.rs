@@ -13,7 +13,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tunnel::limits::{HEALTH_LOOK, HEALTH_PAUSE};
 use tunnel::name::Name;
 
-use crate::auth::Caller;
+use crate::config::auth::Caller;
 use crate::registry::{Presence, Registry};
 use crate::stop::Stop;
 
@@ -171,7 +171,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::activity::Activity;
+    use crate::observe::activity::Activity;
 
     /// How often each of so many watchers looks while there is a change every `pause`, and when they looked last.
     async fn looks(watchers: usize, changes: u32, pause: Duration) -> Vec<(u32, Instant)> {

@@ -2,34 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "so tests fail")]
 
-mod activity;
-mod auth;
-mod bulk;
-mod calls;
-mod cancel;
-mod clients;
-mod drain;
-mod floods;
-mod flow;
-mod header_lists;
-mod health;
-mod hostile;
-mod http;
-mod long_heads;
-mod malformed;
-mod many;
-mod metadata;
-mod metrics;
-mod model;
-mod paces;
-mod reconnect;
-mod refusals;
-mod resets;
-mod sessions;
-mod shares;
-mod streams;
+mod agent;
+mod call;
+mod front;
+mod isolation;
+mod services;
 mod support;
-mod tls;
-mod traps;
-mod unread_frames;
-mod windows;

@@ -59,6 +59,12 @@ pub struct Client {
     /// None of its sessions takes new calls: the agent, its server or this hub is shutting down.
     #[prost(bool, tag = "10")]
     pub draining: bool,
+    /// Lanes that are open to its server now: each is a connection of one caller.
+    #[prost(uint32, tag = "11")]
+    pub lanes: u32,
+    /// Its server takes no connections: calls are answered with UNAVAILABLE, `upstream-unreachable`.
+    #[prost(bool, tag = "12")]
+    pub upstream_unreachable: bool,
 }
 /// Generated client implementations.
 pub mod hub_client {
@@ -385,6 +391,22 @@ pub struct ActivityEvent {
     /// How many events this caller lost just before this one.
     #[prost(uint64, tag = "7")]
     pub missed: u64,
+    /// Set for LANE_OPENED and LANE_ENDED.
+    #[prost(message, optional, tag = "8")]
+    pub lane: ::core::option::Option<Lane>,
+}
+/// A caller's connection to an agent's server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lane {
+    /// The session that carries it, by the id that agent and hub log.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+    /// Lanes of the agent that are open now.
+    #[prost(uint32, tag = "2")]
+    pub open: u32,
+    /// Why it ended, where that was an error: what the server said in its GOAWAY, or what broke.
+    #[prost(string, tag = "3")]
+    pub error: ::prost::alloc::string::String,
 }
 /// A call that has ended.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -421,6 +443,14 @@ pub enum EventType {
     ClientUnregistered = 2,
     /// A call for a name has ended, well or badly: see `call`.
     RequestProxied = 3,
+    /// A lane was opened, which is a caller's connection to an agent's server: see `lane`.
+    LaneOpened = 4,
+    /// A lane has ended: see `lane`.
+    LaneEnded = 5,
+    /// An agent's server takes connections again.
+    UpstreamReachable = 6,
+    /// An agent's server takes no connections: calls are answered with UNAVAILABLE, `upstream-unreachable`.
+    UpstreamUnreachable = 7,
 }
 impl EventType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -433,6 +463,10 @@ impl EventType {
             Self::ClientRegistered => "CLIENT_REGISTERED",
             Self::ClientUnregistered => "CLIENT_UNREGISTERED",
             Self::RequestProxied => "REQUEST_PROXIED",
+            Self::LaneOpened => "LANE_OPENED",
+            Self::LaneEnded => "LANE_ENDED",
+            Self::UpstreamReachable => "UPSTREAM_REACHABLE",
+            Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -442,6 +476,10 @@ impl EventType {
             "CLIENT_REGISTERED" => Some(Self::ClientRegistered),
             "CLIENT_UNREGISTERED" => Some(Self::ClientUnregistered),
             "REQUEST_PROXIED" => Some(Self::RequestProxied),
+            "LANE_OPENED" => Some(Self::LaneOpened),
+            "LANE_ENDED" => Some(Self::LaneEnded),
+            "UPSTREAM_REACHABLE" => Some(Self::UpstreamReachable),
+            "UPSTREAM_UNREACHABLE" => Some(Self::UpstreamUnreachable),
             _ => None,
         }
     }

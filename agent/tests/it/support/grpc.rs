@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::{PATIENCE, soon};
@@ -53,10 +54,11 @@ impl Caller {
         soon(self.health().check(request)).await.map(drop)
     }
 
-    /// Whether the hub shows the name to callers, as its own health service tells.
+    /// Whether the hub has somebody to serve the name, as its own health service tells.
     pub(crate) async fn is_registered(&self, name: &str) -> bool {
-        match self.check("", name).await {
-            Ok(()) => true,
+        let asked = self.request("", about(name));
+        match soon(self.health().check(asked)).await {
+            Ok(answer) => answer.get_ref().status() == ServingStatus::Serving,
             Err(status) if status.code() == Code::NotFound => false,
             Err(status) => panic!("{status:?}"),
         }

@@ -63,7 +63,7 @@ impl Request {
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-            ("Sec-WebSocket-Protocol", "hub-tunnel.v1"),
+            ("Sec-WebSocket-Protocol", "hub-tunnel.v2"),
             ("Hub-Name", name),
             ("Hub-Instance", "raw"),
         ];

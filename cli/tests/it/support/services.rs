@@ -34,6 +34,7 @@ impl Hub for TwoAgents {
             labels: [("zone".into(), "b".into()), ("env".into(), "prod".into())].into(),
             agent_version: "0.1.0".into(),
             calls_in_flight: 3,
+            lanes: 5,
             rtt: Some(Duration { seconds: 0, nanos: 12_340_000 }),
             ..Default::default()
         };

@@ -37,5 +37,10 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 
 /// Asks again and again until the answer is yes: for what is seen only by asking.
 pub(crate) async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
-    within(what, async { while !ask().await {} }).await;
+    let asked = async {
+        while !ask().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(what, asked).await;
 }

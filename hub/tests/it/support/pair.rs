@@ -1,31 +1,45 @@
 //! A client and an upstream that write their frames by hand, and a hub between them.
 
-use tokio::io::copy_bidirectional;
+use tunnel::lanes::ResetCode;
 use tunnel::wire::Control;
 
 use super::frames::END_STREAM;
 use super::hub::Hub;
 use super::peer::{Broken, Peer, Settings};
-use super::raw_agent::RawAgent;
+use super::raw_agent::{Delivered, RawAgent};
 use super::within;
 
 /// Both ends of what a hub splices.
 pub(crate) struct Pair {
     pub(crate) client: Peer,
-    /// The server at the other end of the only session of its name.
+    /// The server at the other end of the client's lane, the only one of its name.
     pub(crate) upstream: Peer,
 }
 
 impl Pair {
     /// Registers `name` at a hub, and connects.
     pub(crate) async fn start(hub: &Hub, name: &str, client: Settings, upstream: Settings) -> Self {
+        Self::start_with(hub, name, client, upstream, ResetCode::TooMany).await
+    }
+
+    /// `further` is what the hub is told that wants another lane.
+    pub(crate) async fn start_with(
+        hub: &Hub,
+        name: &str,
+        client: Settings,
+        upstream: Settings,
+        further: ResetCode,
+    ) -> Self {
         let agent = RawAgent::register(hub, name, "by-hand", "0").await;
-        let (mut session, mut control) = agent.into_io();
-        // One task reads and writes the WebSocket, as it wants to be used; a relay, as an agent is.
-        let (io, mut relayed) = tokio::io::duplex(1 << 16);
-        tokio::spawn(async move { copy_bidirectional(&mut session, &mut relayed).await });
-        let upstream = Peer::server(io, upstream).await;
-        let registered = within("the session shown", control.recv()).await;
+        let (lanes, mut control) = agent.into_lanes();
+        let (lane, _) = within("a lane", lanes.accept()).await.expect("a session");
+        tokio::spawn(async move {
+            while let Some((lane, _)) = lanes.accept().await {
+                lane.reset(further, "one lane is all there is");
+            }
+        });
+        let upstream = Peer::server(Delivered(lane), upstream).await;
+        let registered = within("the agent shown", control.recv()).await;
         assert_eq!(registered, Some(Control::Registered));
         Self { client: Peer::client(hub.address, client).await, upstream }
     }

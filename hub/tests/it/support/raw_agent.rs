@@ -1,7 +1,13 @@
 //! An agent by hand: a WebSocket to the hub, upgraded and registered, and nothing more.
 
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use futures_util::SinkExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
@@ -9,12 +15,17 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async};
+use tunnel::lanes::frame::{self, Frame};
+use tunnel::lanes::{Lane, Lanes, ResetCode, Role, start};
+use tunnel::limits::LANE_DATA_MAX;
 use tunnel::wire::Control;
-use tunnel::ws_io::WsIo;
 
-use super::frames::{SETTINGS, frame, has_headers};
+use super::frames::{
+    END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame as http2_frame, has_headers,
+};
+use super::hpack::encode;
 use super::hub::Hub;
-use super::upstream::Connection;
+use super::upstream::{Connection, Connections};
 use super::within;
 
 /// A WebSocket that the hub has upgraded.
@@ -22,8 +33,24 @@ pub(crate) struct RawAgent {
     pub(crate) ws: WebSocketStream<TcpStream>,
     /// Of the hub's answer.
     pub(crate) headers: HeaderMap,
-    /// What the hub has said on the byte stream, as far as it was read.
-    said: Vec<u8>,
+    /// Lanes that the hub has opened, and nobody has asked for yet.
+    opened: VecDeque<u32>,
+    /// Control messages, the same.
+    control: VecDeque<Control>,
+    /// What the hub has said on each, as far as it was read.
+    said: HashMap<u32, Vec<u8>>,
+    /// How it has ended them.
+    ended: HashMap<u32, Ended>,
+}
+
+/// The lane by which a hub finds out whether the upstream is there. It becomes the first caller's.
+pub(crate) const PROBE: u32 = 1;
+
+/// How a hub has ended a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Finished,
+    Reset(ResetCode),
 }
 
 impl RawAgent {
@@ -42,7 +69,9 @@ impl RawAgent {
         tcp.set_nodelay(true).unwrap();
         match within("an upgrade", client_async(request, tcp)).await {
             Ok((ws, response)) => {
-                Ok(Self { ws, headers: response.into_parts().0.headers, said: Vec::new() })
+                let (opened, control, said, ended) = Default::default();
+                let headers = response.into_parts().0.headers;
+                Ok(Self { ws, headers, opened, control, said, ended })
             }
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
@@ -54,62 +83,129 @@ impl RawAgent {
 
     /// Registers as one slot of one instance.
     pub(crate) async fn register(hub: &Hub, name: &str, instance: &str, slot: &str) -> Self {
-        // Whoever writes frames by hand bears any number of cancels.
-        let cancels = ("hub-max-cancels", "0");
-        let headers = [("hub-name", name), ("hub-instance", instance), ("hub-slot", slot), cancels];
+        let headers = [("hub-name", name), ("hub-instance", instance), ("hub-slot", slot)];
         Self::connect(hub, &headers).await.expect("an upgrade")
     }
 
-    /// Sends some of the byte stream.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        self.message(Message::Binary(Bytes::copy_from_slice(bytes))).await;
+    /// Registers an agent that is shown: its probe is answered.
+    pub(crate) async fn shown(hub: &Hub, name: &str, instance: &str) -> Self {
+        let mut agent = Self::register(hub, name, instance, "0").await;
+        agent.settings().await;
+        assert_eq!(agent.control().await, Control::Registered);
+        agent
     }
 
-    /// Begins as every HTTP/2 server does, after which the session counts as registered.
+    /// The next lane that the hub opens.
+    pub(crate) async fn opened(&mut self) -> u32 {
+        self.until("a lane", |agent| !agent.opened.is_empty()).await;
+        self.opened.pop_front().expect("a lane")
+    }
+
+    /// Sends some of a lane's bytes.
+    pub(crate) async fn send(&mut self, lane: u32, bytes: &[u8]) {
+        for piece in bytes.chunks(LANE_DATA_MAX) {
+            let mut data = frame::data(lane, piece.len());
+            data.extend_from_slice(piece);
+            self.lane_frame(data.freeze()).await;
+        }
+    }
+
+    /// Sends a lane frame, or what is none.
+    pub(crate) async fn lane_frame(&mut self, bytes: impl Into<Bytes>) {
+        self.message(Message::Binary(bytes.into())).await;
+    }
+
+    /// Answers the probe as every HTTP/2 server does, after which the agent is shown.
     pub(crate) async fn settings(&mut self) {
-        self.send(&frame(SETTINGS, 0, 0, &[])).await;
+        assert_eq!(self.accept().await, PROBE);
     }
 
-    /// Speaks HTTP/2, of which nothing has been read yet.
+    /// Begins as every HTTP/2 server does, on the next lane.
+    pub(crate) async fn accept(&mut self) -> u32 {
+        let lane = self.opened().await;
+        self.send(lane, &http2_frame(SETTINGS, 0, 0, &[])).await;
+        lane
+    }
+
+    /// How many bytes of a lane it has read.
+    pub(crate) fn heard(&self, lane: u32) -> u64 {
+        self.said.get(&lane).map_or(0, |said| said.len() as u64)
+    }
+
+    /// Waits until a lane has more bytes than so many.
+    pub(crate) async fn more_than(&mut self, lane: u32, bytes: u64) {
+        self.until("more of a lane", |agent| agent.heard(lane) > bytes).await;
+    }
+
+    /// Answers the first call of a lane.
+    pub(crate) async fn answer(&mut self, lane: u32) {
+        let head = encode(&[(":status", "200"), ("grpc-status", "0")]);
+        self.send(lane, &http2_frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)).await;
+    }
+
+    /// Speaks HTTP/2 on all lanes, of which nothing has been read yet.
     pub(crate) fn serve(self) -> Connection {
         // The hub may say what it likes.
-        let (io, _control) = self.into_io();
-        Connection::on(io)
+        let (lanes, _control) = self.into_lanes();
+        Connections::on_lanes(lanes).all()
     }
 
-    /// The byte stream, of which nothing has been read yet, and the hub's control messages beside it.
-    pub(crate) fn into_io(self) -> (WsIo<TcpStream>, mpsc::Receiver<Control>) {
+    /// The lanes, of which nothing has been read yet, and the hub's control messages beside them.
+    pub(crate) fn into_lanes(self) -> (Lanes, mpsc::Receiver<Control>) {
         let keepalive = hub::Config::default().keepalive;
-        let (io, _, control) = WsIo::new(self.ws, keepalive);
-        (io, control)
+        let (driver, lanes, control) =
+            start(self.ws, keepalive, Role::Agent { max_lanes: usize::MAX });
+        tokio::spawn(driver);
+        (lanes, control)
     }
 
-    /// Waits for a request on the byte stream.
-    pub(crate) async fn request(&mut self) {
-        while !has_headers(&self.said) {
-            let message = self.next("a request").await;
-            assert!(!message.is_close(), "{message:?}");
-        }
+    /// Waits for a request on a lane.
+    pub(crate) async fn request(&mut self, lane: u32) {
+        let asked = |agent: &Self| agent.said.get(&lane).is_some_and(|said| has_headers(said));
+        self.until("a request", asked).await;
+    }
+
+    /// Waits until the hub has ended a lane.
+    pub(crate) async fn ended(&mut self, lane: u32) -> Ended {
+        self.until("the end of a lane", |agent| agent.ended.contains_key(&lane)).await;
+        self.ended[&lane]
     }
 
     /// The next control message.
     pub(crate) async fn control(&mut self) -> Control {
-        loop {
-            match self.next("a control message").await {
-                Message::Text(text) => return Control::from_text(&text),
-                Message::Close(frame) => panic!("closed: {frame:?}"),
-                _ => {}
-            }
-        }
+        self.until("a control message", |agent| !agent.control.is_empty()).await;
+        self.control.pop_front().expect("a control message")
     }
 
-    async fn next(&mut self, what: &str) -> Message {
-        let message = within(what, self.ws.next()).await;
-        let message = message.expect("an open WebSocket").expect("a message");
-        if let Message::Binary(more) = &message {
-            self.said.extend_from_slice(more);
+    /// Reads until it has heard enough.
+    async fn until(&mut self, what: &str, enough: impl Fn(&Self) -> bool) {
+        let heard = async {
+            while !enough(self) {
+                let message = self.ws.next().await.expect("an open WebSocket");
+                self.note(message.expect("a message"));
+            }
+        };
+        within(what, heard).await;
+    }
+
+    fn note(&mut self, message: Message) {
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Text(text) => return self.control.push_back(Control::from_text(&text)),
+            Message::Close(frame) => panic!("closed: {frame:?}"),
+            _ => return,
+        };
+        match Frame::read(bytes).expect("a lane frame") {
+            (lane, Frame::Open(_)) => self.opened.push_back(lane),
+            (lane, Frame::Data(more)) => {
+                self.said.entry(lane).or_default().extend_from_slice(&more);
+            }
+            (lane, Frame::Fin(_)) => drop(self.ended.insert(lane, Ended::Finished)),
+            (lane, Frame::Reset { code, .. }) => {
+                self.ended.insert(lane, Ended::Reset(code));
+            }
+            _ => {}
         }
-        message
     }
 
     pub(crate) async fn message(&mut self, message: Message) {
@@ -131,5 +227,39 @@ impl RawAgent {
             None
         };
         within("a close", close).await
+    }
+}
+
+/// A lane whose bytes count as written to the upstream once they are read.
+pub(crate) struct Delivered(pub(crate) Lane);
+
+impl AsyncRead for Delivered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.0).poll_read(cx, buf);
+        self.0.delivered((buf.filled().len() - before) as u64);
+        read
+    }
+}
+
+impl AsyncWrite for Delivered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -9,37 +9,55 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+use tunnel::lanes::Lanes;
 
 use super::message::{grpc_head, message, ok, receive};
+use super::raw_agent::Delivered;
 use super::within;
 
-/// More calls than any test holds at once.
+/// More calls than any test holds at once, and more connections than any looks at late.
 const CALLS: usize = 4096;
+const CONNECTIONS: usize = 1024;
 
 /// A server on a port of its own.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
-    connections: mpsc::Receiver<Connection>,
+    pub(crate) connections: Connections,
+    listening: JoinHandle<()>,
 }
 
-/// One connection from an agent.
+/// What an agent connects, one after the other.
+pub(crate) struct Connections(mpsc::Receiver<Connection>);
+
+/// One connection from an agent, which is one lane; or all of them, as if they were one.
 pub(crate) struct Connection {
     calls: mpsc::Receiver<Call>,
     pub(crate) ends: Ends,
+    live: watch::Receiver<Live>,
 }
 
-/// Ends a connection.
-#[derive(Clone)]
-pub(crate) struct Ends(mpsc::Sender<End>);
+/// How many connections there have been, and how many have ended.
+#[derive(Clone, Copy, Default)]
+struct Live {
+    begun: usize,
+    ended: usize,
+}
+
+/// Ends a connection; of all of them, those that there are.
+#[derive(Clone, Default)]
+pub(crate) struct Ends(Arc<Mutex<Vec<mpsc::Sender<End>>>>);
 
 /// How the server ends a connection.
+#[derive(Clone, Copy)]
 enum End {
     /// GOAWAY; running calls go on.
-    GoAway,
+    GoAway(Reason),
     /// It is gone.
     Kill,
 }
@@ -57,60 +75,107 @@ impl Upstream {
     }
 
     pub(crate) async fn listen_with(builder: Builder, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (sender, connections) = mpsc::channel(16);
-        tokio::spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                tcp.set_nodelay(true).unwrap();
-                let (connection, calls, ends) = Connection::new();
-                match &tls {
-                    None => drop(tokio::spawn(serve(tcp, builder.clone(), calls, ends))),
-                    Some(tls) => {
-                        let tls = tls.accept(tcp).await.expect("a TLS handshake");
-                        tokio::spawn(serve(tls, builder.clone(), calls, ends));
-                    }
-                }
-                if sender.send(connection).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Self { address, connections }
+        Self::listen_at("127.0.0.1:0".parse().unwrap(), builder, tls).await
     }
 
-    /// Answers whatever comes from now on, on however many connections.
-    pub(crate) fn answer_all(mut self) {
-        tokio::spawn(async move {
-            while let Some(connection) = self.connections.recv().await {
-                connection.answer_all(Arc::default());
+    pub(crate) async fn listen_at(
+        address: SocketAddr,
+        builder: Builder,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let address = listener.local_addr().unwrap();
+        let (sender, connections) = mpsc::channel(CONNECTIONS);
+        let listening = tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                tcp.set_nodelay(true).unwrap();
+                let (builder, sender) = (builder.clone(), sender.clone());
+                match tls.clone() {
+                    None => drop(tokio::spawn(serve(tcp, builder, sender))),
+                    Some(tls) => {
+                        tokio::spawn(async move {
+                            let tls = tls.accept(tcp).await.expect("a TLS handshake");
+                            serve(tls, builder, sender).await;
+                        });
+                    }
+                }
             }
         });
+        Self { address, connections: Connections(connections), listening }
+    }
+
+    /// Takes no more connections; those that there are go on.
+    pub(crate) async fn close(self) {
+        self.listening.abort();
+        let _ = self.listening.await;
+    }
+
+    /// All connections, those that come later too, as if they were one.
+    pub(crate) fn all(self) -> Connection {
+        self.connections.all()
     }
 
     /// The next connection that an agent has made.
     pub(crate) async fn connection(&mut self) -> Connection {
-        within("a connection from the agent", self.connections.recv()).await.expect("one")
+        self.connections.next().await
+    }
+}
+
+impl Connections {
+    /// Serves calls on the lanes that a hub opens, each a connection.
+    pub(crate) fn on_lanes(lanes: Lanes) -> Self {
+        let (sender, connections) = mpsc::channel(CONNECTIONS);
+        tokio::spawn(async move {
+            while let Some((lane, _)) = lanes.accept().await {
+                tokio::spawn(serve(Delivered(lane), Builder::new(), sender.clone()));
+            }
+        });
+        Self(connections)
+    }
+
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Connection {
+        within("a connection from the agent", self.0.recv()).await.expect("one")
+    }
+
+    /// Whether there is a next one already.
+    pub(crate) fn has_next(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// All of them, those that come later too, as if they were one.
+    pub(crate) fn all(mut self) -> Connection {
+        let (sender, calls) = mpsc::channel(CALLS);
+        let (ends, (live, watched)) = (Ends::default(), watch::channel(Live::default()));
+        let all = Connection { calls, ends: ends.clone(), live: watched };
+        tokio::spawn(async move {
+            while let Some(Connection { mut calls, ends: one, live: mut alive }) =
+                self.0.recv().await
+            {
+                ends.0.lock().append(&mut one.0.lock());
+                live.send_modify(|live| live.begun += 1);
+                let (sender, live) = (sender.clone(), live.clone());
+                tokio::spawn(async move {
+                    while let Some(call) = calls.recv().await {
+                        // As in `serve`.
+                        let _ = sender.try_send(call);
+                    }
+                    let _ = alive.wait_for(Live::is_over).await;
+                    live.send_modify(|live| live.ended += 1);
+                });
+            }
+        });
+        all
+    }
+}
+
+impl Live {
+    fn is_over(&self) -> bool {
+        self.begun == self.ended
     }
 }
 
 impl Connection {
-    /// Serves calls on `io`.
-    pub(crate) fn on<S>(io: S) -> Self
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (connection, calls, ends) = Self::new();
-        tokio::spawn(serve(io, Builder::new(), calls, ends));
-        connection
-    }
-
-    fn new() -> (Self, mpsc::Sender<Call>, mpsc::Receiver<End>) {
-        let (call_sender, calls) = mpsc::channel(CALLS);
-        let (ends, end_receiver) = mpsc::channel(4);
-        (Self { calls, ends: Ends(ends) }, call_sender, end_receiver)
-    }
-
     /// The next call.
     pub(crate) async fn call(&mut self) -> Call {
         within("a call at the upstream", self.calls.recv()).await.expect("a call")
@@ -126,47 +191,71 @@ impl Connection {
         });
     }
 
-    /// Resolves when the connection is over.
+    /// How many connections there have been.
+    pub(crate) fn begun(&self) -> usize {
+        self.live.borrow().begun
+    }
+
+    /// Resolves when the connection is over; of all of them, those that there are.
     pub(crate) async fn ended(&mut self) {
-        let ended = async { while self.calls.recv().await.is_some() {} };
-        within("the end of a connection at the upstream", ended).await;
+        let ended = self.live.wait_for(Live::is_over);
+        within("the end of a connection at the upstream", ended).await.expect("a server");
     }
 }
 
 impl Ends {
-    pub(crate) async fn go_away(&self) {
-        self.0.send(End::GoAway).await.expect("a connection");
+    pub(crate) fn go_away(&self) {
+        self.all(End::GoAway(Reason::NO_ERROR));
     }
 
-    pub(crate) async fn kill(&self) {
-        self.0.send(End::Kill).await.expect("a connection");
+    /// Running calls are lost.
+    pub(crate) fn go_away_for(&self, reason: Reason) {
+        self.all(End::GoAway(reason));
+    }
+
+    pub(crate) fn kill(&self) {
+        self.all(End::Kill);
+    }
+
+    /// Those that are over already hear nothing.
+    fn all(&self, end: End) {
+        self.0.lock().retain(|one| one.try_send(end).is_ok());
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    io: S,
-    builder: Builder,
-    calls: mpsc::Sender<Call>,
-    mut ends: mpsc::Receiver<End>,
-) {
-    let Ok(mut connection) = builder.handshake(io).await else {
+/// Serves one connection, which counts once the other end has spoken HTTP/2: an agent also connects to see whether
+/// the server is there.
+async fn serve<S>(io: S, builder: Builder, connections: mpsc::Sender<Connection>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Ok(mut http2) = builder.handshake(io).await else {
         return;
     };
+    let (call_sender, calls) = mpsc::channel(CALLS);
+    let (end_sender, mut ends) = mpsc::channel(4);
+    let (live_sender, live) = watch::channel(Live { begun: 1, ended: 0 });
+    let connection = Connection { calls, ends: Ends(Arc::new(Mutex::new(vec![end_sender]))), live };
+    // Nobody may want to know.
+    let _ = connections.send(connection).await;
     loop {
         tokio::select! {
             Some(end) = ends.recv() => match end {
-                End::GoAway => connection.graceful_shutdown(),
-                End::Kill => return,
+                End::GoAway(Reason::NO_ERROR) => http2.graceful_shutdown(),
+                End::GoAway(reason) => http2.abrupt_shutdown(reason),
+                End::Kill => break,
             },
-            accepted = connection.accept() => {
+            accepted = http2.accept() => {
                 let Some(Ok((request, respond))) = accepted else {
-                    return;
+                    break;
                 };
                 // A test that does not look at calls any more has seen enough.
-                let _ = calls.try_send(Call { request, respond });
+                let _ = call_sender.try_send(Call { request, respond });
             }
         }
     }
+    drop(http2);
+    live_sender.send_modify(|live| live.ended += 1);
 }
 
 impl Call {

@@ -13,8 +13,7 @@ use super::{NAME, within};
 pub(crate) struct World {
     pub(crate) hub: Hub,
     pub(crate) agent: Agent,
-    pub(crate) upstream: Upstream,
-    /// The upstream's end of the session.
+    /// All connections of the upstream, each of which is a lane of the session.
     pub(crate) session: Connection,
     pub(crate) client: Client,
 }
@@ -34,13 +33,13 @@ impl World {
     /// `builder` is the upstream's.
     pub(crate) async fn start_with(hub: hub::Config, builder: Builder) -> Self {
         let hub = Hub::start_with(hub).await;
-        let mut upstream = Upstream::listen_with(builder, None).await;
+        let upstream = Upstream::listen_with(builder, None).await;
         let agent = Agent::start(config(&hub, server(upstream.address)));
-        let session = upstream.connection().await;
         hub.until_serving(NAME).await;
         let client = hub.client().await;
-        Self { hub, agent, upstream, session, client }
+        Self { hub, agent, session: upstream.all(), client }
     }
+
     /// A client is still served, over the first session, whatever else waits at the upstream.
     pub(crate) async fn assert_unharmed(&mut self) {
         let (response, _sending) = self.client.open(grpc(NAME, "/a.B/Unharmed"), true).await;

@@ -1,0 +1,204 @@
+//! Whether the upstream takes connections: told to the hub, which asks other agents of the name while it does not.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+use tunnel::limits::{UPSTREAM_CHECK, UPSTREAM_RETRY, UPSTREAM_RETRY_LONG, UPSTREAM_RETRY_SOON};
+
+use crate::upstream::UpstreamError;
+
+/// One for each agent process.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    up: watch::Sender<bool>,
+    /// Connections to the upstream.
+    live: AtomicUsize,
+    /// The upstream has ended a connection.
+    ended: Notify,
+}
+
+/// A connection to the upstream, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Live<'m>(&'m Monitor);
+
+impl Monitor {
+    /// The upstream is there until somebody finds that it is not.
+    pub(crate) fn new() -> Self {
+        Self { up: watch::Sender::new(true), live: AtomicUsize::new(0), ended: Notify::new() }
+    }
+
+    /// Tells of changes from now on.
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// A connection was made.
+    pub(crate) fn connected(&self) -> Live<'_> {
+        self.live.fetch_add(1, Ordering::SeqCst);
+        Live(self)
+    }
+
+    /// Whether a connection lives.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.live.load(Ordering::SeqCst) > 0
+    }
+
+    /// The upstream could not be reached.
+    pub(crate) fn failed(&self, error: &UpstreamError, upstream: &impl Display) {
+        if self.up.send_if_modified(|up| std::mem::replace(up, false)) {
+            warn!(%upstream, %error, "the upstream is not reachable; dialling it until it is");
+        }
+    }
+
+    /// The upstream has ended a connection.
+    pub(crate) fn ended(&self) {
+        self.ended.notify_one();
+    }
+
+    /// Finds out by itself when the upstream goes away while nobody calls, and when it is back. `dial` connects to it,
+    /// and hangs up.
+    pub(crate) async fn run<F>(&self, upstream: &impl Display, dial: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), UpstreamError>>,
+    {
+        let mut up = self.watch();
+        loop {
+            if *up.borrow_and_update() {
+                tokio::select! {
+                    _ = up.changed() => {}
+                    () = self.check_when_ended(upstream, &dial) => {}
+                }
+            } else {
+                until_back(&dial).await;
+                info!(%upstream, "the upstream is reachable again");
+                self.up.send_replace(true);
+            }
+        }
+    }
+
+    /// An upstream that ends its last connection may be gone, or may just not like idle ones.
+    async fn check_when_ended<F>(&self, upstream: &impl Display, dial: &impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), UpstreamError>>,
+    {
+        self.ended.notified().await;
+        if self.is_connected() {
+            return;
+        }
+        match dial().await {
+            Ok(()) => sleep(UPSTREAM_CHECK).await,
+            Err(error) => self.failed(&error, upstream),
+        }
+    }
+}
+
+/// Dials until it works.
+async fn until_back<F>(dial: &impl Fn() -> F)
+where
+    F: Future<Output = Result<(), UpstreamError>>,
+{
+    let since = Instant::now();
+    loop {
+        let is_long = since.elapsed() >= UPSTREAM_RETRY_LONG;
+        sleep(if is_long { UPSTREAM_RETRY } else { UPSTREAM_RETRY_SOON }).await;
+        if dial().await.is_ok() {
+            return;
+        }
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const UPSTREAM: &str = "http://upstream";
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// An upstream that is there or not, and when it was dialled.
+    struct Scene {
+        monitor: Monitor,
+        is_there: Cell<bool>,
+        start: Instant,
+        dialled: RefCell<Vec<u64>>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let (monitor, is_there) = (Monitor::new(), Cell::new(false));
+            Self { monitor, is_there, start: Instant::now(), dialled: RefCell::default() }
+        }
+
+        async fn dial(&self) -> Result<(), UpstreamError> {
+            self.dialled.borrow_mut().push(self.start.elapsed().as_secs());
+            if self.is_there.get() { Ok(()) } else { Err(UpstreamError::Timeout) }
+        }
+
+        /// Lets the monitor work for so long.
+        async fn pass(&self, time: Duration) {
+            let run = self.monitor.run(&UPSTREAM, || self.dial());
+            timeout(time, run).await.expect_err("it never ends");
+        }
+
+        fn is_up(&self) -> bool {
+            *self.monitor.watch().borrow()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_is_away_is_dialled_each_second_and_later_less() {
+        let scene = Scene::new();
+        scene.monitor.failed(&UpstreamError::Timeout, &UPSTREAM);
+        scene.pass(71 * SECOND).await;
+        let each_second: Vec<_> = (1..=60).chain([65, 70]).collect();
+        assert_eq!(*scene.dialled.borrow(), each_second);
+        assert!(!scene.is_up());
+        scene.is_there.set(true);
+        scene.pass(2 * SECOND).await;
+        assert!(scene.is_up());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_last_connection_is_looked_into() {
+        let scene = Scene::new();
+        let (one, other) = (scene.monitor.connected(), scene.monitor.connected());
+        drop(one);
+        scene.monitor.ended();
+        scene.pass(SECOND).await;
+        assert!(scene.dialled.borrow().is_empty(), "another lives");
+        drop(other);
+        scene.monitor.ended();
+        scene.pass(SECOND / 2).await;
+        assert_eq!((scene.dialled.borrow().len(), scene.is_up()), (1, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_ends_idle_connections_is_asked_once_a_second() {
+        let scene = Scene::new();
+        scene.is_there.set(true);
+        let ends = async {
+            for _ in 0..29 {
+                scene.monitor.ended();
+                sleep(SECOND / 10).await;
+            }
+        };
+        tokio::select! {
+            () = ends => {}
+            () = scene.monitor.run(&UPSTREAM, || scene.dial()) => {}
+        }
+        assert_eq!((scene.dialled.borrow().len(), scene.is_up()), (3, true));
+    }
+}

@@ -1,0 +1,54 @@
+//! What all slots and lanes of one agent share.
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tunnel::limits::LANE_DIALS;
+use tunnel::tls::TlsError;
+
+use crate::config::{Config, Tls};
+use crate::monitor::Monitor;
+
+/// The agent: how it is configured, what it is asked to do, and what it has room for.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) tls: Tls,
+    /// How many sessions the hub advises.
+    pub(crate) advised: watch::Sender<u16>,
+    /// The agent is asked to stop.
+    pub(crate) stop: CancellationToken,
+    /// What still runs must end.
+    pub(crate) cut: CancellationToken,
+    /// Sessions, those included that a newer one has replaced and whose calls still run.
+    pub(crate) sessions: TaskTracker,
+    /// Whether the upstream is there.
+    pub(crate) monitor: Monitor,
+    /// How many lanes there may be, on all sessions together.
+    pub(crate) max_lanes: u32,
+    /// So many places for them.
+    pub(crate) places: Semaphore,
+    /// Dials to the upstream that may be under way at once.
+    pub(crate) dials: Semaphore,
+}
+
+impl Shared {
+    /// Of an agent that takes so many lanes.
+    ///
+    /// # Errors
+    /// The CA file cannot be used.
+    pub(crate) fn new(config: Config, max_lanes: u32) -> Result<Self, TlsError> {
+        Ok(Self {
+            tls: Tls::new(&config)?,
+            advised: watch::Sender::new(1),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            sessions: TaskTracker::new(),
+            monitor: Monitor::new(),
+            max_lanes,
+            places: Semaphore::new((max_lanes as usize).min(Semaphore::MAX_PERMITS)),
+            dials: Semaphore::new(LANE_DIALS),
+            config,
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Brings a session into being on an agent's WebSocket, shows it to callers, and sees it to its end.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep};
+use tokio_tungstenite::WebSocketStream;
+use tracing::{debug, info, warn};
+use tunnel::lanes::Role;
+use tunnel::limits::FAREWELL_TIMEOUT;
+use tunnel::wire::{CloseCode, Control};
+use tunnel::ws::Ended;
+
+use crate::context::hub::Hub;
+use crate::context::origin::Origin;
+use crate::lanes::OpenError;
+use crate::observe::limit::Limit;
+use crate::registry::{Admitted, Session, Upstream};
+
+/// Serves one agent's WebSocket from the upgrade to its end.
+pub(crate) async fn serve<S>(ws: WebSocketStream<S>, admitted: Admitted, origin: Origin)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let hub = &origin.hub;
+    let (driver, lanes, control) = tunnel::lanes::start(ws, hub.config.keepalive, Role::Hub);
+    let driver = tokio::spawn(driver);
+    let (name, peer) = (admitted.registration.name.clone(), admitted.peer);
+    let registration = match hub.registry.register(admitted, lanes.clone()) {
+        Ok(registration) => registration,
+        Err(owned) => {
+            hub.metrics.registration_refused("owned");
+            lanes.ws().close(CloseCode::Policy, "the name is owned exclusively by another agent");
+            let _ = driver.await;
+            warn!(%name, %peer, error = %owned, "session refused");
+            return;
+        }
+    };
+    let session = registration.session.clone();
+    run(&session, control, driver, &origin).await;
+    drop(registration);
+    if session.ws().ended() == Some(&Ended::Flood) {
+        hub.limits.reached(Limit::AgentMessages, peer, Some(&name));
+    }
+    log(&session, "unregistered");
+}
+
+fn log(session: &Session, message: &'static str) {
+    let agent = &session.agent;
+    info!(
+        name = %agent.name,
+        instance = agent.instance,
+        slot = session.slot,
+        session = session.id,
+        peer = %session.peer,
+        ended = session.ws().ended().map(Ended::to_string),
+        "{message}",
+    );
+}
+
+/// Waits for the end of the session, and for what brings it about.
+async fn run(
+    session: &Arc<Session>,
+    mut control: mpsc::Receiver<Control>,
+    mut driver: JoinHandle<()>,
+    origin: &Origin,
+) {
+    let Origin { hub, stop, .. } = origin;
+    let mut checkup = interval(hub.config.keepalive.interval);
+    let mut farewell = pin!(sleep(FAREWELL_TIMEOUT));
+    let (mut hub_drains, mut hub_closes) = (false, false);
+    tokio::spawn(show(session.clone(), hub.clone()));
+    loop {
+        let drained = session.is_draining() && session.lanes() == 0;
+        tokio::select! {
+            _ = &mut driver => return,
+            Some(said) = control.recv() => hear(said, session, hub),
+            () = session.nudged() => {
+                hub.registry.changed();
+                farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
+            }
+            _ = checkup.tick() => if let Some(rtt) = session.ws().rtt() {
+                hub.metrics.session_rtt(rtt);
+            },
+            // Not at once: the last lane's bytes may still be on their way.
+            () = &mut farewell, if drained => {
+                session.ws().close(CloseCode::Normal, "drained");
+                farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
+            }
+            () = stop.draining(), if !hub_drains => {
+                // Calls that are on their way are still served: it is the agent who should look elsewhere.
+                session.ws().send(Control::Drain);
+                hub_drains = true;
+            }
+            () = stop.closing(), if !hub_closes => {
+                session.ws().close(CloseCode::GoingAway, "the hub is going away");
+                hub_closes = true;
+            }
+        }
+    }
+}
+
+/// Takes a control message of the agent.
+fn hear(said: Control, session: &Arc<Session>, hub: &Arc<Hub>) {
+    match said {
+        Control::Drain => session.drain(),
+        Control::Upstream { up: false } => {
+            hub.registry.set_upstream(&session.agent, Upstream::Down)
+        }
+        Control::Upstream { up: true } => drop(tokio::spawn(show(session.clone(), hub.clone()))),
+        Control::Registered | Control::Unknown => {}
+    }
+}
+
+/// Shows the session's agent to callers, once it is known whether its upstream is there: *registered* means
+/// *reachable*. One session finds out for all of the agent.
+async fn show(session: Arc<Session>, hub: Arc<Hub>) {
+    let agent = &session.agent;
+    let _one = agent.probing.lock().await;
+    if agent.upstream() != Upstream::Up
+        && let Err(error) = hub.lanes.probe(&session).await
+    {
+        return tell_failure(&error, &session, &hub);
+    }
+    if session.is_first_shown() {
+        hub.metrics.registered();
+        session.ws().send(Control::Registered);
+        log(&session, "registered");
+    }
+}
+
+fn tell_failure(error: &OpenError, session: &Session, hub: &Hub) {
+    let agent = &session.agent;
+    let (code, reason) = match error {
+        OpenError::NotHttp2 => (CloseCode::NotHttp2, "the upstream does not speak HTTP/2"),
+        OpenError::Silent => (CloseCode::NotHttp2, "the upstream sent no HTTP/2 SETTINGS in time"),
+        // The agent says when it is back.
+        OpenError::Unreachable(_) | OpenError::Full => {
+            hub.registry.set_upstream(agent, Upstream::Down);
+            return info!(name = %agent.name, session = session.id, %error, "upstream not reachable");
+        }
+        OpenError::Lost => {
+            return debug!(name = %agent.name, session = session.id, %error, "session did not begin");
+        }
+    };
+    hub.metrics.registration_refused("not-http2");
+    warn!(name = %agent.name, peer = %session.peer, %error, "session did not begin");
+    session.ws().close(code, reason);
+}

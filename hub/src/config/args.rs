@@ -1,0 +1,157 @@
+//! The command line of `hub`, as typed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser};
+use tunnel::limits::{MAX_CLIENT_STREAMS, STREAM_WINDOW, WORKERS_MAX};
+use tunnel::program::LogFormat;
+
+use crate::config::listen_addr::ListenAddr;
+
+/// Any gRPC client reaches any gRPC server behind NAT, by name, through this hub.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "hub",
+    version,
+    override_usage = "hub [serve] [OPTIONS]",
+    after_help = "Durations are written 15s, 500ms, 2m. RUST_LOG chooses what is logged (default: info)."
+)]
+pub struct Args {
+    /// Where gRPC clients and agents connect; `:8080` means every interface
+    #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = ":8080")]
+    pub listen: ListenAddr,
+
+    /// Where /metrics, /healthz and /readyz are served, or `none`
+    #[arg(long, env = "HUB_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8081", value_parser = optional_listen)]
+    pub admin_listen: OptionalListen,
+
+    /// Serve TLS (ALPN h2 and http/1.1); needs a certificate and its key
+    #[arg(long, env = "HUB_TLS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub tls: bool,
+
+    /// Certificate chain, PEM
+    #[arg(long, env = "HUB_TLS_CERT_FILE", value_name = "FILE")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM
+    #[arg(long, env = "HUB_TLS_KEY_FILE", value_name = "FILE")]
+    pub tls_key_file: Option<PathBuf>,
+
+    /// Who may register and who may call (TOML); without it everybody may
+    #[arg(long, env = "HUB_AUTH_FILE", value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+
+    /// Time between two WebSocket pings to an agent
+    #[arg(long, env = "HUB_KEEPALIVE_INTERVAL", value_name = "DURATION", default_value = "15s", value_parser = positive)]
+    pub keepalive_interval: Duration,
+
+    /// An agent that says nothing for this long is gone
+    #[arg(long, env = "HUB_KEEPALIVE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = positive)]
+    pub keepalive_timeout: Duration,
+
+    /// How long running calls may take to end after SIGTERM
+    #[arg(long, env = "HUB_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+
+    /// Worker threads [default: one a core]
+    #[arg(long, env = "HUB_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
+    pub workers: Option<u16>,
+
+    /// Connections at once, agents' and clients' together; more are hung up on
+    /// [default: 65536, or what the system's limit of open files allows]
+    #[arg(long, env = "HUB_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<NonZeroUsize>,
+
+    /// Calls at once on one client connection; gRPC clients queue what goes beyond
+    #[arg(long, env = "HUB_MAX_CALLS", value_name = "N", default_value_t = MAX_CLIENT_STREAMS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_calls: u32,
+
+    /// Bytes of one stream on their way at most, each direction; fast streams over long links want more, and a
+    /// stalled call may hold as much
+    #[arg(long, env = "HUB_STREAM_WINDOW", value_name = "BYTES", default_value_t = STREAM_WINDOW, value_parser = clap::value_parser!(u32).range(65_535..=1 << 30))]
+    pub stream_window: u32,
+
+    /// text or json
+    #[arg(long, env = "HUB_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+impl Args {
+    /// What no single flag can tell: whether they fit together.
+    ///
+    /// # Errors
+    /// Bad usage, as clap reports it.
+    pub fn check(self) -> Result<Self, clap::Error> {
+        if self.keepalive_timeout <= self.keepalive_interval {
+            let message = "--keepalive-timeout must be longer than --keepalive-interval: \
+                           an idle agent is heard of once an interval";
+            return Err(Self::command().error(ErrorKind::ValueValidation, message));
+        }
+        let (cert, key) = (self.tls_cert_file.is_some(), self.tls_key_file.is_some());
+        if self.tls && !(cert && key) {
+            let message = "--tls needs --tls-cert-file and --tls-key-file";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
+        if !self.tls && (cert || key) {
+            let message = "--tls-cert-file and --tls-key-file are for --tls, which is not given";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
+        Ok(self)
+    }
+}
+
+/// An address to listen at, or nowhere.
+pub type OptionalListen = Option<ListenAddr>;
+
+fn optional_listen(
+    text: &str,
+) -> Result<OptionalListen, crate::config::listen_addr::ListenAddrError> {
+    if text == "none" { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("it must be longer than 0".into()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tunnel::limits;
+
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_limits_tables() {
+        let args = Args::parse_from(["hub"]);
+        assert_eq!(args.keepalive_interval, limits::KEEPALIVE_INTERVAL);
+        assert_eq!(args.keepalive_timeout, limits::KEEPALIVE_TIMEOUT);
+        assert_eq!(args.drain_timeout, limits::DRAIN_TIMEOUT);
+    }
+
+    #[test]
+    fn bad_usage_is_told() {
+        for (line, word) in [
+            (&["hub", "--tls"][..], "--tls-cert-file"),
+            (&["hub", "--listen", "8080"], "host:port"),
+            (&["hub", "--keepalive-interval", "0s"], "longer than 0"),
+            (&["hub", "--keepalive-timeout", "15"], "15"),
+            (&["hub", "--keepalive-timeout", "15s"], "longer than --keepalive-interval"),
+            (&["hub", "--workers", "0"], "--workers"),
+            (&["hub", "--workers", "1025"], "1..=1024"),
+            (&["hub", "--log-format", "xml"], "text or json"),
+        ] {
+            let parsed = Args::try_parse_from(line).and_then(Args::check);
+            let error = parsed.expect_err("bad usage").to_string();
+            assert!(error.contains(word), "{line:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_admin_listener_can_be_left_out() {
+        assert_eq!(Args::parse_from(["hub", "--admin-listen", "none"]).admin_listen, None);
+    }
+}

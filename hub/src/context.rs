@@ -1,0 +1,4 @@
+//! What all parts of one hub share.
+
+pub(crate) mod hub;
+pub(crate) mod origin;

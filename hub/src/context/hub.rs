@@ -1,0 +1,78 @@
+//! What all parts of one hub share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tunnel::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS};
+
+use crate::config::Config;
+use crate::guard::handshakes::Handshakes;
+use crate::guard::rate_by::RateBy;
+use crate::lanes::LaneOpener;
+use crate::observe::activity::Activity;
+use crate::observe::limit::Limits;
+use crate::observe::metrics::Metrics;
+use crate::registry::Registry;
+use crate::services;
+use crate::stop::Stop;
+
+/// One hub. Everything in it is shared by all workers.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) config: Config,
+    /// Random id of this process.
+    pub(crate) node_id: String,
+    /// How many sessions an agent should open.
+    pub(crate) advised_sessions: usize,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) handshakes: Handshakes,
+    /// How often an address may register: a loop of registrations costs everybody who watches the registry.
+    pub(crate) registrants: RateBy<IpAddr>,
+    /// Opens lanes on agents' sessions.
+    pub(crate) lanes: Arc<LaneOpener>,
+    pub(crate) services: Routes,
+    pub(crate) stop: Stop,
+    /// Every accepted connection.
+    pub(crate) connections: TaskTracker,
+    /// Those that speak HTTP/2, for as long as they have calls.
+    pub(crate) clients: TaskTracker,
+}
+
+impl Hub {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        let activity = Arc::new(Activity::new());
+        let registry = Arc::new(Registry::new(activity.clone()));
+        let stop = Stop::default();
+        let metrics = Metrics::new();
+        let limits = Arc::new(Limits::new(metrics.clone()));
+        let lanes = LaneOpener::new(&registry, &limits, &metrics, config.stream_window);
+        Arc::new(Self {
+            node_id: random_id(),
+            // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
+            // connection leaves one; four at most, for more only cost memory.
+            advised_sessions: config.workers.get().clamp(2, 4),
+            services: services::routes(&registry, &activity, &stop),
+            registry,
+            activity,
+            limits,
+            handshakes: Handshakes::new(HANDSHAKES),
+            registrants: RateBy::new(REGISTRATIONS, REGISTRANTS),
+            lanes,
+            metrics,
+            stop,
+            connections: TaskTracker::new(),
+            clients: TaskTracker::new(),
+            config,
+        })
+    }
+}
+
+/// 64 random bits: unique among the processes and sessions that ever meet, and no secret.
+pub(crate) fn random_id() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}

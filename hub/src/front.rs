@@ -1,0 +1,8 @@
+//! The hub's port: connections are accepted, and handed on by what they speak.
+
+pub(crate) mod admin;
+pub(crate) mod connection;
+pub(crate) mod detect;
+pub(crate) mod drain;
+pub(crate) mod listener;
+pub(crate) mod worker;

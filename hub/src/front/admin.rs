@@ -1,0 +1,80 @@
+//! The admin listener: `/metrics`, `/healthz`, `/readyz`. No traffic shares it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::debug;
+use tunnel::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
+
+use crate::context::hub::Hub;
+
+/// What an agent logs that was given this port.
+const ELSEWHERE: &str = "this is the hub's admin listener: /metrics, /healthz, /readyz\n";
+
+/// Serves it, for ever.
+pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => drop(tokio::spawn(serve_connection(socket, hub.clone()))),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn serve_connection(socket: TcpStream, hub: Arc<Hub>) {
+    let answer =
+        service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &hub))));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Between two scrapes, too: a scraper that stays away longer connects again.
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .serve_connection(TokioIo::new(socket), answer);
+    if let Err(error) = connection.await {
+        debug!(%error, "admin connection failed");
+    }
+}
+
+fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
+    let (status, content_type, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            (StatusCode::OK, "text/plain; version=0.0.4", metrics(hub))
+        }
+        (&Method::GET | &Method::HEAD, "/healthz") => {
+            (StatusCode::OK, "text/plain", "ok\n".to_owned())
+        }
+        (&Method::GET | &Method::HEAD, "/readyz") => readiness(hub),
+        (_, "/metrics" | "/healthz" | "/readyz") => {
+            (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n".to_owned())
+        }
+        _ => (StatusCode::NOT_FOUND, "text/plain", ELSEWHERE.to_owned()),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}
+
+fn metrics(hub: &Hub) -> String {
+    let sessions = hub.registry.sessions();
+    let agents: std::collections::HashSet<_> =
+        sessions.iter().map(|session| (&session.agent.name, &session.agent.instance)).collect();
+    hub.metrics.render(agents.len(), sessions.len())
+}
+
+fn readiness(hub: &Hub) -> (StatusCode, &'static str, String) {
+    if hub.stop.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
+    } else {
+        (StatusCode::OK, "text/plain", "ready\n".to_owned())
+    }
+}

@@ -1,0 +1,138 @@
+//! One accepted TCP connection: finds out what it speaks, and hands it on.
+
+use std::io;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info};
+use tunnel::box_io::BoxIo;
+use tunnel::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT};
+use tunnel::sockets;
+
+use crate::agent::upgrade;
+use crate::client::connection as client_connection;
+use crate::context::origin::Origin;
+use crate::front::detect::{Prefixed, Protocol, sniff};
+use crate::observe::limit::Limit;
+
+/// A connection that came as far as a protocol.
+enum Opened {
+    Http2(BoxIo),
+    Http1(BoxIo),
+}
+
+/// Why one did not.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("a TLS client on a port without TLS")]
+    UnexpectedTls,
+    #[error("a client without TLS on a port with TLS")]
+    MissingTls,
+    #[error("neither HTTP/2 nor HTTP/1.1")]
+    UnknownProtocol,
+}
+
+impl OpenError {
+    /// The metrics' label.
+    fn stage(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "connection",
+            Self::Tls(_) => "tls",
+            Self::UnexpectedTls => "unexpected-tls",
+            Self::MissingTls => "missing-tls",
+            Self::UnknownProtocol => "protocol",
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
+    let peer = origin.peer;
+    let hub = origin.hub.clone();
+    let handshake = hub.handshakes.begin();
+    let opened = tokio::select! {
+        opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, &origin)) => opened,
+        () = handshake.ousted() => return hub.limits.reached(Limit::Handshakes, peer, None),
+    };
+    match opened {
+        Ok(Ok(Opened::Http2(io))) => {
+            drop(handshake);
+            hub.clients.track_future(client_connection::serve(io, origin)).await;
+        }
+        Ok(Ok(Opened::Http1(io))) => upgrade::serve(io, origin, handshake).await,
+        Ok(Err(error)) => {
+            hub.metrics.handshake_failed(error.stage());
+            match error {
+                // Port scanners and health checks do this all day.
+                OpenError::Io(_) => debug!(%peer, %error, "connection not opened"),
+                _ => info!(%peer, %error, "connection not opened"),
+            }
+        }
+        Err(_) => {
+            hub.metrics.handshake_failed("timeout");
+            info!(%peer, error = "too slow", "connection not opened");
+        }
+    }
+}
+
+async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
+    sockets::tune(&tcp)?;
+    let (protocol, stream) = sniff(tcp).await?;
+    match (&origin.hub.config.tls, protocol) {
+        (Some(config), Protocol::Tls) => open_tls(TlsAcceptor::from(config.clone()), stream).await,
+        (Some(_), Protocol::Http1 | Protocol::Http2) => {
+            answer_plainly(stream, "This port speaks TLS: use https:// or wss://.").await;
+            Err(OpenError::MissingTls)
+        }
+        (None, Protocol::Tls) => {
+            let sentence =
+                "This port does not speak TLS: use http:// or ws://, or start the hub with --tls.";
+            answer_plainly(stream, sentence).await;
+            Err(OpenError::UnexpectedTls)
+        }
+        (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
+        (None, protocol) => by_protocol(protocol, Box::new(stream)),
+    }
+}
+
+async fn open_tls(acceptor: TlsAcceptor, stream: Prefixed<TcpStream>) -> Result<Opened, OpenError> {
+    let tls = acceptor.accept(stream).await.map_err(OpenError::Tls)?;
+    match tls.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Ok(Opened::Http2(Box::new(tls))),
+        Some(_) => Ok(Opened::Http1(Box::new(tls))),
+        None => {
+            let (protocol, stream) = sniff(tls).await?;
+            by_protocol(protocol, Box::new(stream))
+        }
+    }
+}
+
+fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {
+    match protocol {
+        Protocol::Http2 => Ok(Opened::Http2(io)),
+        Protocol::Http1 => Ok(Opened::Http1(io)),
+        Protocol::Tls => Err(OpenError::UnexpectedTls),
+        Protocol::Unknown => Err(OpenError::UnknownProtocol),
+    }
+}
+
+/// Answers in plain HTTP/1.1, which all kinds of client show when it is not what they expected: TLS clients
+/// ("server gave HTTP response to HTTPS client"), and HTTP/2 clients ("looked like an HTTP/1.1 header").
+/// An HTTP/2 answer would be worse: gRPC clients that are told GOAWAY connect again at once, for ever.
+async fn answer_plainly(mut stream: Prefixed<TcpStream>, sentence: &str) {
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n{sentence}\n"
+    );
+    // Best effort: whoever cannot read it is told by the log.
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.shutdown().await;
+    // What it has sent and nobody has read would make the system reset the connection, and the answer
+    // might be lost with it.
+    let _ = timeout(FAREWELL_TIMEOUT, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+}

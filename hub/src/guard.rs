@@ -1,0 +1,9 @@
+//! Guards on single connections: what a peer may send, how fast, and how much before it is read.
+
+pub(crate) mod frame_guard;
+pub(crate) mod frames;
+pub(crate) mod growing_windows;
+pub(crate) mod growth;
+pub(crate) mod handshakes;
+pub(crate) mod rate_by;
+pub(crate) mod sieve;

@@ -1,0 +1,33 @@
+//! The lanes that have shown agents' servers to be there: one for each agent, until a caller takes it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::lane::Lane;
+use crate::registry::Agent;
+
+/// By agent. A sentinel tells when its server goes away, and is as good as a new lane: nobody has called on it.
+#[derive(Debug, Default)]
+pub(crate) struct Sentinels(Mutex<HashMap<u64, Arc<Lane>>>);
+
+impl Sentinels {
+    pub(crate) fn keep(&self, lane: Arc<Lane>) {
+        self.0.lock().insert(lane.session.agent.id, lane);
+    }
+
+    /// The agent's sentinel, for a caller.
+    pub(super) fn take(&self, agent: &Agent) -> Option<Arc<Lane>> {
+        self.0.lock().remove(&agent.id).filter(|lane| lane.is_open())
+    }
+
+    /// It has ended.
+    pub(super) fn forget(&self, lane: &Arc<Lane>) {
+        let mut sentinels = self.0.lock();
+        let id = lane.session.agent.id;
+        if sentinels.get(&id).is_some_and(|kept| Arc::ptr_eq(kept, lane)) {
+            sentinels.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Everything the hub answers in an agent's stead: the one table of statuses.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tonic::Code;
+use tunnel::name::{Name, NameError};
+use tunnel::wire::HUB_REASON;
+
+/// Why the hub answers itself. Each has a `hub-reason`, a gRPC status, and an HTTP status for callers
+/// that do not speak gRPC.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// No `name`, and no service of the hub has this path.
+    #[error(
+        "no such service at the hub itself; to reach an agent's server, send the metadata `name`"
+    )]
+    NoName,
+    /// The `name` is none.
+    #[error("{0}")]
+    BadName(BadName),
+    /// A method that a proxy cannot pass on.
+    #[error("CONNECT is not supported")]
+    Connect,
+    /// A request that is malformed, or that HTTP/2 has no form for.
+    #[error("the request cannot be passed on: {0}")]
+    BadRequest(String),
+    /// Nobody has registered it.
+    #[error("nobody has registered the name \"{0}\"")]
+    UnknownName(Name),
+    /// Somebody had, and is gone; or whoever has it takes no new calls.
+    #[error("\"{name}\" is offline{}", .since.map(seconds_ago).unwrap_or_default())]
+    Offline {
+        /// The name asked for.
+        name: Name,
+        /// For how long. Unknown while a session remains that only takes no new calls.
+        since: Option<Duration>,
+    },
+    /// No token.
+    #[error("this hub wants a token: send it as metadata `hub-token`")]
+    NoToken,
+    /// Nobody's token.
+    #[error("this hub does not know the token in `hub-token`")]
+    UnknownToken,
+    /// The token is not good for the name.
+    #[error("your token is not good for the name \"{0}\"")]
+    Denied(Name),
+    /// All streams that the upstream takes are in use, and no room came in time.
+    #[error("\"{0}\" takes no more calls at once")]
+    Limit(Name),
+    /// The agent is there, its server is not.
+    #[error("the server of \"{0}\" is not reachable from its agent")]
+    UpstreamUnreachable(Name),
+    /// The upstream has ended this caller's connection for something that the caller did.
+    #[error(
+        "the server of \"{name}\" has ended your connection to it ({why}); it is not dialled again at once"
+    )]
+    UpstreamClosed {
+        /// The name asked for.
+        name: Name,
+        /// What the upstream said.
+        why: String,
+    },
+    /// The client has as many calls to the hub's own services open as it may.
+    #[error("too many calls to the hub itself on this connection")]
+    OwnCalls,
+    /// The request's header list is larger than the hub takes.
+    #[error("the metadata is larger than the {0} bytes that the hub takes")]
+    HeaderList(usize),
+    /// The session went away under the call.
+    #[error("the connection to \"{0}\" was lost during the call")]
+    SessionLost(Name),
+}
+
+/// What is wrong with a `name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadName {
+    /// It is no valid name.
+    #[error("bad name: {0}")]
+    Invalid(#[from] NameError),
+    /// It is not even text.
+    #[error("bad name: not plain ASCII")]
+    Bytes,
+    /// It is given more than once.
+    #[error("bad name: given more than once")]
+    Repeated,
+}
+
+/// What kind of answer a client can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerForm {
+    /// A gRPC status.
+    Grpc,
+    /// An HTTP status and a sentence.
+    Http,
+    /// An HTTP status without a body: the answer to HEAD.
+    HttpHead,
+}
+
+fn seconds_ago(since: Duration) -> String {
+    format!(": its last connection ended {} s ago", since.as_secs())
+}
+
+impl Refusal {
+    /// Every `hub-reason`, in the order of [`Self::index`].
+    pub(crate) const REASONS: [&str; 12] = [
+        "no-name",
+        "bad-name",
+        "no-connect",
+        "unknown-name",
+        "offline",
+        "unauthenticated",
+        "denied",
+        "limit",
+        "session-lost",
+        "bad-request",
+        "upstream-unreachable",
+        "upstream-closed",
+    ];
+
+    /// The place of its reason among [`Self::REASONS`].
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Self::NoName => 0,
+            Self::BadName(_) => 1,
+            Self::Connect => 2,
+            Self::UnknownName(_) => 3,
+            Self::Offline { .. } => 4,
+            Self::NoToken | Self::UnknownToken => 5,
+            Self::Denied(_) => 6,
+            Self::Limit(_) | Self::OwnCalls | Self::HeaderList(_) => 7,
+            Self::SessionLost(_) => 8,
+            Self::BadRequest(_) => 9,
+            Self::UpstreamUnreachable(_) => 10,
+            Self::UpstreamClosed { .. } => 11,
+        }
+    }
+
+    /// The statuses, for gRPC and for other HTTP.
+    fn statuses(&self) -> (Code, StatusCode) {
+        match self {
+            Self::NoName => (Code::Unimplemented, StatusCode::NOT_FOUND),
+            Self::BadName(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
+            Self::BadRequest(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
+            Self::Connect => (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
+            Self::UnknownName(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Offline { .. } => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::NoToken | Self::UnknownToken => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
+            Self::Denied(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
+            Self::UpstreamUnreachable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Limit(_) | Self::OwnCalls | Self::UpstreamClosed { .. } => {
+                (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)
+            }
+            Self::HeaderList(_) => {
+                (Code::ResourceExhausted, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            }
+            Self::SessionLost(_) => (Code::Unavailable, StatusCode::BAD_GATEWAY),
+        }
+    }
+
+    /// The value of `hub-reason`, and the metrics' label.
+    pub(crate) fn reason(&self) -> &'static str {
+        Self::REASONS[self.index()]
+    }
+
+    /// The gRPC status.
+    pub(crate) fn code(&self) -> Code {
+        self.statuses().0
+    }
+
+    /// The HTTP status for a caller that does not speak gRPC.
+    pub(crate) fn http_status(&self) -> StatusCode {
+        self.statuses().1
+    }
+
+    /// The head of the answer, which for gRPC is all of it.
+    pub(crate) fn response(&self, form: AnswerForm) -> Response<()> {
+        let mut response = Response::new(());
+        if form == AnswerForm::Grpc {
+            *response.headers_mut() = self.trailers();
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        } else {
+            *response.status_mut() = self.http_status();
+            response.headers_mut().insert(HUB_REASON, HeaderValue::from_static(self.reason()));
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        }
+        response
+    }
+
+    /// The trailers of a gRPC answer whose head has been sent.
+    pub(crate) fn trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from(self.code() as i32 as u16));
+        if let Ok(message) = HeaderValue::from_str(&percent_encoded(&self.to_string())) {
+            trailers.insert("grpc-message", message);
+        }
+        trailers.insert(HUB_REASON, HeaderValue::from_static(self.reason()));
+        trailers
+    }
+}
+
+/// `grpc-message` is printable ASCII, everything else and `%` as `%XX` (gRPC over HTTP/2, "Responses").
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if (b' '..=b'~').contains(&byte) && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_callers_get_trailers_only() {
+        let refusal = Refusal::UnknownName("testserver".parse().expect("a name"));
+        let response = refusal.response(AnswerForm::Grpc);
+        let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header("grpc-status"), "14");
+        assert_eq!(header("grpc-message"), "nobody has registered the name \"testserver\"");
+        assert_eq!(header("hub-reason"), "unknown-name");
+        assert_eq!(header("content-type"), "application/grpc");
+    }
+
+    #[test]
+    fn others_get_an_http_status() {
+        let response = Refusal::BadName(BadName::Repeated).response(AnswerForm::Http);
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(response.headers()["hub-reason"], "bad-name");
+        assert!(!response.headers().contains_key("grpc-status"));
+    }
+
+    #[test]
+    fn messages_are_percent_encoded() {
+        assert_eq!(percent_encoded("50 % \"ü\"\n"), "50 %25 \"%C3%BC\"%0A");
+    }
+}

@@ -1,0 +1,329 @@
+//! Every metric of the hub: its name, unit, help, and the bounded sets its labels come from.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram, with_local_recorder,
+};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use tunnel::limits::METER_STEP;
+
+use crate::message::refusal::Refusal;
+use crate::observe::outcome::Outcome;
+
+const AGENTS: &str = "hub_agents";
+const SESSIONS: &str = "hub_sessions";
+const REGISTRATIONS: &str = "hub_registrations_total";
+const REGISTRATION_REFUSALS: &str = "hub_registration_refusals_total";
+const CLIENT_CONNECTIONS: &str = "hub_client_connections";
+const HANDSHAKE_FAILURES: &str = "hub_handshake_failures_total";
+const CALLS: &str = "hub_calls_total";
+const CALL_DURATION: &str = "hub_call_duration_seconds";
+const CALL_BYTES: &str = "hub_call_bytes_total";
+const STREAMS: &str = "hub_streams_in_flight";
+const LANES: &str = "hub_lanes";
+const LANES_OPENED: &str = "hub_lanes_opened_total";
+const LIMITS_REACHED: &str = "hub_limits_reached_total";
+const SESSION_RTT: &str = "hub_session_rtt_seconds";
+const BUILD_INFO: &str = "hub_build_info";
+
+/// From a call on the same machine to a stream of an hour; a factor of about 4 between buckets.
+const CALL_SECONDS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3600.0];
+/// From a local network to a satellite.
+const RTT_SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// Whom a call was for: a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// An agent's server.
+    Agent,
+    /// The hub's own services.
+    Hub,
+}
+
+/// The metrics of one hub. Handles are made once; counting then takes no lock and no allocation.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    agents: Gauge,
+    sessions: Gauge,
+    registrations: Counter,
+    client_connections: Gauge,
+    streams: Gauge,
+    lanes: Gauge,
+    call_duration: Histogram,
+    session_rtt: Histogram,
+    request_bytes: Counter,
+    response_bytes: Counter,
+    calls: [[[OnceLock<Counter>; Refusal::REASONS.len() + 1]; Outcome::LABELS]; 2],
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Arc<Self> {
+        let mut builder = PrometheusBuilder::new();
+        for (name, buckets) in [(CALL_DURATION, &CALL_SECONDS[..]), (SESSION_RTT, &RTT_SECONDS)] {
+            // Fails for an empty list of buckets only; without buckets it would be a summary.
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
+                .unwrap_or_else(|_| PrometheusBuilder::new());
+        }
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        let metrics = with_local_recorder(&recorder, || {
+            describe();
+            gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            (
+                gauge!(AGENTS),
+                gauge!(SESSIONS),
+                counter!(REGISTRATIONS),
+                gauge!(CLIENT_CONNECTIONS),
+                gauge!(STREAMS),
+                gauge!(LANES),
+            )
+        });
+        let (agents, sessions, registrations, client_connections, streams, lanes) = metrics;
+        let (call_duration, session_rtt, request_bytes, response_bytes) =
+            with_local_recorder(&recorder, || {
+                (
+                    histogram!(CALL_DURATION),
+                    histogram!(SESSION_RTT),
+                    counter!(CALL_BYTES, "direction" => "request"),
+                    counter!(CALL_BYTES, "direction" => "response"),
+                )
+            });
+        Arc::new(Self {
+            recorder,
+            handle,
+            agents,
+            sessions,
+            registrations,
+            client_connections,
+            streams,
+            lanes,
+            call_duration,
+            session_rtt,
+            request_bytes,
+            response_bytes,
+            calls: Default::default(),
+        })
+    }
+
+    /// The Prometheus text format. The registry knows how many agents and sessions there are now.
+    pub(crate) fn render(&self, agents: usize, sessions: usize) -> String {
+        self.agents.set(agents as f64);
+        self.sessions.set(sessions as f64);
+        self.handle.render()
+    }
+
+    /// Folds what the histograms have gathered; without it every call would add to memory.
+    pub(crate) fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    pub(crate) fn registered(&self) {
+        self.registrations.increment(1);
+    }
+
+    /// A registration was refused; the reason is one of a few words.
+    pub(crate) fn registration_refused(&self, reason: &'static str) {
+        self.rare(REGISTRATION_REFUSALS, "reason", reason);
+    }
+
+    /// A connection did not come as far as a protocol.
+    pub(crate) fn handshake_failed(&self, stage: &'static str) {
+        self.rare(HANDSHAKE_FAILURES, "stage", stage);
+    }
+
+    /// A peer has reached a limit; the label is one of a few words.
+    pub(crate) fn limit_reached(&self, limit: &'static str) {
+        self.rare(LIMITS_REACHED, "limit", limit);
+    }
+
+    fn rare(&self, name: &'static str, label: &'static str, value: &'static str) {
+        with_local_recorder(&self.recorder, || counter!(name, label => value).increment(1));
+    }
+
+    pub(crate) fn session_rtt(&self, rtt: Duration) {
+        self.session_rtt.record(rtt);
+    }
+
+    /// Counts a client connection until the guard is dropped.
+    pub(crate) fn client_connection(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.client_connections)
+    }
+
+    /// Counts a stream until the guard is dropped.
+    pub(crate) fn stream(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.streams)
+    }
+
+    /// A lane was opened, or not; the outcome is one of a few words.
+    pub(crate) fn lane_opened(&self, outcome: &'static str) {
+        self.rare(LANES_OPENED, "outcome", outcome);
+    }
+
+    /// Counts an open lane until the guard is dropped.
+    pub(crate) fn lane(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.lanes)
+    }
+
+    /// A call has ended.
+    pub(crate) fn call(
+        &self,
+        target: Target,
+        outcome: Outcome,
+        refusal: Option<&Refusal>,
+        duration: Duration,
+    ) {
+        let reason = refusal.map_or(0, |refusal| refusal.index() + 1);
+        let counter = self.calls[target as usize][outcome.index()][reason].get_or_init(|| {
+            with_local_recorder(&self.recorder, || {
+                counter!(
+                    CALLS,
+                    "target" => if target == Target::Agent { "agent" } else { "hub" },
+                    "outcome" => outcome.label(),
+                    "hub_reason" => refusal.map_or("none", Refusal::reason),
+                )
+            })
+        });
+        counter.increment(1);
+        self.call_duration.record(duration);
+    }
+
+    /// Counts the DATA of one call's request.
+    pub(crate) fn request_meter(&self) -> Meter {
+        Meter::new(&self.request_bytes)
+    }
+
+    /// Counts the DATA of one call's response.
+    pub(crate) fn response_meter(&self) -> Meter {
+        Meter::new(&self.response_bytes)
+    }
+}
+
+/// Counts the bytes of one direction of one call. Tells the metric now and then, because a stream may run
+/// for days, and not at each chunk, because all workers share it.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    counter: Counter,
+    total: u64,
+    told: u64,
+}
+
+impl Meter {
+    fn new(counter: &Counter) -> Self {
+        Self { counter: counter.clone(), total: 0, told: 0 }
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.total += bytes as u64;
+        if self.total - self.told >= METER_STEP {
+            self.tell();
+        }
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    fn tell(&mut self) {
+        self.counter.increment(self.total - self.told);
+        self.told = self.total;
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+fn describe() {
+    describe_gauge!(AGENTS, "Agent processes that are registered now");
+    describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
+    describe_counter!(REGISTRATIONS, "Sessions that were registered");
+    describe_counter!(REGISTRATION_REFUSALS, "Registrations that were refused, by reason");
+    describe_gauge!(CLIENT_CONNECTIONS, "HTTP/2 connections of clients that are open now");
+    describe_counter!(
+        HANDSHAKE_FAILURES,
+        "Connections that ended before they spoke a protocol, by stage"
+    );
+    describe_counter!(
+        CALLS,
+        "Calls that have ended, by what the client was told and why the hub answered itself"
+    );
+    describe_histogram!(
+        CALL_DURATION,
+        Unit::Seconds,
+        "From the request head to the end of the response"
+    );
+    describe_counter!(CALL_BYTES, Unit::Bytes, "Bytes of DATA passed on, by direction");
+    describe_gauge!(STREAMS, "Calls that are running now");
+    describe_gauge!(LANES, "Lanes that are open now: connections of callers to agents' servers");
+    describe_counter!(LANES_OPENED, "Lanes that were to be opened, by what came of it");
+    describe_counter!(LIMITS_REACHED, "Times that a client or an agent reached a limit, by limit");
+    describe_histogram!(
+        SESSION_RTT,
+        Unit::Seconds,
+        "Round trip time of sessions, by WebSocket ping"
+    );
+    describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
+}
+
+/// One more, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_what_was_counted() {
+        let metrics = Metrics::new();
+        let second = Duration::from_secs(1);
+        metrics.call(Target::Agent, Outcome::Grpc(0), None, second);
+        metrics.call(Target::Agent, Outcome::Grpc(14), Some(&Refusal::NoName), second);
+        let mut meter = metrics.response_meter();
+        meter.add(3);
+        meter.add(1);
+        assert_eq!(meter.total(), 4);
+        drop(meter);
+        let stream = metrics.stream();
+        let text = metrics.render(2, 5);
+        for line in [
+            "hub_agents 2",
+            "hub_sessions 5",
+            "hub_streams_in_flight 1",
+            "hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\"} 1",
+            "hub_calls_total{target=\"agent\",outcome=\"UNAVAILABLE\",hub_reason=\"no-name\"} 1",
+            "hub_call_bytes_total{direction=\"response\"} 4",
+            "hub_call_duration_seconds_bucket{le=\"1\"} 2",
+            "# TYPE hub_call_duration_seconds histogram",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        drop(stream);
+        assert!(metrics.render(0, 0).contains("hub_streams_in_flight 0"));
+    }
+}

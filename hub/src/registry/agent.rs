@@ -1,0 +1,126 @@
+//! One agent process, as callers meet it: what all its sessions share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use http::uri::{Authority, Scheme};
+use parking_lot::Mutex;
+use tunnel::lanes::Source;
+use tunnel::limits::{INITIAL_MAX_LANE_STREAMS, LANES_MAX, OPENS, OPENS_SOURCES};
+use tunnel::name::Name;
+use tunnel::registration::Registration;
+
+use crate::config::auth::Holder;
+use crate::guard::rate_by::RateBy;
+
+use super::idle_limit::IdleLimit;
+use super::lane_book::LaneBook;
+
+/// An agent process.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    /// Its number among the agents of this hub.
+    pub(crate) id: u64,
+    pub(crate) name: Name,
+    pub(crate) instance: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) version: String,
+    /// What calls are told in `:scheme`.
+    pub(crate) scheme: Scheme,
+    /// What replaces `:authority`.
+    pub(crate) authority: Option<Authority>,
+    /// Whose token registered it.
+    pub(crate) holder: Option<Holder>,
+    /// Its open lanes, on all sessions together.
+    pub(crate) lanes: LaneBook,
+    /// How often a source may have lanes opened.
+    pub(crate) opens: RateBy<Source>,
+    /// For how long its upstream bears idle connections, as far as that was seen.
+    pub(crate) idle: Mutex<IdleLimit>,
+    /// Held by the session that finds out whether the upstream speaks HTTP/2.
+    pub(crate) probing: tokio::sync::Mutex<()>,
+    upstream: AtomicU8,
+    calls: AtomicUsize,
+    /// Streams that a connection may have, as its upstream said last.
+    max_streams: AtomicUsize,
+}
+
+/// What is known of an agent's server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// Nothing yet: the agent is not shown.
+    Unknown,
+    /// It speaks HTTP/2.
+    Up,
+    /// It takes no connections.
+    Down,
+}
+
+impl Agent {
+    pub(super) fn new(id: u64, registration: Registration, holder: Option<Holder>) -> Self {
+        let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX).max(1) as usize;
+        Self {
+            id,
+            name: registration.name,
+            instance: registration.instance,
+            labels: registration.labels,
+            version: registration.agent_version,
+            scheme: registration.scheme,
+            authority: registration.authority,
+            holder,
+            lanes: LaneBook::new(max_lanes),
+            opens: RateBy::new(OPENS, OPENS_SOURCES),
+            idle: Mutex::default(),
+            probing: tokio::sync::Mutex::default(),
+            upstream: AtomicU8::new(Upstream::Unknown as u8),
+            calls: AtomicUsize::new(0),
+            max_streams: AtomicUsize::new(INITIAL_MAX_LANE_STREAMS),
+        }
+    }
+
+    /// Whose token registered it; nobody's at an open hub.
+    pub(crate) fn holder_id(&self) -> Option<&str> {
+        self.holder.as_ref().map(Holder::id)
+    }
+
+    /// Instances are shown in lists. Among agents with tokens, knowing one is no right to take its place; those
+    /// without, or with the same one, cannot be told apart.
+    pub(crate) fn is(&self, instance: &str, holder: Option<&Holder>) -> bool {
+        self.instance == instance && self.holder_id() == holder.map(Holder::id)
+    }
+
+    pub(crate) fn upstream(&self) -> Upstream {
+        match self.upstream.load(Ordering::SeqCst) {
+            0 => Upstream::Unknown,
+            1 => Upstream::Up,
+            _ => Upstream::Down,
+        }
+    }
+
+    /// Notes what is known of the upstream now. Returns `true` if that is news.
+    pub(super) fn set_upstream(&self, upstream: Upstream) -> bool {
+        self.upstream.swap(upstream as u8, Ordering::SeqCst) != upstream as u8
+    }
+
+    /// Calls that run on its lanes.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn call_began(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn call_ended(&self) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Streams that a new lane may have until its upstream's SETTINGS say otherwise.
+    pub(crate) fn max_streams(&self) -> usize {
+        self.max_streams.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_max_streams(&self, max: usize) {
+        self.max_streams.store(max, Ordering::Relaxed);
+    }
+}

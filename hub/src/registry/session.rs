@@ -1,0 +1,123 @@
+//! One session: a WebSocket from an agent, on which lanes are opened.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use tokio::sync::Notify;
+use tunnel::lanes::Lanes;
+use tunnel::registration::Registration;
+use tunnel::ws::Handle;
+
+use super::agent::{Agent, Upstream};
+use crate::config::auth::Holder;
+
+/// What is known of a session before it begins.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) id: String,
+    pub(crate) registration: Registration,
+    pub(crate) holder: Option<Holder>,
+    pub(crate) peer: SocketAddr,
+    /// The worker whose thread drives it.
+    pub(crate) worker: usize,
+}
+
+/// A session that lanes can be opened on.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) slot: u16,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) worker: usize,
+    pub(crate) since: SystemTime,
+    /// Its byte streams.
+    pub(crate) tunnel: Lanes,
+    registered: AtomicBool,
+    draining: AtomicBool,
+    lanes: AtomicUsize,
+    /// Told when it begins to drain, and when it has lost its last lane.
+    nudged: Notify,
+}
+
+impl Session {
+    pub(super) fn new(
+        id: String,
+        slot: u16,
+        agent: Arc<Agent>,
+        (peer, worker): (SocketAddr, usize),
+        tunnel: Lanes,
+    ) -> Self {
+        Self {
+            id,
+            slot,
+            agent,
+            peer,
+            worker,
+            since: SystemTime::now(),
+            tunnel,
+            registered: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            lanes: AtomicUsize::new(0),
+            nudged: Notify::new(),
+        }
+    }
+
+    /// Speaks to the agent itself.
+    pub(crate) fn ws(&self) -> &Handle {
+        self.tunnel.ws()
+    }
+
+    /// Callers can reach it. Returns `true` the first time: later, its upstream may have been away in between.
+    pub(crate) fn is_first_shown(&self) -> bool {
+        !self.registered.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether new lanes may be opened on it.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.is_draining() && self.ws().ended().is_none()
+    }
+
+    /// It takes no new lanes, and no new calls on those it has.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// No new lanes and calls from now on. Lanes without calls are ended.
+    pub(crate) fn drain(&self) {
+        if !self.draining.swap(true, Ordering::SeqCst) {
+            self.agent.lanes.retire_idle(&self.id);
+            self.nudged.notify_one();
+        }
+    }
+
+    /// Resolves when it has begun to drain, or has lost its last lane.
+    pub(crate) async fn nudged(&self) {
+        self.nudged.notified().await;
+    }
+
+    /// Lanes that are open on it.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn lane_began(&self) {
+        self.lanes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn lane_ended(&self) {
+        if self.lanes.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.nudged.notify_one();
+        }
+    }
+
+    pub(super) fn is_shown(&self) -> bool {
+        self.agent.upstream() != Upstream::Unknown
+    }
+
+    pub(super) fn is_same_slot(&self, other: &Self) -> bool {
+        self.slot == other.slot && Arc::ptr_eq(&self.agent, &other.agent)
+    }
+}

@@ -1,0 +1,4 @@
+//! The hub's port: who gets in, and by which protocol.
+
+mod places;
+mod tls;

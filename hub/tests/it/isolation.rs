@@ -1,0 +1,6 @@
+//! Whatever somebody does, nobody else notices.
+
+mod floods;
+mod hostile;
+mod paces;
+mod shares;

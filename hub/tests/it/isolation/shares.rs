@@ -1,0 +1,130 @@
+//! What callers share, none of them takes whole: an upstream's streams and windows, its patience, and the hub's
+//! own services.
+
+use h2::server::Builder;
+use tunnel::limits::{LANES_OF_AGENT, OWN_CALLS};
+
+use crate::support::client::{Client, answer};
+use crate::support::hub::{Hub, hub_config};
+use crate::support::message::{grpc, message};
+use crate::support::upstream::Connection;
+use crate::support::world::World;
+use crate::support::{NAME, until, within};
+
+/// A call of this client is answered, whatever else waits at the upstream.
+async fn assert_served(client: &Client, session: &mut Connection, payload: &'static [u8]) {
+    let (called, ()) = tokio::join!(client.call(grpc(NAME, "/a.B/Served"), payload), async {
+        // Others that come before are held: to drop one would be an answer, and make room.
+        let mut others = Vec::new();
+        loop {
+            let mut call = session.call().await;
+            if call.request.uri().path() == "/a.B/Served" {
+                assert_eq!(call.body().await.0, message(payload));
+                return call.answer();
+            }
+            others.push(call);
+        }
+    });
+    assert_eq!(called.expect("an answer").grpc_status(), Some("0"));
+}
+
+/// Calls that nobody has seen yet, cancelled by the thousand, at a server whose guard ends a connection after
+/// twenty: that is the storm's own.
+#[tokio::test]
+async fn cancels_of_unseen_calls_trip_the_upstreams_guard_for_nobody_else() {
+    const CALLS: usize = 1000;
+    let mut world = World::start().await;
+    let storm = world.hub.client().await;
+    for _ in 0..CALLS {
+        drop(storm.open(grpc(NAME, "/a.B/Storm"), false).await);
+    }
+    assert_served(&world.client, &mut world.session, b"unharmed").await;
+    assert_eq!(world.hub.metric("hub_registrations_total").await, 1.0);
+}
+
+/// A server that allows 100 streams a connection, as most do: for more of them, more connections are made.
+#[tokio::test]
+async fn calls_beyond_the_streams_of_a_connection_have_another() {
+    const CALLS: usize = 200;
+    let upstream = Builder::new().max_concurrent_streams(100).clone();
+    let mut world = World::start_with(hub_config(), upstream).await;
+    let mut calls = Vec::new();
+    for _ in 0..CALLS {
+        calls.push(world.client.open(grpc(NAME, "/a.B/Long"), true).await);
+    }
+    let mut held = Vec::new();
+    while held.len() < CALLS {
+        held.push(world.session.call().await);
+    }
+    assert_eq!(world.session.begun(), CALLS / 100);
+    for call in held {
+        call.answer();
+    }
+    for (response, _sending) in calls {
+        assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+    }
+}
+
+/// Who has all streams that one client can have leaves all to the next one.
+#[tokio::test]
+async fn nobody_takes_the_streams_of_an_upstream_from_others() {
+    const STREAMS: usize = 4;
+    let upstream = Builder::new().max_concurrent_streams(STREAMS as u32).clone();
+    let mut world = World::start_with(hub_config(), upstream).await;
+    let hog = world.hub.client().await;
+    let (mut calls, mut held) = (Vec::new(), Vec::new());
+    for _ in 0..2 * STREAMS * LANES_OF_AGENT {
+        calls.push(hog.open(grpc(NAME, "/a.B/Hog"), true).await);
+    }
+    while held.len() < STREAMS * LANES_OF_AGENT {
+        held.push(world.session.call().await);
+    }
+    for _ in 0..STREAMS {
+        calls.push(world.client.open(grpc(NAME, "/a.B/Other"), true).await);
+    }
+    for _ in 0..STREAMS {
+        let call = world.session.call().await;
+        assert_eq!(call.request.uri().path(), "/a.B/Other");
+        held.push(call);
+    }
+}
+
+/// An upstream's connection takes 64 KiB in all. A caller whose uploads are not read fills its own.
+#[tokio::test]
+async fn nobody_fills_the_window_of_somebody_elses_connection() {
+    let mut world = World::start().await;
+    let hog = world.hub.client().await;
+    let mut uploads = Vec::new();
+    for _ in 0..8 {
+        let (response, mut sending) = hog.open(grpc(NAME, "/a.B/Hog"), false).await;
+        sending.send_data(vec![0; 64 << 10].into(), false).unwrap();
+        uploads.push((response, sending, world.session.call().await));
+    }
+    for _ in 0..20 {
+        assert_served(&world.client, &mut world.session, b"there is room for this").await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_has_so_many_calls_to_the_hub_itself() {
+    let hub = Hub::start().await;
+    let client = hub.client().await;
+    let mut watches = Vec::new();
+    for _ in 0..OWN_CALLS {
+        let (response, mut sending) =
+            client.open(grpc("", "/grpc.health.v1.Health/Watch"), false).await;
+        sending.send_data(message(b""), true).unwrap();
+        let watch = within("a watch", response).await.expect("a head");
+        watches.push(watch);
+    }
+    let check = || grpc("", "/grpc.health.v1.Health/Check");
+    let refused = client.call(check(), b"").await.expect("an answer");
+    assert_eq!((refused.hub_reason(), refused.grpc_status()), (Some("limit"), Some("8")));
+    let other = hub.client().await;
+    assert_eq!(other.call(check(), b"").await.expect("an answer").grpc_status(), Some("0"));
+    assert_eq!(hub.metric("hub_limits_reached_total{limit=\"own-calls\"}").await, 1.0);
+    drop(watches);
+    let served =
+        async || client.call(check(), b"").await.expect("an answer").hub_reason().is_none();
+    until("a place", served).await;
+}

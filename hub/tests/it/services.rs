@@ -1,0 +1,7 @@
+//! The hub's own services, and what its admin listener shows.
+
+mod activity;
+mod auth;
+pub(crate) mod clients;
+pub(crate) mod health;
+mod metrics;

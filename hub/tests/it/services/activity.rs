@@ -1,0 +1,148 @@
+//! hub.v1.Activity/Connect: what happens, as it happens.
+
+use h2::Reason;
+use hub_proto::hub::v1::activity_client::ActivityClient;
+use hub_proto::hub::v1::{ActivityEvent, ConnectRequest, EventType};
+use tonic::transport::Endpoint;
+use tonic::{Code, Streaming};
+
+use crate::support::agent::{Agent, config, server};
+use crate::support::frames::{GOAWAY, frame};
+use crate::support::hub::Hub;
+use crate::support::message::{grpc, message};
+use crate::support::raw_agent::{PROBE, RawAgent};
+use crate::support::service::Test;
+use crate::support::{NAME, within};
+
+/// Watches a hub that is open to everybody.
+async fn watch(hub: &Hub, window: u32) -> Streaming<ActivityEvent> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", hub.address)).unwrap();
+    let endpoint = endpoint.initial_stream_window_size(window);
+    let channel = within("a connection", endpoint.connect()).await.expect("connected");
+    let watch = ActivityClient::new(channel).connect(ConnectRequest {}).await;
+    watch.expect("a watch").into_inner()
+}
+
+/// The next event, of lanes or of anything else.
+async fn any(events: &mut Streaming<ActivityEvent>) -> ActivityEvent {
+    within("an event", events.message()).await.expect("an event").expect("a watch without an end")
+}
+
+/// The next event that is not of lanes.
+async fn next(events: &mut Streaming<ActivityEvent>) -> ActivityEvent {
+    loop {
+        let event = any(events).await;
+        if event.lane.is_none() {
+            return event;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_comes_is_called_and_leaves() {
+    let hub = Hub::start().await;
+    let mut events = watch(&hub, 65_535).await;
+    let upstream = server(Test::new().serve_tcp().await);
+    let config = agent::Config { instance: "instance-1".into(), ..config(&hub, upstream) };
+    let mut agent = Agent::start(config);
+    let registered = next(&mut events).await;
+    assert_eq!(registered.r#type(), EventType::ClientRegistered);
+    assert_eq!((&*registered.name, &*registered.instance), (NAME, "instance-1"));
+    assert_eq!((registered.call, registered.missed), (None, 0));
+    assert!(registered.time.is_some());
+
+    let client = hub.client().await;
+    client.call(grpc(NAME, "/test.v1.Test/Echo"), b"hello").await.expect("an answer");
+    let proxied = next(&mut events).await;
+    assert_eq!(proxied.r#type(), EventType::RequestProxied);
+    assert_eq!((&*proxied.name, &*proxied.instance), (NAME, "instance-1"));
+    let call = proxied.call.expect("a call");
+    assert_eq!((&*call.method, &*call.status, &*call.hub_reason), ("/test.v1.Test/Echo", "OK", ""));
+    let bytes = message(b"hello").len() as u64;
+    assert_eq!((call.request_bytes, call.response_bytes), (bytes, bytes));
+    assert!(call.duration.is_some_and(|duration| duration.nanos > 0));
+
+    agent.drain();
+    let unregistered = next(&mut events).await;
+    assert_eq!(unregistered.r#type(), EventType::ClientUnregistered);
+    assert_eq!((&*unregistered.name, &*unregistered.instance), (NAME, "instance-1"));
+    let numbers = [registered.sequence, proxied.sequence, unregistered.sequence];
+    assert!(numbers.is_sorted_by(|earlier, later| earlier < later), "{numbers:?}");
+}
+
+/// A caller's connection to the agent's server, from its beginning to its end.
+#[tokio::test]
+async fn lanes_are_told_of() {
+    let hub = Hub::start().await;
+    let mut events = watch(&hub, 65_535).await;
+    let mut agent = RawAgent::shown(&hub, NAME, "instance-1").await;
+    let session = agent.headers["hub-session-id"].clone();
+    let opened = any(&mut events).await;
+    assert_eq!(opened.r#type(), EventType::LaneOpened);
+    let lane = opened.lane.expect("a lane");
+    assert_eq!((&*opened.name, &*opened.instance), (NAME, "instance-1"));
+    assert_eq!((&*lane.session, lane.open, &*lane.error), (session.to_str().unwrap(), 1, ""));
+    assert_eq!(any(&mut events).await.r#type(), EventType::ClientRegistered);
+    let why = u32::from(Reason::ENHANCE_YOUR_CALM).to_be_bytes();
+    agent.send(PROBE, &frame(GOAWAY, 0, 0, &[&[0; 4], &why[..]].concat())).await;
+    let ended = any(&mut events).await;
+    assert_eq!(ended.r#type(), EventType::LaneEnded);
+    let lane = ended.lane.expect("a lane");
+    assert_eq!((&*lane.session, lane.open), (session.to_str().unwrap(), 0));
+    assert!(lane.error.contains("excessive load"), "{lane:?}");
+}
+
+#[tokio::test]
+async fn calls_that_fail_are_told_with_how_they_ended() {
+    let hub = Hub::start().await;
+    let _agent = Agent::start(config(&hub, server(Test::new().serve_tcp().await)));
+    hub.until_serving(NAME).await;
+    let mut events = watch(&hub, 65_535).await;
+    let client = hub.client().await;
+    client.call(grpc("nobody", "/a.B/C"), b"").await.expect("an answer");
+    client.call(grpc(NAME, "/test.v1.Test/Fail"), b"").await.expect("an answer");
+    client.call(grpc(NAME, "/no.Service/Method"), b"").await.expect("an answer");
+    let (response, _sending) = client.open(grpc(NAME, "/test.v1.Test/Join"), false).await;
+    drop((response, _sending));
+    for (method, status, reason) in [
+        ("/a.B/C", "UNAVAILABLE", "unknown-name"),
+        ("/test.v1.Test/Fail", "FAILED_PRECONDITION", ""),
+        ("/no.Service/Method", "UNIMPLEMENTED", ""),
+        ("/test.v1.Test/Join", "RESET CANCEL", ""),
+    ] {
+        let call = next(&mut events).await.call.expect("a call");
+        assert_eq!((&*call.method, &*call.status, &*call.hub_reason), (method, status, reason));
+    }
+}
+
+/// A watcher that does not read loses events, and is told how many; calls do not wait for it.
+#[tokio::test]
+async fn a_slow_watcher_misses_events_and_slows_nobody() {
+    const CALLS: usize = 3000;
+    let hub = Hub::start().await;
+    let mut events = watch(&hub, 1024).await;
+    let client = hub.client().await;
+    for i in 0..CALLS {
+        let answer = client.request(grpc("nobody", &format!("/call/{i}"))).await;
+        assert_eq!(answer.expect("an answer").hub_reason(), Some("unknown-name"));
+    }
+    let (mut sequence, mut missed, mut seen) = (0, 0, 0);
+    while seen + missed < CALLS as u64 {
+        let event = next(&mut events).await;
+        assert_eq!(event.sequence, sequence + event.missed + 1, "not all that is missing is told");
+        sequence = event.sequence;
+        missed += event.missed;
+        seen += 1;
+    }
+    assert!(missed > 0, "nothing was lost, so nothing was tested");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_hub() {
+    let mut hub = Hub::start().await;
+    let mut events = watch(&hub, 65_535).await;
+    hub.drain();
+    let status = within("the end", events.message()).await.expect_err("an end with a reason");
+    assert_eq!(status.code(), Code::Unavailable);
+    hub.ended().await;
+}

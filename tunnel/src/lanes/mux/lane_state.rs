@@ -1,0 +1,285 @@
+//! One lane of a mux: its credit both ways, what has come, and what waits to be sent.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::io::ReadBuf;
+
+use super::{Event, Role, Violation};
+use crate::lanes::fair_queue::{HasTurn, Turn};
+use crate::lanes::frame::{self, BadLength, HEAD_BYTES, Open, Source};
+use crate::lanes::inbox::Inbox;
+use crate::limits::{
+    LANE_ABANDONED_SWEEPS, LANE_CREDIT, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FIRST_CREDIT,
+    LANE_IDLE_SWEEPS, LANE_QUEUE,
+};
+
+/// One lane.
+#[derive(Debug)]
+pub(super) struct LaneState {
+    pub(super) source: Source,
+    /// Its place among those that have DATA to send.
+    pub(super) turn: Turn,
+    pub(super) inbox: Inbox,
+    /// Bytes that the peer may still send.
+    pub(super) granted: u32,
+    /// The most that may be granted and unread together.
+    window: u32,
+    /// The peer has sent FIN.
+    pub(super) peer_finished: bool,
+    /// Bytes that may still be queued.
+    pub(super) credit: u32,
+    /// DATA messages, complete but for the last, which may be added to.
+    queue: VecDeque<BytesMut>,
+    queued: usize,
+    /// Told to the peer with FIN and RESET.
+    pub(super) delivered: u64,
+    /// To be sent, in this order, before DATA.
+    pub(super) open: Option<Open>,
+    pub(super) credit_due: u32,
+    pub(super) return_due: u32,
+    fin: Fin,
+    /// It stands among those that have something other than DATA to send.
+    pub(super) is_urgent: bool,
+    /// Its user has gone, after a FIN that may not have been sent.
+    pub(super) abandoned: bool,
+    /// Sweeps since something was last written, or FIN was sent, or it was abandoned.
+    sweeps: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fin {
+    No,
+    Due,
+    Sent,
+}
+
+/// What a lane that nobody uses is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sweep {
+    Nothing,
+    /// Credit is to be given back.
+    Return,
+    /// The peer does not end it.
+    Reset,
+}
+
+impl HasTurn for LaneState {
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+}
+
+impl LaneState {
+    pub(super) fn new(source: Source) -> Self {
+        Self {
+            source,
+            turn: Turn::default(),
+            inbox: Inbox::default(),
+            granted: LANE_FIRST_CREDIT,
+            window: LANE_FIRST_CREDIT,
+            peer_finished: false,
+            credit: LANE_FIRST_CREDIT,
+            queue: VecDeque::new(),
+            queued: 0,
+            delivered: 0,
+            open: None,
+            credit_due: 0,
+            return_due: 0,
+            fin: Fin::No,
+            is_urgent: false,
+            abandoned: false,
+            sweeps: 0,
+        }
+    }
+
+    // --- what comes ---
+
+    pub(super) fn take_data(&mut self, bytes: Bytes) -> Result<Event, Violation> {
+        if self.peer_finished {
+            return Err(Violation::AfterFin);
+        }
+        if bytes.is_empty() {
+            return Ok(Event::Ignored);
+        }
+        let len = bytes.len() as u32;
+        self.granted = self.granted.checked_sub(len).ok_or(Violation::Credit)?;
+        if self.abandoned {
+            return Ok(Event::Late);
+        }
+        self.inbox.push(bytes);
+        Ok(Event::Readable)
+    }
+
+    pub(super) fn take_credit(&mut self, more: u32) -> Result<Event, Violation> {
+        let credit = self.credit.checked_add(more).filter(|credit| *credit <= LANE_CREDIT_MAX);
+        self.credit = credit.ok_or(Violation::Credit)?;
+        Ok(Event::Writable)
+    }
+
+    pub(super) fn take_return(&mut self, bytes: u32) -> Result<Event, Violation> {
+        self.granted = self.granted.checked_sub(bytes).ok_or(Violation::Credit)?;
+        self.window = LANE_FIRST_CREDIT;
+        Ok(Event::Ignored)
+    }
+
+    pub(super) fn take_fin(
+        &mut self,
+        role: Role,
+        delivered: Option<u64>,
+    ) -> Result<Event, Violation> {
+        if self.peer_finished {
+            return Err(Violation::AfterFin);
+        }
+        let delivered = match role {
+            Role::Hub => delivered.ok_or(BadLength)?,
+            Role::Agent { .. } => 0,
+        };
+        self.peer_finished = true;
+        self.credit_due = 0;
+        Ok(Event::Finished { delivered })
+    }
+
+    pub(super) fn read(&mut self, buf: &mut ReadBuf<'_>) {
+        self.inbox.read(buf);
+        self.grant();
+    }
+
+    /// Grants anew what was read: when half of the window is used; or a whole message, when the peer stands at
+    /// zero. By less, a reader of single bytes would have each sent alone.
+    fn grant(&mut self) {
+        let held = self.granted + self.inbox.len() as u32;
+        let used = self.window.saturating_sub(held);
+        let enough = if self.granted == 0 { LANE_DATA_MAX as u32 } else { self.window / 2 };
+        if self.peer_finished || used < enough {
+            return;
+        }
+        // What is used is used again, and by more than the first credit.
+        self.window = LANE_CREDIT;
+        let more = LANE_CREDIT - held;
+        self.granted += more;
+        self.credit_due += more;
+    }
+
+    // --- what goes ---
+
+    /// Room for bytes of its user, now.
+    pub(super) fn room(&self) -> usize {
+        (self.credit as usize).min(LANE_QUEUE - self.queued)
+    }
+
+    /// Whether its user may still write.
+    pub(super) fn is_open(&self) -> bool {
+        self.fin == Fin::No
+    }
+
+    /// Queues as much of `slices` as there is room for, and charges it.
+    pub(super) fn write(&mut self, id: u32, slices: &[IoSlice<'_>]) -> usize {
+        if !self.is_open() {
+            return 0;
+        }
+        let before = self.queued;
+        for slice in slices {
+            self.add(id, &slice[..slice.len().min(self.room())]);
+        }
+        self.sweeps = 0;
+        self.queued - before
+    }
+
+    fn add(&mut self, id: u32, mut bytes: &[u8]) {
+        self.queued += bytes.len();
+        self.credit -= bytes.len() as u32;
+        while !bytes.is_empty() {
+            let room = |message: &BytesMut| HEAD_BYTES + LANE_DATA_MAX - message.len();
+            let message = match self.queue.back_mut().filter(|message| room(message) > 0) {
+                Some(message) => message,
+                None => self.queue.push_back_mut(frame::data(id, bytes.len().min(LANE_DATA_MAX))),
+            };
+            let (part, rest) = bytes.split_at(bytes.len().min(room(message)));
+            message.put_slice(part);
+            bytes = rest;
+        }
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(super) fn has_data(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
+        let message = self.queue.pop_front()?;
+        self.queued -= message.len() - HEAD_BYTES;
+        Some(message.freeze())
+    }
+
+    /// FIN follows what is queued.
+    pub(super) fn finish(&mut self) {
+        if self.is_open() {
+            self.fin = Fin::Due;
+        }
+    }
+
+    /// Its user has gone.
+    pub(super) fn abandon(&mut self) {
+        self.abandoned = true;
+        self.sweeps = 0;
+        self.inbox = Inbox::default();
+    }
+
+    /// Whether it has something to say before DATA.
+    pub(super) fn has_urgent(&self) -> bool {
+        let fin = self.fin == Fin::Due && self.queue.is_empty();
+        self.open.is_some() || self.credit_due > 0 || self.return_due > 0 || fin
+    }
+
+    /// What that is.
+    pub(super) fn next_urgent(&mut self, id: u32, role: Role) -> Option<Bytes> {
+        if let Some(open) = self.open.take() {
+            return Some(frame::open(id, open));
+        }
+        if self.credit_due > 0 {
+            return Some(frame::credit(id, std::mem::take(&mut self.credit_due)));
+        }
+        if self.return_due > 0 {
+            return Some(frame::give_back(id, std::mem::take(&mut self.return_due)));
+        }
+        if self.fin != Fin::Due || self.has_data() {
+            return None;
+        }
+        self.fin = Fin::Sent;
+        self.sweeps = 0;
+        Some(frame::fin(id, (role != Role::Hub).then_some(self.delivered)))
+    }
+
+    /// Both ends have said all that they had to.
+    pub(super) fn is_over(&self) -> bool {
+        self.peer_finished && self.fin == Fin::Sent
+    }
+
+    // --- while nothing happens ---
+
+    /// Whether [`Self::sweep`] may find something.
+    pub(super) fn wants_sweep(&self) -> bool {
+        self.abandoned || self.is_open() && self.credit > LANE_FIRST_CREDIT
+    }
+
+    pub(super) fn sweep(&mut self) -> Sweep {
+        self.sweeps = self.sweeps.saturating_add(1);
+        // What was written before the FIN has all the time that it takes.
+        if self.abandoned && self.fin == Fin::Sent && self.sweeps > LANE_ABANDONED_SWEEPS {
+            return Sweep::Reset;
+        }
+        let is_idle = self.sweeps > LANE_IDLE_SWEEPS && !self.has_data() && self.return_due == 0;
+        if !is_idle || !self.is_open() || self.credit <= LANE_FIRST_CREDIT {
+            return Sweep::Nothing;
+        }
+        self.return_due = self.credit - LANE_FIRST_CREDIT;
+        self.credit = LANE_FIRST_CREDIT;
+        Sweep::Return
+    }
+}

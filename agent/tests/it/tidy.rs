@@ -1,11 +1,16 @@
-//! The repository itself: files that stay small and say what they are, and a map that is true.
+//! The repository itself: files and functions that stay small and say what they are, imports that go one way, and a
+//! map that is true.
 
-use std::collections::BTreeSet;
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// No file is longer.
 const MAX_LINES: usize = 400;
+/// No function is longer.
+const MAX_FUNCTION_LINES: usize = 50;
 /// Folders of the repository that hold sources, as the map names them.
 const CRATES: [&str; 6] = ["hub", "agent", "cli", "proto", "tunnel", "scripts/certs"];
 /// How a generated file begins, which is as long as it is.
@@ -63,6 +68,72 @@ fn every_file_says_first_what_it_is() {
     let silent: Vec<_> =
         sources().into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
     assert!(silent.is_empty(), "they do not open with //!: {silent:?}");
+}
+
+/// From the line with its name to the one that ends it.
+#[test]
+fn no_function_is_long() {
+    let mut long = Vec::new();
+    for path in sources() {
+        let functions = functions(&read(&path));
+        let too_long = functions.into_iter().filter(|(_, lines)| *lines > MAX_FUNCTION_LINES);
+        long.extend(too_long.map(|(name, lines)| format!("{path}: {name} has {lines} lines")));
+    }
+    assert!(long.is_empty(), "more than {MAX_FUNCTION_LINES} lines: {long:#?}");
+}
+
+/// The functions of a formatted text, with their lines.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let (indent, words) = line.split_at(line.len() - line.trim_start().len());
+        let Some((before, name)) = words.split_once("fn ") else { continue };
+        let is_declared = before.split(' ').all(|word| {
+            word.is_empty()
+                || word.starts_with("pub")
+                || ["const", "async", "unsafe"].contains(&word)
+        });
+        if !is_declared || line.ends_with([';', '}']) {
+            continue;
+        }
+        let ends = |line: &&str| {
+            let rest = line.strip_prefix(indent).unwrap_or_default();
+            rest == "}" || (rest.starts_with([')', 'w']) && rest.ends_with([';', '}']))
+        };
+        let more = lines[at + 1..].iter().position(ends).unwrap_or_default();
+        let name = name.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap();
+        found.push((name.to_owned(), more + 2));
+    }
+    found
+}
+
+#[test]
+fn functions_are_measured_to_their_end() {
+    let text = "fn one() {}\nfn declared(\n    a: u8,\n) -> u8;\nimpl X {\n    pub(crate) async fn two(\n        self,\n    \
+        ) -> u8 {\n        if true {\n            1\n        }\n    }\n}\n";
+    assert_eq!(functions(text), [("declared".to_owned(), 3), ("two".to_owned(), 7)]);
+}
+
+/// Files of a crate use each other one way, and so do its folders: whoever reads one knows which to read first.
+#[test]
+fn imports_go_one_way() {
+    for name in ["hub", "agent", "cli", "tunnel"] {
+        let below = |path: &String| {
+            let module = path.strip_prefix(name)?.strip_prefix("/src/")?.strip_suffix(".rs")?;
+            let is_test = module.ends_with("tests") || module.contains("tests/");
+            // These put the others together.
+            let is_root = ["lib", "main"].contains(&module);
+            (!is_test && !is_root).then(|| (module.to_owned(), read(path)))
+        };
+        let crate_sources: BTreeMap<_, _> = sources().iter().filter_map(below).collect();
+        let uses = imports::uses(&crate_sources);
+        assert!(uses.values().any(|used| !used.is_empty()), "{name}: no imports were found");
+        let circles = imports::circles(&uses);
+        assert!(circles.is_empty(), "{name}: files use each other in a circle: {circles:?}");
+        let circles = imports::circles(&imports::of_folders(&uses));
+        assert!(circles.is_empty(), "{name}: folders use each other in a circle: {circles:?}");
+    }
 }
 
 /// The map names files, and folders, with a slash at their end, for all that is in them.

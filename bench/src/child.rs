@@ -1,5 +1,6 @@
 //! A program as a child process, killed when dropped.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const END_PATIENCE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A program that runs.
-pub(crate) struct Program {
+pub struct Program {
     child: Child,
     /// What it says, on standard output and, unless piped, on standard error.
     log: PathBuf,
@@ -31,7 +32,7 @@ pub(crate) struct Program {
 
 /// Where a program's standard error goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stderr {
+pub enum Stderr {
     /// Into a file.
     File,
     /// Into a pipe that is read only while somebody waits for a line.
@@ -40,7 +41,10 @@ pub(crate) enum Stderr {
 
 impl Program {
     /// Starts `program`; its log is the file `label` in `dir`.
-    pub(crate) fn start(
+    ///
+    /// # Errors
+    /// There is no such program, or no place for its log.
+    pub fn start(
         dir: &Path,
         label: &str,
         program: &Path,
@@ -67,17 +71,20 @@ impl Program {
     }
 
     /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Whether it has not ended.
-    pub(crate) fn runs(&mut self) -> bool {
+    pub fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits for a line that `fits` makes something of.
-    pub(crate) fn said<T>(&mut self, what: &str, fits: impl Fn(&str) -> Option<T>) -> Result<T> {
+    ///
+    /// # Errors
+    /// It ended, or had its time, without one.
+    pub fn said<T>(&mut self, what: &str, fits: impl Fn(&str) -> Option<T>) -> Result<T> {
         if let Some(pipe) = &self.pipe {
             let mut lines = std::iter::from_fn(|| pipe.recv_timeout(PATIENCE).ok());
             let found = lines.find_map(|line| fits(&line));
@@ -85,7 +92,7 @@ impl Program {
         }
         let until = Instant::now() + PATIENCE;
         loop {
-            let text = fs::read_to_string(&self.log).unwrap_or_default();
+            let text = self.text();
             if let Some(found) = text.lines().find_map(&fits) {
                 return Ok(found);
             }
@@ -99,7 +106,10 @@ impl Program {
     }
 
     /// The same of a JSON line with this message, and this value of a field.
-    pub(crate) fn logged(&mut self, message: &str, field: Option<(&str, &str)>) -> Result<Value> {
+    ///
+    /// # Errors
+    /// As [`Self::said`].
+    pub fn logged(&mut self, message: &str, field: Option<(&str, &str)>) -> Result<Value> {
         self.said(message, |line| {
             let json: Value = serde_json::from_str(line).ok()?;
             let fits = field.is_none_or(|(name, value)| json[name] == value);
@@ -107,11 +117,15 @@ impl Program {
         })
     }
 
+    /// All that it has said so far, unless that goes into a pipe.
+    pub fn text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Ends its input, waits for its end, and returns the last line that it has said.
-    pub(crate) fn finish(mut self) -> String {
+    pub fn finish(mut self) -> String {
         self.end_input();
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().next_back().unwrap_or_default().to_owned()
+        self.text().lines().next_back().unwrap_or_default().to_owned()
     }
 
     fn end_input(&mut self) {
@@ -121,6 +135,26 @@ impl Program {
             thread::sleep(LOOK);
         }
     }
+}
+
+/// A path as an argument.
+///
+/// # Errors
+/// It is not text.
+pub fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("not text: {}", path.display()))
+}
+
+/// The program that was given, or else the one of this name beside this one.
+///
+/// # Errors
+/// There is none.
+pub fn beside(given: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
+    let program = match given {
+        Some(given) => given.clone(),
+        None => std::env::current_exe()?.with_file_name(OsStr::new(name)),
+    };
+    program.canonicalize().with_context(|| format!("no program at {}", program.display()))
 }
 
 /// Lines, each read only when the one before was taken.

@@ -3,11 +3,9 @@
 mod abuse;
 mod args;
 mod bystander;
-mod child;
 mod measure;
 mod report;
 mod rows;
-mod sample;
 mod upstream;
 mod vitals;
 mod world;
@@ -15,6 +13,7 @@ mod world;
 use std::process::ExitCode;
 
 use args::{Args, Role};
+use bench::{child, sample};
 use clap::Parser as _;
 use tunnel::program::{fail, usage};
 

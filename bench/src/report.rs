@@ -1,10 +1,10 @@
 //! The table, and what it takes to keep the promise.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use bench::document;
 
 use crate::args::{Load, Table};
 use crate::rows::Row;
@@ -215,13 +215,7 @@ pub(crate) fn say(line: &str) {
 /// # Errors
 /// It cannot be read or written, or has no marks.
 pub(crate) fn write(file: &Path, lines: &[String]) -> Result<()> {
-    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let marks = || format!("{}: no marks {} and {}", file.display(), MARKS.0, MARKS.1);
-    let (above, rest) = text.split_once(MARKS.0).with_context(marks)?;
-    let (_, below) = rest.split_once(MARKS.1).with_context(marks)?;
-    let table = lines.join("\n");
-    let text = format!("{above}{}\n{table}\n{}{below}", MARKS.0, MARKS.1);
-    fs::write(file, text).with_context(|| file.display().to_string())
+    document::write(file, MARKS, lines)
 }
 
 #[cfg(test)]
@@ -269,17 +263,5 @@ mod tests {
         assert_eq!(verdict(&measured), Verdict::Kept);
         measured.late.add(Err("lost".into()));
         assert_eq!(verdict(&measured), Verdict::Broken(vec!["lost".into()]));
-    }
-
-    #[test]
-    fn only_what_is_between_the_marks_is_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("doc.md");
-        fs::write(&file, format!("a\n{}\nold\n{}\nb\n", MARKS.0, MARKS.1)).unwrap();
-        write(&file, &["new".to_owned()]).unwrap();
-        let text = fs::read_to_string(&file).unwrap();
-        assert_eq!(text, format!("a\n{}\nnew\n{}\nb\n", MARKS.0, MARKS.1));
-        fs::write(&file, "no marks").unwrap();
-        assert!(write(&file, &[]).is_err());
     }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 /// What one window, or several, has seen.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Microseconds of each call that was answered well.
     micros: Vec<u32>,
     /// How often a call failed, by reason.
-    pub(crate) failures: BTreeMap<String, u64>,
+    pub failures: BTreeMap<String, u64>,
 }
 
 impl Sample {
     /// Takes a call in.
-    pub(crate) fn add(&mut self, call: Result<Duration, String>) {
+    pub fn add(&mut self, call: Result<Duration, String>) {
         match call {
             Ok(took) => self.micros.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX)),
             Err(reason) => *self.failures.entry(reason).or_default() += 1,
@@ -22,7 +22,7 @@ impl Sample {
     }
 
     /// Takes in all that another has.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.micros.extend_from_slice(&other.micros);
         for (reason, count) in &other.failures {
             *self.failures.entry(reason.clone()).or_default() += count;
@@ -30,17 +30,17 @@ impl Sample {
     }
 
     /// How many calls were answered well.
-    pub(crate) fn calls(&self) -> usize {
+    pub fn calls(&self) -> usize {
         self.micros.len()
     }
 
     /// How many were not.
-    pub(crate) fn failed(&self) -> u64 {
+    pub fn failed(&self) -> u64 {
         self.failures.values().sum()
     }
 
     /// Milliseconds below which this share of the calls stayed; `None` without any.
-    pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
+    pub fn quantile(&self, share: f64) -> Option<f64> {
         let mut sorted = self.micros.clone();
         sorted.sort_unstable();
         let last = sorted.len().checked_sub(1)?;

@@ -4,12 +4,12 @@ mod foreign;
 mod guarded;
 mod service;
 
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 
 use anyhow::{Context as _, Result};
+pub(crate) use bench::role::{announce, wait_for_end_of_input};
 pub(crate) use foreign::has_nginx;
 use service::Bench;
 use tokio::net::TcpListener;
@@ -32,19 +32,6 @@ pub(crate) fn run(kind: Kind, jars: Option<&Path>) -> Result<()> {
         announce(&format!("failed: {result:?}"));
     });
     wait_for_end_of_input()
-}
-
-/// Returns when whoever holds the other end of standard input is gone.
-pub(crate) fn wait_for_end_of_input() -> Result<()> {
-    let mut nothing = Vec::new();
-    std::io::stdin().read_to_end(&mut nothing).context("no standard input")?;
-    Ok(())
-}
-
-/// Tells the process that started this one.
-#[expect(clippy::print_stdout, reason = "the one place where the parts of this program talk")]
-pub(crate) fn announce(line: &str) {
-    println!("{line}");
 }
 
 async fn serve(kind: Kind) -> Result<()> {

@@ -1,6 +1,5 @@
 //! A hub, an agent with one session, and a server behind it, each a process of its own.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::args::{Kind, Table};
-use crate::child::{Program, Stderr};
+use crate::child::{Program, Stderr, beside, utf8};
 use crate::rows::Row;
 
 /// The name that everybody calls.
@@ -128,19 +127,7 @@ fn certificate(dir: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((cert, key))
 }
 
-fn utf8(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("not text: {}", path.display()))
-}
-
 /// This program again, in another role.
 fn own(dir: &Path, label: &str, args: &[&str]) -> Result<Program> {
     Program::start(dir, label, &std::env::current_exe()?, args, Stderr::File)
-}
-
-fn beside(given: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
-    let program = match given {
-        Some(given) => given.clone(),
-        None => std::env::current_exe()?.with_file_name(OsStr::new(name)),
-    };
-    program.canonicalize().with_context(|| format!("no program at {}", program.display()))
 }

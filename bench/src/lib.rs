@@ -1,0 +1,6 @@
+//! What the measuring programs of this crate share.
+
+pub mod child;
+pub mod document;
+pub mod role;
+pub mod sample;

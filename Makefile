@@ -62,6 +62,12 @@ isolation: build ## What a bystander notices of each abuse, into docs/isolation.
 NETTY = $(shell command -v java mvn >/dev/null && mvn --quiet --file bench/netty/pom.xml \
   dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.tools/netty >&2 && echo --netty .tools/netty)
 
+.PHONY: honest
+honest: build ## What honest uses notice of the hub, into docs/honest.md (ARGS="--only late", QUICK=1; installs servers into .tools/)
+	bench/servers/install.sh
+	$(CARGO) build --release --locked -p bench
+	target/release/honest $(if $(QUICK),--quick) $(or $(ARGS),$(if $(QUICK),,--write docs/honest.md))
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with five servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

@@ -32,6 +32,7 @@ func call(args []string) error {
 		return err
 	}
 	channel, err := grpc.NewClient("passthrough:///"+*to,
+		grpc.WithNoProxy(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
 	if err != nil {

@@ -3,39 +3,46 @@
 Arguments are options of the server: NAME=NUMBER.
 """
 
-import asyncio
 import sys
+import threading
 import time
+from concurrent import futures
 
 import grpc
 
+# More than there are held calls at once: each has a thread.
+THREADS = 64
 
-async def echo(request, context):
+
+def echo(request, context):
     return request
 
 
-async def hold(request, context):
+def hold(request, context):
     call = dict(context.invocation_metadata()).get("x-call")
-    try:
-        await context.write(b"x")
-        await asyncio.Event().wait()
-    finally:
-        print(f"gone {call} {time.time_ns()}", flush=True)
+    gone = threading.Event()
+
+    def ended():
+        print(f"gone {call} {time.time_ns()}\n", end="", flush=True)
+        gone.set()
+
+    if context.add_callback(ended):
+        yield b"x"
+        gone.wait()
 
 
-async def main(options):
-    server = grpc.aio.server(options=options)
+def main(options):
+    server = grpc.server(futures.ThreadPoolExecutor(THREADS), options=options)
     methods = {
         "Echo": grpc.unary_unary_rpc_method_handler(echo),
         "Hold": grpc.unary_stream_rpc_method_handler(hold),
     }
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("honest.Honest", methods),)
-    )
+    handler = grpc.method_handlers_generic_handler("honest.Honest", methods)
+    server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    server.start()
     print(f"listening 127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    server.wait_for_termination()
 
 
 def option(text):
@@ -43,4 +50,4 @@ def option(text):
     return name, int(number)
 
 
-asyncio.run(main([option(text) for text in sys.argv[1:]]))
+main([option(text) for text in sys.argv[1:]])

@@ -152,7 +152,8 @@ impl Caller {
             let streams = connect(self.target.address).await?;
             streams.ready().await.map_err(|error| error.to_string())
         };
-        let streams = fresh.await.map_err(|error| Failure::lost(format!("no connection: {error}")))?;
+        let streams =
+            fresh.await.map_err(|error| Failure::lost(format!("no connection: {error}")))?;
         slot.streams = Some(streams.clone());
         slot.number += 1;
         Ok((streams, slot.number))

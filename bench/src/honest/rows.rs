@@ -47,8 +47,10 @@ pub(crate) enum Use {
 
 /// All rows, in the order of the table.
 pub(crate) fn all() -> Vec<Row> {
-    let row = |id: &str, words: &str, what| Row { id: id.to_owned(), words: words.to_owned(), what };
-    let mut rows = vec![row("stream", "a stream of 20-byte messages at 100 Hz; tonic", Use::Stream)];
+    let row =
+        |id: &str, words: &str, what| Row { id: id.to_owned(), words: words.to_owned(), what };
+    let mut rows =
+        vec![row("stream", "a stream of 20-byte messages at 100 Hz; tonic", Use::Stream)];
     for (pattern, id, words) in closing::PATTERNS {
         for server in closing::SERVERS {
             let id = format!("closing-{id}@{}", server.id());
@@ -65,9 +67,17 @@ pub(crate) fn all() -> Vec<Row> {
     }
     rows.extend([
         row("many", "200 long streams; tonic, which allows 100 a connection", Use::Many),
-        row("late", "a server that starts after its agent, called when it is there", Use::Late(false)),
+        row(
+            "late",
+            "a server that starts after its agent, called when it is there",
+            Use::Late(false),
+        ),
         row("late-asked", "the same, called all the time", Use::Late(true)),
-        row("spread-1", "10,000 calls, one after the other, to two agents of a name", Use::Spread(1)),
+        row(
+            "spread-1",
+            "10,000 calls, one after the other, to two agents of a name",
+            Use::Spread(1),
+        ),
         row("spread-32", "10,000 calls, 32 at a time, to two agents of a name", Use::Spread(32)),
         row("short-1", "1,000 connections with a call each, one after the other", Use::Short(1)),
         row("short-16", "1,000 connections with a call each, 16 at a time", Use::Short(16)),

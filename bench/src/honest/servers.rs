@@ -105,7 +105,9 @@ impl Server {
         let needed = match self.runs(table, Path::new("")) {
             Runs::Own(_) => return None,
             // The program, and what it is told to run.
-            Runs::Tells(program, args) => [program].into_iter().chain(args.first().map(PathBuf::from)).collect(),
+            Runs::Tells(program, args) => {
+                [program].into_iter().chain(args.first().map(PathBuf::from)).collect()
+            }
             Runs::Told(program, _) => vec![program],
         };
         let here = |path: &PathBuf| !path.is_absolute() || path.exists();
@@ -115,7 +117,8 @@ impl Server {
     fn runs(self, table: &Table, dir: &Path) -> Runs {
         let tools = tools(table);
         let own = |args: &[&str]| Runs::Own(owned(args));
-        let go = |args: &[&str]| Runs::Tells(tools.join("go"), owned(&[&["server"], args].concat()));
+        let go =
+            |args: &[&str]| Runs::Tells(tools.join("go"), owned(&[&["server"], args].concat()));
         let python = |script: &str, args: &[&str]| {
             let script = tools.join("servers").join(script).display().to_string();
             let args = owned(&[&[script.as_str()], args].concat());
@@ -163,7 +166,8 @@ pub(crate) fn tools(table: &Table) -> PathBuf {
 /// Where a program is that may be in any of the usual folders; somewhere else it is not installed.
 fn in_path(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists());
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists());
     found.unwrap_or_else(|| Path::new("/usr/bin").join(name))
 }
 

@@ -62,6 +62,9 @@ pub(super) async fn measure(table: &Table, server: Server, kind: Cancels) -> Res
     site.agent("cancels", running.address)?;
     let hub = calls(&running, site.target("cancels"), server, kind).await;
     let mut ways = Vec::from_iter(site.dead());
+    if direct.calls.calls() == 0 || direct.noticed.calls() == 0 {
+        ways.push("not even direct".to_owned());
+    }
     if more_lost(direct.calls.failed(), hub.calls.failed()) {
         ways.extend(failure(&hub.calls));
     }
@@ -86,10 +89,11 @@ struct Cancelled {
 impl Cancelled {
     fn told(&self) -> String {
         let (failed, cancelled) = (self.calls.failed(), self.noticed.calls());
+        let why = failure(&self.calls).map(|why| format!(" ({why})")).unwrap_or_default();
         let times = [0.5, 0.99, 1.0].map(|share| self.noticed.quantile(share).unwrap_or(f64::NAN));
         let [half, most, all] = times;
         format!(
-            "{failed} failed; {cancelled} cancels noticed after p50 {half:.1}, p99 {most:.1}, max {all:.1} ms"
+            "{failed} failed{why}; {cancelled} cancels noticed after p50 {half:.1}, p99 {most:.1}, max {all:.1} ms"
         )
     }
 }
@@ -181,8 +185,10 @@ impl Work {
         }
         let response = open.response.await.map_err(|error| error.to_string())?;
         refused(response.headers())?;
-        let data = response.into_body().data().await.ok_or("it has ended")?;
-        data.map_err(|error| error.to_string())?;
+        let mut body = response.into_body();
+        let data = body.data().await.ok_or("it has ended")?.map_err(|error| error.to_string())?;
+        // Else the connection's window would be used up in the end.
+        body.flow_control().release_capacity(data.len()).map_err(|error| error.to_string())?;
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.cancelled.lock().insert(number, now.as_nanos());
         open.send.send_reset(Reason::CANCEL);

@@ -87,7 +87,12 @@ struct Started {
     health: Vec<Health>,
 }
 
-fn start(table: &Table, site: &mut Site, server: Server, pattern: Pattern) -> Result<Option<Started>> {
+fn start(
+    table: &Table,
+    site: &mut Site,
+    server: Server,
+    pattern: Pattern,
+) -> Result<Option<Started>> {
     let go = tools(table).join("go");
     if server.missing(table).is_some() || server.is_grpc() && !go.exists() {
         return Ok(None);
@@ -119,8 +124,13 @@ async fn outcome(started: Result<Option<Started>>, length: Duration) -> Outcome 
     let (direct, hub) = tokio::join!(merged(direct), merged(hub));
     let otherwise: u64 = started.health.iter().map(Health::otherwise).sum();
     let mut ways = Vec::new();
+    if direct.calls() == 0 {
+        ways.push("not even direct".to_owned());
+    }
     if more_lost(direct.failed(), hub.failed()) || hub.calls() == 0 {
-        ways.push(failure(&hub).unwrap_or_else(|| format!("no calls at {}", started.server.words())));
+        ways.push(
+            failure(&hub).unwrap_or_else(|| format!("no calls at {}", started.server.words())),
+        );
     }
     if otherwise > 0 {
         ways.push(format!("health not SERVING {otherwise} times"));
@@ -137,7 +147,9 @@ async fn merged(samples: JoinSet<Sample>) -> Sample {
 }
 
 fn lost(sample: &Sample) -> String {
-    format!("{} of {} lost", sample.failed(), sample.failed() + sample.calls() as u64)
+    let all = sample.failed() + sample.calls() as u64;
+    let why = failure(sample).map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("{} of {all} lost{why}", sample.failed())
 }
 
 /// Calls on one connection.
@@ -165,7 +177,7 @@ impl Calls {
     async fn by_h2(self, length: Duration) -> Sample {
         let caller = Caller::new(self.target.clone());
         let until = Instant::now() + length;
-        let mut all = JoinSet::new();
+        let (mut all, mut sample) = (JoinSet::new(), Sample::default());
         let mut ticks = interval(Duration::from_millis(self.pace.0));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         while Instant::now() < until {
@@ -175,8 +187,11 @@ impl Calls {
                 sleep(jittered(self.pace)).await;
             }
             all.spawn(call(caller.clone(), self.server));
+            // What has ended holds memory until it is taken.
+            while let Some(Ok(call)) = all.try_join_next() {
+                sample.add(call);
+            }
         }
-        let mut sample = Sample::default();
         all.join_all().await.into_iter().for_each(|call| sample.add(call));
         sample
     }
@@ -205,7 +220,13 @@ impl Calls {
         let seconds = format!("{}s", length.as_secs());
         let [pace, jitter] = [self.pace.0, self.pace.1].map(|millis| format!("{millis}ms"));
         let name = name.unwrap_or_default();
-        let flags = [("-to", address), ("-name", name), ("-for", seconds), ("-every", pace), ("-jitter", jitter)];
+        let flags = [
+            ("-to", address),
+            ("-name", name),
+            ("-for", seconds),
+            ("-every", pace),
+            ("-jitter", jitter),
+        ];
         let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
         ["call".to_owned()].into_iter().chain(flags).collect()
     }

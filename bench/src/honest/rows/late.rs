@@ -49,9 +49,8 @@ pub(super) async fn measure(table: &Table, asked: bool) -> Result<Outcome> {
     if hub - listening > NOTICED {
         ways.push(format!("later than {} s", NOTICED.as_secs()));
     }
-    let told = |when: Instant| {
-        format!("first answer after {:.2} s", (when - listening).as_secs_f64())
-    };
+    let told =
+        |when: Instant| format!("first answer after {:.2} s", (when - listening).as_secs_f64());
     Ok(Outcome { direct: told(direct), hub: told(hub), verdict: Verdict::of(ways) })
 }
 

@@ -20,8 +20,7 @@ const LEAST: usize = 40;
 
 /// Nothing is direct here: a caller has one address, and two servers.
 pub(super) async fn measure(table: &Table, at_once: usize) -> Result<Outcome> {
-    let servers =
-        [Running::start(table, Server::Tonic)?, Running::start(table, Server::Tonic)?];
+    let servers = [Running::start(table, Server::Tonic)?, Running::start(table, Server::Tonic)?];
     let mut site = Site::start(table, &["--workers", "8"])?;
     for server in &servers {
         site.agent("spread", server.address)?;
@@ -36,7 +35,8 @@ pub(super) async fn measure(table: &Table, at_once: usize) -> Result<Outcome> {
         counts?.into_iter().for_each(|(server, count)| *shares.entry(server).or_default() += count);
     }
     let all: usize = shares.values().sum();
-    let least = if shares.len() < servers.len() { 0 } else { shares.values().copied().min().unwrap_or(0) };
+    let least =
+        if shares.len() < servers.len() { 0 } else { shares.values().copied().min().unwrap_or(0) };
     let mut ways = Vec::from_iter(site.dead());
     if least * 100 < all * LEAST {
         ways.push("not spread".to_owned());

@@ -31,10 +31,8 @@ pub(super) async fn measure(table: &Table) -> Result<Outcome> {
     let mut site = Site::start(table, &[])?;
     site.agent("stream", server.address)?;
     let length = table.length();
-    let (direct, hub) = tokio::join!(
-        echoes(server.target(), length),
-        echoes(site.target("stream"), length)
-    );
+    let (direct, hub) =
+        tokio::join!(echoes(server.target(), length), echoes(site.target("stream"), length));
     let mut ways = Vec::from_iter(site.dead().or_else(|| failure(&hub)));
     let [direct_99, hub_99] = [&direct, &hub].map(|sample| sample.quantile(0.99));
     if hub_99.unwrap_or(f64::INFINITY) > direct_99.unwrap_or(f64::INFINITY) + MORE_MS {

@@ -11,7 +11,7 @@ use super::Server;
 
 /// Its name in the server's folder; Envoy goes by the ending.
 pub(super) const FILE: &str = "server.yaml";
-/// So large that a slow answer takes hours.
+/// So large that a slow answer takes minutes.
 const LARGE: usize = 1 << 20;
 
 /// Writes the configuration of a server into its folder.
@@ -47,7 +47,7 @@ http {{
     listen {address} http2;
     root html;
     location = /echo {{ return 200 ok; }}
-    location = /hold {{ limit_rate 16; access_log /dev/stdout gone; }}
+    location = /hold {{ limit_rate 4k; access_log /dev/stdout gone; }}
   }}
 }}
 "

@@ -121,10 +121,13 @@ impl Watch for LaneFrames {
         self.guard.outgoing(head);
         if head.kind == HEADERS {
             let mut heads = self.watch.seen.heads.lock();
-            if heads.len() >= LANE_HEADS_REMEMBERED {
-                heads.pop_front();
+            // Streams are opened in the order of their numbers; what follows on one are its trailers.
+            if heads.back().is_none_or(|(last, _)| *last < head.stream) {
+                if heads.len() >= LANE_HEADS_REMEMBERED {
+                    heads.pop_front();
+                }
+                heads.push_back((head.stream, self.sent));
             }
-            heads.push_back((head.stream, self.sent));
         }
         self.sent += (HEAD_BYTES + head.len) as u64;
     }

@@ -13,7 +13,7 @@ use crate::support::agent::{Agent, config, server};
 use crate::support::auth_file::{agent, caller, guarded_hub, token_file};
 use crate::support::client::{Client, answer};
 use crate::support::hub::Hub;
-use crate::support::message::grpc;
+use crate::support::message::{grpc, headers};
 use crate::support::pair::Pair;
 use crate::support::peer::Settings;
 use crate::support::raw_agent::{PROBE, RawAgent};
@@ -238,6 +238,27 @@ async fn a_call_that_was_never_delivered_may_be_made_again() {
         assert_eq!(lost.hub_reason(), Some("session-lost"), "{name}");
         let refused = answer(second).await.expect_err("a reset");
         assert_eq!(refused.reason(), Some(Reason::REFUSED_STREAM), "{name}");
+    }
+}
+
+/// Trailers are no head: a call whose head was delivered may have been acted on, whatever followed it.
+#[tokio::test]
+async fn a_call_whose_trailers_were_not_delivered_is_not_made_again() {
+    let hub = Hub::start().await;
+    let client = hub.client().await;
+    let mut agent = RawAgent::shown(&hub, NAME, "instance-1").await;
+    let (first, mut sending) = client.open(grpc(NAME, "/a.B/First"), false).await;
+    agent.request(PROBE).await;
+    let before = agent.heard(PROBE);
+    let (second, _sending) = client.open(grpc(NAME, "/a.B/Second"), false).await;
+    agent.more_than(PROBE, before).await;
+    let delivered = agent.heard(PROBE);
+    sending.send_trailers(headers([("x-checksum", "1")])).unwrap();
+    agent.more_than(PROBE, delivered).await;
+    agent.lane_frame(fin(PROBE, Some(delivered))).await;
+    for response in [first, second] {
+        let lost = answer(response).await.expect("an answer");
+        assert_eq!(lost.hub_reason(), Some("session-lost"));
     }
 }
 

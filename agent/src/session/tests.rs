@@ -38,14 +38,17 @@ impl Scene {
 
     /// What the agent says next, pings aside: a control message, or a close code as a number.
     async fn said(&mut self) -> String {
-        loop {
-            match soon(self.hub.next()).await.expect("open").expect("valid") {
-                Message::Text(text) => return text.to_string(),
-                Message::Close(Some(close)) => return u16::from(close.code).to_string(),
-                Message::Ping(_) => {}
-                other => panic!("{other:?}"),
+        let said = async {
+            loop {
+                match self.hub.next().await.expect("open").expect("valid") {
+                    Message::Text(text) => return text.to_string(),
+                    Message::Close(Some(close)) => return u16::from(close.code).to_string(),
+                    Message::Ping(_) => {}
+                    other => panic!("{other:?}"),
+                }
             }
-        }
+        };
+        soon(said).await
     }
 
     async fn say(&mut self, control: Control) {

@@ -25,7 +25,7 @@ pub enum LaneEnd {
     Lost,
 }
 
-/// Tells how the peer ended a lane, also while its [`Lane`] is held by somebody else. Cheap to clone.
+/// Tells how the peer ended a lane, also while its [`Lane`](super::Lane) is held by somebody else. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct LaneStatus(Arc<OnceLock<LaneEnd>>);
 

@@ -54,7 +54,8 @@ h2spec: build $(CERTS)/hub.pem ## Conformance with HTTP/2, of the hub and throug
 	scripts/h2spec/run
 
 .PHONY: isolation
-isolation: build ## What a bystander notices of each abuse, into docs/isolation.md (ARGS="--only cancel")
+isolation: build ## What a bystander notices of each abuse, into docs/isolation.md (ARGS="--only cancel"; installs fronts into .tools/)
+	bench/servers/install.sh
 	$(CARGO) build --release --locked -p bench
 	target/release/isolation $(NETTY) $(or $(ARGS),--write docs/isolation.md)
 

@@ -13,6 +13,7 @@ main() {
     want haproxy haproxy
     want apache2 apache2-bin
     want node nodejs
+    want nghttpx nghttp2-proxy
     part go
     part python
     step servers make_servers "$here/install.sh" "$here/js" "$here/python"

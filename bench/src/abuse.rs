@@ -18,8 +18,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bench::role::{announce, wait_for_end_of_input};
+use tunnel::wire::HUB_TOKEN;
 
-use crate::upstream::{announce, wait_for_end_of_input};
+use crate::args::AbuseArgs;
 use tally::Tally;
 
 /// How far down the abuser stands in the scheduler's favour, so that it does not take the processor
@@ -33,8 +35,21 @@ const AGAIN: Duration = Duration::from_millis(1);
 struct Target {
     hub: SocketAddr,
     name: String,
+    /// Who it is, if the hub wants to know.
+    token: Option<String>,
     /// Somebody who reads, with the priority of a server.
     sink: SocketAddr,
+}
+
+impl Target {
+    /// The head of a gRPC call of the name, as [`frames::request`].
+    fn request(&self, path: &str) -> Vec<u8> {
+        let mut block = frames::request(Some(&self.name), path);
+        if let Some(token) = &self.token {
+            block.extend(frames::literal(HUB_TOKEN, token.as_bytes()));
+        }
+        block
+    }
 }
 
 /// One way to misbehave: runs until it fails, and is then run again.
@@ -52,11 +67,12 @@ const ABUSES: &[&[(&str, Abuse)]] = &[
 ];
 
 /// Misbehaves until standard input ends, and then tells in one line what it has done.
-pub(crate) fn run(kind: &str, hub: SocketAddr, name: String, callers: usize) -> Result<()> {
+pub(crate) fn run(asked: AbuseArgs) -> Result<()> {
+    let AbuseArgs { kind, hub, name, token, callers } = asked;
     let mut all = ABUSES.iter().copied().flatten();
     let abuse = all.find(|(id, _)| *id == kind).with_context(|| format!("no abuse {kind}"))?.1;
     let tally: &'static Tally = Box::leak(Box::new(Tally::new(announce)));
-    let target = Target { hub, name, sink: busy::sink()? };
+    let target = Target { hub, name, token, sink: busy::sink()? };
     for _ in 0..callers {
         let target = target.clone();
         thread::spawn(move || {

@@ -39,6 +39,9 @@ pub(crate) struct Table {
     /// Folder with Netty's jars, for the rows about Netty itself
     #[arg(long, value_name = "DIR")]
     pub(crate) netty: Option<PathBuf>,
+    /// Envoy's program, for the rows through it
+    #[arg(long, value_name = "FILE", default_value = ".tools/honest/envoy")]
+    pub(crate) envoy: PathBuf,
     /// Put the table between the marks of this file, too
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
@@ -71,19 +74,47 @@ pub(crate) enum Role {
         netty: Option<PathBuf>,
     },
     /// The one who misbehaves, until its standard input ends
-    Abuse {
-        /// Which way
-        kind: String,
+    Abuse(AbuseArgs),
+    /// The proxy before the hub
+    Front {
+        /// Which one
+        #[arg(long, value_enum)]
+        kind: Front,
         /// Where the hub listens
         #[arg(long)]
         hub: SocketAddr,
-        /// The name that the bystander calls, too
-        #[arg(long)]
-        name: String,
-        /// How many do so at once, each on connections of its own
-        #[arg(long, default_value_t = 1)]
-        callers: usize,
+        /// Envoy's program
+        #[arg(long, value_name = "FILE")]
+        envoy: PathBuf,
     },
+}
+
+/// How to misbehave.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct AbuseArgs {
+    /// Which way
+    pub(crate) kind: String,
+    /// Where the hub listens, or the front
+    #[arg(long)]
+    pub(crate) hub: SocketAddr,
+    /// The name that the bystander calls, too
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The caller's credential
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+    /// How many do so at once, each on connections of its own
+    #[arg(long, default_value_t = 1)]
+    pub(crate) callers: usize,
+}
+
+/// Proxies that put all their callers on one connection to the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Front {
+    /// nghttpx, if it is installed
+    Nghttpx,
+    /// Envoy, if `--envoy` says where it is
+    Envoy,
 }
 
 /// Servers behind the agent.

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
 use tunnel::bridge::grpc_status;
 use tunnel::tls::{Trust, client_config};
-use tunnel::wire::{HUB_REASON, NAME};
+use tunnel::wire::{HUB_REASON, HUB_TOKEN, NAME};
 
 use crate::args::{Kind, Load};
 use crate::sample::Sample;
@@ -41,12 +41,21 @@ pub(crate) struct Bystander {
 
 impl Bystander {
     /// Connects with its first call.
-    pub(crate) fn new(hub: Address, name: &str, upstream: Kind) -> Result<Rc<Self>> {
-        let request = Request::post(format!("{}://{}/bench.Bench/Echo", hub.scheme(), hub.address))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header(NAME, name)
-            .body(())?;
+    pub(crate) fn new(
+        hub: Address,
+        name: &str,
+        token: Option<&str>,
+        upstream: Kind,
+    ) -> Result<Rc<Self>> {
+        let mut request =
+            Request::post(format!("{}://{}/bench.Bench/Echo", hub.scheme(), hub.address))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header(NAME, name)
+                .body(())?;
+        if let Some(token) = token {
+            request.headers_mut().insert(HUB_TOKEN, token.parse()?);
+        }
         // nginx cannot echo.
         let echoed = if upstream == Kind::Nginx { 0 } else { MESSAGE.len() };
         Ok(Rc::new(Self { hub, request, echoed, connection: Mutex::new(None) }))

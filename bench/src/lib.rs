@@ -2,5 +2,6 @@
 
 pub mod child;
 pub mod document;
+pub mod foreign;
 pub mod role;
 pub mod sample;

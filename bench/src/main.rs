@@ -3,6 +3,7 @@
 mod abuse;
 mod args;
 mod bystander;
+mod front;
 mod measure;
 mod report;
 mod rows;
@@ -27,9 +28,8 @@ fn main() -> ExitCode {
         Some(Role::Upstream { kind, netty }) => {
             upstream::run(kind, netty.as_deref()).map(|()| true)
         }
-        Some(Role::Abuse { kind, hub, name, callers }) => {
-            abuse::run(&kind, hub, name, callers).map(|()| true)
-        }
+        Some(Role::Abuse(asked)) => abuse::run(asked).map(|()| true),
+        Some(Role::Front { kind, hub, envoy }) => front::run(kind, hub, &envoy).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

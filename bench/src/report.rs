@@ -7,7 +7,7 @@ use anyhow::Result;
 use bench::document;
 
 use crate::args::{Load, Table};
-use crate::rows::Row;
+use crate::rows::{Comparison, Row};
 use crate::sample::Sample;
 
 /// The promise: beside an abuser, p99 is at most so many times what it is alone.
@@ -41,6 +41,8 @@ pub(crate) struct Measured {
     pub(crate) stalled_call_kib: u64,
     /// What the last abuser has to tell.
     pub(crate) did: String,
+    /// Calls that were answered `upstream-closed`: the upstream has ended the lanes of who made them.
+    pub(crate) told: u64,
     /// What it would take to measure it.
     pub(crate) missing: Option<&'static str>,
     /// Why there is no result.
@@ -112,8 +114,10 @@ impl Verdict {
         }
         match (broken.is_empty(), slower(alone)) {
             (false, _) => Self::Broken(broken),
-            (true, true) if row.callers > 1 => Self::Harmless("ten callers"),
-            (true, true) => Self::Harmless("a busy process"),
+            (true, true) if row.comparison() == Comparison::Machine => {
+                Self::Harmless("a busy process")
+            }
+            (true, true) => Self::Harmless("ten callers"),
             (true, false) => Self::Kept,
         }
     }
@@ -200,8 +204,16 @@ pub(crate) fn line(row: &Row, measured: &Measured, verdict: &Verdict) -> String 
         "| {words} | {alone_50:.2} | {beside_50:.2} | {alone:.2} | {beside:.2} | {:.2} | {calls} \
          | {failed} | {before} | {during} | {after} | {verdict} | {} |",
         beside / alone,
-        measured.did,
+        did(measured),
     )
+}
+
+/// What the abuser has to tell, and whether the hub has told it of the upstream's guard.
+fn did(measured: &Measured) -> String {
+    match measured.told {
+        0 => measured.did.clone(),
+        told => format!("{}; {told} × `upstream-closed` in all windows", measured.did),
+    }
 }
 
 /// Prints a line.

@@ -1,6 +1,6 @@
 //! The rows of the table: each abuse, in the words of the table, and what is behind the agent meanwhile.
 
-use crate::args::Kind;
+use crate::args::{Front, Kind};
 use crate::child::Stderr;
 
 /// One row.
@@ -10,6 +10,8 @@ pub(crate) struct Row {
     /// The word by which the abuser is told, and with the upstream the row's id.
     pub(crate) abuse: &'static str,
     pub(crate) upstream: Kind,
+    /// What all callers come through, each with a credential of its own.
+    pub(crate) front: Option<Front>,
     /// How many do it at once.
     pub(crate) callers: usize,
     /// How many stalled streams the hub may hold memory for, where that is its bound.
@@ -28,6 +30,7 @@ impl Row {
             words,
             abuse,
             upstream: Kind::Tonic,
+            front: None,
             callers: 1,
             stalled: 0,
             settles: false,
@@ -38,6 +41,11 @@ impl Row {
 
     const fn at(mut self, upstream: Kind) -> Self {
         self.upstream = upstream;
+        self
+    }
+
+    const fn through(mut self, front: Front) -> Self {
+        self.front = Some(front);
         self
     }
 
@@ -73,8 +81,30 @@ impl Row {
         let log = if self.stderr == Stderr::Pipe { "@unread-log" } else { "" };
         let begin = if self.stalled > 0 && !self.settles { "@begin" } else { "" };
         let callers = if self.callers > 1 { "@ten" } else { "" };
-        format!("{}@{upstream}{tls}{log}{begin}{callers}", self.abuse)
+        let front = self.front.map(|front| format!("@{front:?}").to_lowercase());
+        let front = front.unwrap_or_default();
+        format!("{}@{upstream}{tls}{log}{begin}{callers}{front}", self.abuse)
     }
+
+    /// Which rows it is compared with: those with as many callers, on the same way.
+    pub(crate) fn comparison(&self) -> Comparison {
+        match (self.front, self.callers) {
+            (Some(front), _) => Comparison::Through(front),
+            (None, 1) => Comparison::Machine,
+            (None, _) => Comparison::Crowd,
+        }
+    }
+}
+
+/// What does no harm, and is noticed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// A busy process.
+    Machine,
+    /// Ten callers.
+    Crowd,
+    /// Ten callers through the same front.
+    Through(Front),
 }
 
 /// What the others are compared with: all that these do to the bystander is the machine's doing, or what callers
@@ -83,6 +113,10 @@ pub(crate) const COMPARISON: &[Row] = &[
     Row::new("busy", "*a busy process that has nothing to do with the hub*"),
     Row::new("busy-served", "*the same, and what it writes is read at the hub's own priority*"),
     Row::new("calls", "*ten callers who do no harm, as fast as they are answered*").by_ten(),
+    Row::new("calls", "*the same ten callers, all through nghttpx*")
+        .by_ten()
+        .through(Front::Nghttpx),
+    Row::new("calls", "*the same ten callers, all through Envoy*").by_ten().through(Front::Envoy),
 ];
 
 /// All other rows.
@@ -176,4 +210,85 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("refused-upgrades", "refused upgrades in a loop"),
     Row::new("refused-upgrades", "refused upgrades in a loop; nobody reads the hub's log")
         .unread_log(),
+    // Through proxies that put all callers on one connection to the hub.
+    Row::new("cancel-at-once", "through nghttpx: rapid reset; tonic").through(Front::Nghttpx),
+    Row::new("cancel-before-head", "through nghttpx: cancelled before the head; tonic")
+        .through(Front::Nghttpx),
+    Row::new(
+        "cancel-before-head",
+        "through nghttpx: cancelled before the head; Netty's guard (emulated)",
+    )
+    .at(Kind::LikeNetty)
+    .through(Front::Nghttpx),
+    Row::new(
+        "cancel-after-head",
+        "through nghttpx: cancelled after the head; Netty's guard (emulated)",
+    )
+    .at(Kind::LikeNetty)
+    .through(Front::Nghttpx),
+    Row::new(
+        "one-byte-data-unread",
+        "through nghttpx: DATA frames of 1 byte, to a handler that never reads",
+    )
+    .through(Front::Nghttpx),
+    Row::new(
+        "headers-20k",
+        "through nghttpx: calls with a header of 20 KiB, more than the upstream takes",
+    )
+    .through(Front::Nghttpx),
+    Row::new(
+        "streams-100",
+        "through nghttpx: one caller holds all 100 streams that the upstream allows",
+    )
+    .at(Kind::Limit100)
+    .through(Front::Nghttpx),
+    Row::new("stall-bulk-streams", "through nghttpx: one caller stops reading 100 streams of bulk")
+        .stalled(100)
+        .through(Front::Nghttpx),
+    Row::new("stall-drip-streams", "through nghttpx: the same, of 20-byte messages")
+        .stalled(100)
+        .through(Front::Nghttpx),
+    Row::new("uploads", "through nghttpx: 32 callers upload to a handler that never reads")
+        .stalled(32)
+        .through(Front::Nghttpx),
+    Row::new("cancel-at-once", "through Envoy: rapid reset; tonic").through(Front::Envoy),
+    Row::new("cancel-before-head", "through Envoy: cancelled before the head; tonic")
+        .through(Front::Envoy),
+    Row::new(
+        "cancel-before-head",
+        "through Envoy: cancelled before the head; Netty's guard (emulated)",
+    )
+    .at(Kind::LikeNetty)
+    .through(Front::Envoy),
+    Row::new(
+        "cancel-after-head",
+        "through Envoy: cancelled after the head; Netty's guard (emulated)",
+    )
+    .at(Kind::LikeNetty)
+    .through(Front::Envoy),
+    Row::new(
+        "one-byte-data-unread",
+        "through Envoy: DATA frames of 1 byte, to a handler that never reads",
+    )
+    .through(Front::Envoy),
+    Row::new(
+        "headers-20k",
+        "through Envoy: calls with a header of 20 KiB, more than the upstream takes",
+    )
+    .through(Front::Envoy),
+    Row::new(
+        "streams-100",
+        "through Envoy: one caller holds all 100 streams that the upstream allows",
+    )
+    .at(Kind::Limit100)
+    .through(Front::Envoy),
+    Row::new("stall-bulk-streams", "through Envoy: one caller stops reading 100 streams of bulk")
+        .stalled(100)
+        .through(Front::Envoy),
+    Row::new("stall-drip-streams", "through Envoy: the same, of 20-byte messages")
+        .stalled(100)
+        .through(Front::Envoy),
+    Row::new("uploads", "through Envoy: 32 callers upload to a handler that never reads")
+        .stalled(32)
+        .through(Front::Envoy),
 ];

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::{Context as _, Result};
-pub(crate) use bench::role::{announce, wait_for_end_of_input};
+use bench::role::{announce, wait_for_end_of_input};
 pub(crate) use foreign::has_nginx;
 use service::Bench;
 use tokio::net::TcpListener;

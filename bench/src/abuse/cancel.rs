@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::frames::{
-    DATA, END_STREAM, HEADERS, MAX_WINDOW, PRIORITY, RST_STREAM, frame, headers, literal, request,
-    reset, window_update,
+    DATA, END_STREAM, HEADERS, MAX_WINDOW, PRIORITY, RST_STREAM, frame, headers, literal, reset,
+    window_update,
 };
 use super::tally::Tally;
 use super::wire::Wire;
@@ -29,7 +29,7 @@ const ON_ITS_WAY: Duration = Duration::from_millis(1);
 
 /// HEADERS and RST_STREAM in one write: rapid reset.
 fn at_once(target: &Target, tally: &'static Tally) -> io::Result<()> {
-    let block = request(Some(&target.name), "/bench.Bench/Hold");
+    let block = target.request("/bench.Bench/Hold");
     let mut wire = Wire::deaf(target, tally)?;
     for _ in 0..CALLS / BATCH {
         let mut batch = Vec::new();
@@ -47,7 +47,7 @@ fn at_once(target: &Target, tally: &'static Tally) -> io::Result<()> {
 
 /// The calls are at the upstream, which has not answered.
 fn before_head(target: &Target, tally: &'static Tally) -> io::Result<()> {
-    let block = request(Some(&target.name), "/bench.Bench/Hold");
+    let block = target.request("/bench.Bench/Hold");
     let mut wire = Wire::deaf(target, tally)?;
     for _ in 0..CALLS / BATCH {
         let streams: Vec<_> = (0..BATCH).map(|_| wire.stream()).collect();
@@ -62,7 +62,7 @@ fn before_head(target: &Target, tally: &'static Tally) -> io::Result<()> {
 
 /// The upstream has answered with a head.
 fn after_head(target: &Target, tally: &'static Tally) -> io::Result<()> {
-    let block = request(Some(&target.name), "/bench.Bench/Head");
+    let block = target.request("/bench.Bench/Head");
     let mut wire = Wire::open(target, tally)?;
     for _ in 0..CALLS / BATCH {
         let streams: Vec<_> = (0..BATCH).map(|_| wire.stream()).collect();
@@ -79,7 +79,7 @@ fn after_head(target: &Target, tally: &'static Tally) -> io::Result<()> {
 fn made_you_reset(target: &Target, tally: &'static Tally) -> io::Result<()> {
     const CALLS: u64 = 2000;
     static TURN: AtomicUsize = AtomicUsize::new(0);
-    let block = request(Some(&target.name), "/bench.Bench/Hold");
+    let block = target.request("/bench.Bench/Hold");
     let way = WAYS[TURN.fetch_add(1, Ordering::Relaxed) % WAYS.len()];
     let mut wire = Wire::deaf(target, tally)?;
     for _ in 0..CALLS / BATCH {

@@ -92,7 +92,7 @@ fn small_data_singly(target: &Target, tally: &'static Tally) -> io::Result<()> {
 /// A header block that never ends.
 fn continuations(target: &Target, tally: &'static Tally) -> io::Result<()> {
     let mut wire = Wire::deaf(target, tally)?;
-    wire.write(&frame(HEADERS, END_STREAM, 1, &request(Some(&target.name), "/x")))?;
+    wire.write(&frame(HEADERS, END_STREAM, 1, &target.request("/x")))?;
     let batch = repeated(&frame(CONTINUATION, 0, 1, &[]), BATCH);
     loop {
         wire.write(&batch)?;

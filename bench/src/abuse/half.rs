@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use super::frames::{DATA, END_HEADERS, HEADERS, PREFACE, frame, request};
+use super::frames::{DATA, END_HEADERS, HEADERS, PREFACE, frame};
 use super::hold::keep;
 use super::tally::Tally;
 use super::wire::{Wire, connect};
@@ -98,7 +98,7 @@ fn mid_data(target: &Target, tally: &'static Tally) -> io::Result<()> {
 
 /// 100 connections that stop in the middle of a header block.
 fn mid_headers(target: &Target, tally: &'static Tally) -> io::Result<()> {
-    let block = request(Some(&target.name), "/bench.Bench/Drain");
+    let block = target.request("/bench.Bench/Drain");
     let begun = |_| {
         let mut wire = Wire::deaf(target, tally)?;
         wire.write(&frame(HEADERS, END_HEADERS, 1, &block)[..9 + block.len() / 2])?;

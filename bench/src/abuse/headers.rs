@@ -2,9 +2,7 @@
 
 use std::io;
 
-use super::frames::{
-    END_STREAM, FIRST_DYNAMIC, indexed_literal, literal, long_headers, request, reset,
-};
+use super::frames::{END_STREAM, FIRST_DYNAMIC, indexed_literal, literal, long_headers, reset};
 use super::tally::Tally;
 use super::wire::Wire;
 use super::{Abuse, Target};
@@ -19,14 +17,14 @@ pub(super) const ABUSES: &[(&str, Abuse)] = &[
 
 /// A call with one header of this size, given up after a while.
 fn long(target: &Target, tally: &'static Tally, size: usize) -> io::Result<()> {
-    let call = request(Some(&target.name), "/bench.Bench/Hold");
+    let call = target.request("/bench.Bench/Hold");
     let block = [call, literal("x-long", &vec![b'x'; size])].concat();
     calls(target, tally, &block)
 }
 
 /// One header of 4,000 bytes, and 16,000 times one byte that repeats it: 64 MB.
 fn hpack_bomb(target: &Target, tally: &'static Tally) -> io::Result<()> {
-    let call = request(Some(&target.name), "/bench.Bench/Hold");
+    let call = target.request("/bench.Bench/Hold");
     let bomb = indexed_literal("x-long", &[b'x'; 4000]);
     let block = [call, bomb, vec![FIRST_DYNAMIC; 16_000]].concat();
     calls(target, tally, &block)

@@ -80,7 +80,7 @@ fn streams(target: &Target, tally: &'static Tally, wires: u64, each: u64) -> io:
     let mut all = Vec::new();
     for _ in 0..wires {
         let mut wire = Wire::deaf(target, tally)?;
-        let block = request(Some(&target.name), "/bench.Bench/Hold");
+        let block = target.request("/bench.Bench/Hold");
         for _ in 0..each {
             let stream = wire.stream();
             wire.write(&headers(stream, 0, &block))?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Target;
 use super::frames::{
     ACK, DEFAULT_WINDOW, GOAWAY, INITIAL_WINDOW_SIZE, MAX_WINDOW, PREFACE, SETTINGS, frame,
-    request, settings, window_update,
+    settings, window_update,
 };
 use super::tally::Tally;
 
@@ -82,7 +82,7 @@ impl Wire {
     /// Begins a call, and returns its stream.
     pub(super) fn call(&mut self, target: &Target, path: &str, flags: u8) -> io::Result<u32> {
         let stream = self.stream();
-        let block = request(Some(&target.name), path);
+        let block = target.request(path);
         self.write(&super::frames::headers(stream, flags, &block))?;
         Ok(stream)
     }

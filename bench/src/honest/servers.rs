@@ -2,28 +2,19 @@
 
 mod configs;
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
-use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use bench::child::{Program, Stderr, utf8};
-use bench::role::wait_for_end_of_input;
+use bench::foreign::{self, free_port, wait_until_it_listens};
 use tempfile::TempDir;
-use tokio::time::Instant;
 
 use crate::args::Table;
 use crate::caller::{Ask, Target};
 use crate::rows::ALLOWED;
 use crate::server::{ECHO, HOLD};
-
-/// How long a server may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// One server, and how it is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +196,7 @@ impl Running {
             let listening = |line: &str| line.strip_prefix("listening ").map(str::to_owned);
             program.said("where it listens", listening)?.parse()?
         } else {
-            wait_until_it_listens(&mut program, address)?;
+            wait_until_it_listens(address, || program.runs())?;
             address
         };
         Ok(Self { address, program, _dir: dir })
@@ -222,42 +213,14 @@ impl Running {
     }
 }
 
-/// Nobody else binds one between here and the server's start, most likely.
-pub(crate) fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn wait_until_it_listens(program: &mut Program, address: SocketAddr) -> Result<()> {
-    let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).is_err() {
-        if !program.runs() || Instant::now() > until {
-            bail!("a server does not listen: {:?}", program.text().lines().next_back());
-        }
-        thread::sleep(LOOK);
-    }
-    Ok(())
-}
-
 /// The command line of this program that runs another.
 pub(crate) fn kept(program: &Path, args: Vec<String>) -> Result<Vec<String>> {
     let keep = ["keep".to_owned(), utf8(program)?.to_owned()];
     Ok(keep.into_iter().chain(args).collect())
 }
 
-/// Runs a program until it ends, or standard input does: so it ends with whoever asked for it.
+/// Runs a program until it ends, or standard input does.
 pub(crate) fn keep(program: &Path, args: &[String]) -> Result<()> {
-    let mut child = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    let (ended, input) = channel();
-    thread::spawn(move || ended.send(wait_for_end_of_input()));
-    while child.try_wait()?.is_none() {
-        if input.recv_timeout(LOOK).is_ok() {
-            child.kill()?;
-            child.wait()?;
-        }
-    }
-    Ok(())
+    let child = Command::new(program).args(args).stdin(Stdio::null()).spawn();
+    foreign::keep(child.with_context(|| format!("cannot start {}", program.display()))?)
 }

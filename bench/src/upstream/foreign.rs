@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
-
-use super::{announce, wait_for_end_of_input};
+use bench::foreign::{free_port, keep};
+use bench::role::announce;
 
 /// Where packages put it.
 const NGINX: &str = "/usr/sbin/nginx";
@@ -36,12 +36,7 @@ pub(super) fn nginx() -> Result<()> {
         .spawn()
         .context("cannot start nginx")?;
     announce(&format!("listening {address}"));
-    serve(nginx)
-}
-
-/// nginx cannot say which port it got. Nobody else binds one between here and its start, most likely.
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    keep(nginx)
 }
 
 /// By default nginx ends a connection after 1,000 requests, whoever makes them: not what is measured here.
@@ -83,13 +78,5 @@ pub(super) fn netty(jars: &Path) -> Result<()> {
     let mut said = String::new();
     BufReader::new(java.stdout.take().context("no output")?).read_line(&mut said)?;
     announce(said.trim());
-    serve(java)
-}
-
-/// Ends it when standard input ends.
-fn serve(mut server: Child) -> Result<()> {
-    let ended = wait_for_end_of_input();
-    server.kill()?;
-    server.wait()?;
-    ended
+    keep(java)
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use bench::foreign::free_port;
 use tokio::time::{Instant, sleep};
 
 use crate::args::Table;
 use crate::caller::{Ask, Caller, Target};
 use crate::outcome::{Outcome, Verdict};
 use crate::server::ECHO;
-use crate::servers::{Running, Server, free_port};
+use crate::servers::{Running, Server};
 use crate::site::Site;
 
 /// How much later it starts.

@@ -3,18 +3,20 @@
 pub(crate) mod call;
 pub(crate) mod connection;
 pub(crate) mod flood_guard;
+pub(crate) mod paces;
 pub(crate) mod record;
 pub(crate) mod route;
 pub(crate) mod splice;
 
-use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use h2::StreamId;
-use tokio::sync::{Mutex, Semaphore};
-use tunnel::limits::{ANSWERS, HEAD_BYTES, HEAD_BYTES_FREE, OWN_CALLS};
-use tunnel::token_bucket::TokenBucket;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tunnel::limits::OWN_CALLS;
 
+use crate::client::paces::Paces;
 use crate::context::origin::Origin;
 use crate::guard::growth::{Grants, Growth};
 use crate::lanes::{Owner, Pool};
@@ -30,10 +32,10 @@ pub(crate) struct Client {
     pub(crate) own_calls: Semaphore,
     /// What is due to the windows of its streams.
     pub(crate) grants: Arc<Grants>,
-    /// Calls that the hub itself answers.
-    answers: Mutex<TokenBucket>,
-    /// Bytes of long heads, as they are when decoded.
-    heads: Mutex<TokenBucket>,
+    /// Who has called on it: what the auth file calls them.
+    callers: Mutex<Vec<(Option<String>, Arc<Paces>)>>,
+    /// More than one has.
+    is_front: AtomicBool,
 }
 
 impl Client {
@@ -44,8 +46,8 @@ impl Client {
             lanes: Pool::new(owner),
             own_calls: Semaphore::new(OWN_CALLS),
             grants: Arc::default(),
-            answers: Mutex::new(TokenBucket::new(ANSWERS)),
-            heads: Mutex::new(TokenBucket::new(HEAD_BYTES)),
+            callers: Mutex::default(),
+            is_front: AtomicBool::new(false),
             origin,
         })
     }
@@ -56,27 +58,22 @@ impl Client {
         Growth::new(self.grants.clone(), stream.as_u32(), window)
     }
 
-    /// Resolves when the hub itself may answer a call of this connection: one after the other, so that a
-    /// client which calls only to be refused does not keep the thread busy.
-    pub(crate) async fn may_be_answered(&self) {
-        self.wait(&self.answers, 1, Limit::Answers).await;
+    /// How fast the caller of this name may be served; all who have none are one.
+    pub(crate) fn paces(&self, caller: Option<&str>) -> Arc<Paces> {
+        let mut callers = self.callers.lock();
+        if let Some((_, paces)) = callers.iter().find(|(known, _)| known.as_deref() == caller) {
+            return paces.clone();
+        }
+        let paces = Arc::new(Paces::new(&self.origin));
+        callers.push((caller.map(str::to_owned), paces.clone()));
+        self.is_front.store(callers.len() > 1, Ordering::Relaxed);
+        paces
     }
 
-    /// Resolves when a call of the connection with so large a header list may go on. A few bytes of
-    /// references to fields that came before can stand for all of it, so the frame guard does not see it.
-    pub(crate) async fn may_have_head(&self, size: usize) {
-        let long = (size as u32).saturating_sub(HEAD_BYTES_FREE);
-        if long > 0 {
-            self.wait(&self.heads, long, Limit::ClientHeads).await;
-        }
-    }
-
-    async fn wait(&self, bucket: &Mutex<TokenBucket>, tokens: u32, limit: Limit) {
-        let mut bucket = bucket.lock().await;
-        if bucket.owe(tokens) {
-            self.reached(limit);
-        }
-        poll_fn(|cx| bucket.poll_paid(cx)).await;
+    /// Whether it is not a caller's own connection but that of a proxy, on which several call. What one of them does
+    /// must not slow the connection down, for that would be everybody's.
+    pub(crate) fn is_front(&self) -> bool {
+        self.is_front.load(Ordering::Relaxed)
     }
 
     /// It has reached a limit.

@@ -162,9 +162,10 @@ pub const EXPLAINED_BY_FRAME: u32 = 4;
 pub const EXPLAINING_BYTES: usize = 256;
 /// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
 pub const EXPLAINED_MAX: u32 = 1 << 20;
-/// Streams that a client may have reset: all that one connection can have open, twice over. nghttp2 allows
-/// 1000. Time forgives 256 a second, which is many calls that miss their deadline; nghttp2 forgives 33.
-pub const CLIENT_RESETS: Rate = Rate { burst: 2 * MAX_CLIENT_STREAMS, per: Duration::from_secs(8) };
+/// Calls that a client may give up before its next ones wait: all that one connection can have open, twice over, and
+/// as many again in two seconds. To open a call at an upstream and to take it back costs a thread some 30 us, so one
+/// client cannot keep more than a thirtieth of it busy so. nghttp2 allows 1000 and 33 a second, and hangs up.
+pub const CLIENT_RESETS: Rate = Rate { burst: 2 * MAX_CLIENT_STREAMS, per: Duration::from_secs(2) };
 /// Bytes of a request's head that cost nothing beyond their turn: a gateway's tokens of 16 KiB, and what else it
 /// sends.
 pub const HEAD_BYTES_FREE: u32 = 20 * KIB;

@@ -16,6 +16,7 @@ use tunnel::name::Name;
 use tunnel::wire::HUB_TOKEN;
 
 use crate::client::Client;
+use crate::client::paces::Paces;
 use crate::client::record::Record;
 use crate::client::route::{Route, answer_form, route};
 use crate::client::splice::{End, Opened, Splice, refuse};
@@ -39,8 +40,9 @@ pub(crate) async fn serve(
     let route = route(request.method(), request.uri(), request.headers());
     let token = request.headers().get(HUB_TOKEN).map(HeaderValue::as_bytes);
     let caller = client.origin.hub.config.auth.caller(token).map_err(unauthenticated);
-    let call = Call::new(&request, respond, client, &route);
-    if call.unpaid > MAX_HEADER_LIST as usize {
+    let paces = client.paces(caller.as_ref().ok().and_then(Caller::id));
+    let call = Call::new(&request, respond, client, paces, &route);
+    if call.head > MAX_HEADER_LIST as usize {
         drop(request);
         return call.refuse(&Refusal::HeaderList(MAX_HEADER_LIST as usize)).await;
     }
@@ -65,8 +67,12 @@ struct Call {
     record: Record,
     /// What the client can take should the hub answer.
     form: AnswerForm,
-    /// Bytes of its head that it has not waited for yet: each call does so once, whatever becomes of it.
-    unpaid: usize,
+    /// Its caller's.
+    paces: Arc<Paces>,
+    /// Bytes of its head.
+    head: usize,
+    /// It has waited for its turn, as each call does once, whatever becomes of it.
+    went_on: bool,
 }
 
 /// Why no stream was opened.
@@ -81,6 +87,7 @@ impl Call {
         request: &Request<RecvStream>,
         respond: SendResponse<Bytes>,
         client: Arc<Client>,
+        paces: Arc<Paces>,
         route: &Result<Route, Refusal>,
     ) -> Self {
         let (target, name) = match route {
@@ -90,8 +97,8 @@ impl Call {
         };
         let record = Record::start(&client.origin, target, request.uri().path(), name);
         let form = answer_form(request.method(), request.headers());
-        let unpaid = header_list::request_size(request);
-        Self { client, respond, record, form, unpaid }
+        let head = header_list::request_size(request);
+        Self { client, respond, record, form, paces, head, went_on: false }
     }
 
     /// Passes the call on over one of the caller's lanes.
@@ -117,11 +124,14 @@ impl Call {
             }
             Err(Closed::ByClient(reason)) => return self.given_up(reason),
         };
-        let Self { client, respond, mut record, form, .. } = self;
+        let Self { client, respond, mut record, form, paces, .. } = self;
         record.reached(opened.permit.session());
         let mut splice = Splice::new(body, respond, opened, form, &client);
         let lost = Refusal::SessionLost(name);
         let (end, outcome) = splice.run(&lost).await;
+        if matches!(end, End::ClientReset(_)) {
+            paces.gave_up();
+        }
         record.passed(splice.bytes());
         record.ended(end, outcome, Some(&lost));
         splice.leave(end).await;
@@ -151,7 +161,7 @@ impl Call {
         head: Parts,
         end_stream: bool,
     ) -> Result<Opened, Closed> {
-        self.pay_for_head().await.map_err(Closed::ByClient)?;
+        self.wait_for_turn().await.map_err(Closed::ByClient)?;
         let lanes = self.client.lanes.lanes_for(caller, name);
         loop {
             let acquired = unless_reset(&mut self.respond, lanes.acquire()).await;
@@ -181,7 +191,7 @@ impl Call {
                 return self.refuse(&refusal).await;
             }
         }
-        if let Err(reason) = self.pay_for_answer().await {
+        if let Err(reason) = self.wait_for_answer().await {
             return self.given_up(reason);
         }
         let client = self.client.clone();
@@ -194,12 +204,15 @@ impl Call {
         let _window = client.growth(request.body().stream_id()).whole();
         let services = client.origin.hub.services.clone();
         let answered = bridge::serve(services, request, self.respond).await;
+        if answered.is_err() {
+            self.paces.gave_up();
+        }
         self.record.answered(&answered);
     }
 
     /// Answers it in the agent's stead. Nothing of the call is held while it waits but the right to answer it.
     async fn refuse(mut self, refusal: &Refusal) {
-        match self.pay_for_answer().await {
+        match self.wait_for_answer().await {
             Ok(()) => {
                 let outcome = refuse(&mut self.respond, refusal, self.form);
                 self.record.refused(outcome, refusal);
@@ -208,19 +221,25 @@ impl Call {
         }
     }
 
-    /// Waits until a call with such a head may go on.
-    async fn pay_for_head(&mut self) -> Result<(), Reason> {
-        let head = std::mem::take(&mut self.unpaid);
-        unless_reset(&mut self.respond, self.client.may_have_head(head)).await
+    /// Waits until a call of this caller with such a head may go on.
+    async fn wait_for_turn(&mut self) -> Result<(), Reason> {
+        if !self.went_on {
+            unless_reset(&mut self.respond, self.paces.may_go_on(self.head)).await?;
+            self.went_on = true;
+        }
+        Ok(())
     }
 
     /// Waits until the hub itself may answer it.
-    async fn pay_for_answer(&mut self) -> Result<(), Reason> {
-        self.pay_for_head().await?;
-        unless_reset(&mut self.respond, self.client.may_be_answered()).await
+    async fn wait_for_answer(&mut self) -> Result<(), Reason> {
+        self.wait_for_turn().await?;
+        unless_reset(&mut self.respond, self.paces.may_be_answered()).await
     }
 
     fn given_up(self, reason: Reason) {
+        if self.went_on {
+            self.paces.gave_up();
+        }
         self.record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);
     }
 }

@@ -1,12 +1,15 @@
 //! One client's HTTP/2 connection: takes its calls, and takes leave when the hub drains.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::Reason;
-use h2::server::{Builder, Connection};
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tracing::debug;
@@ -15,10 +18,11 @@ use tunnel::{bridge, limits};
 
 use crate::client::Client;
 use crate::client::call;
-use crate::client::flood_guard::{ClientGuard, Flood};
+use crate::client::flood_guard::{ClientGuard, Reading};
 use crate::config::Config;
 use crate::context::origin::Origin;
 use crate::guard::growing_windows::GrowingWindows;
+use crate::observe::limit::Limit;
 
 /// Serves the connection until the client closes it, or the hub must end.
 ///
@@ -29,7 +33,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let _counted = hub.metrics.client_connection();
     let client = Client::new(origin);
     let io = GrowingWindows::on(io, 0, client.grants.clone());
-    let (io, flood) = ClientGuard::on(io, &client);
+    let (io, reading) = ClientGuard::on(io, &client);
     let mut connection =
         match timeout(limits::HANDSHAKE_TIMEOUT, builder(&hub.config).handshake(io)).await {
             Ok(Ok(connection)) => connection,
@@ -39,7 +43,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
             }
         };
     debug!(%peer, "client connected");
-    match accept_calls(&mut connection, &flood, &client).await {
+    match accept_calls(&mut connection, &reading, &client).await {
         Ok(()) => debug!(%peer, "client disconnected"),
         Err(error) => debug!(%peer, %error, "client disconnected"),
     }
@@ -48,27 +52,27 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
 /// Only accepts: to be polled is what drives the whole connection, so nothing else may wait in here.
 async fn accept_calls(
     connection: &mut Connection<impl AsyncRead + AsyncWrite + Unpin, Bytes>,
-    flood: &Flood,
+    reading: &Reading,
     client: &Arc<Client>,
 ) -> Result<(), h2::Error> {
     let stop = &client.origin.stop;
     let (mut draining, mut closing) = (pin!(stop.draining()), pin!(stop.closing()));
-    let mut flooded = pin!(flood.begun());
+    let mut flooded = pin!(reading.flooded());
     let mut drains = false;
     let mut begun = 0;
     let reason = loop {
         tokio::select! {
             biased;
             () = &mut closing => break Reason::NO_ERROR,
-            limit = &mut flooded => {
-                client.reached(limit);
+            () = &mut flooded => {
+                client.reached(Limit::ClientFrames);
                 break Reason::ENHANCE_YOUR_CALM;
             }
             () = &mut draining, if !drains => {
                 connection.graceful_shutdown();
                 drains = true;
             }
-            accepted = connection.accept() => match accepted {
+            accepted = poll_fn(|cx| poll_accept(connection, reading, cx)) => match accepted {
                 Some(call) => {
                     let (request, respond) = call?;
                     tokio::spawn(call::serve(request, respond, client.clone()));
@@ -82,11 +86,29 @@ async fn accept_calls(
         }
     };
     connection.abrupt_shutdown(reason);
+    reading.go_on();
     let farewell = async { while let Some(Ok(_)) = connection.accept().await {} };
     // A client that does not read does not get to hear it; one that floods is left waiting before.
     let pause = if reason == Reason::NO_ERROR { Duration::ZERO } else { limits::OFFENDER_PAUSE };
     let _ = timeout(pause + limits::FAREWELL_TIMEOUT, farewell).await;
     Ok(())
+}
+
+/// The next call. No more is read before all in what was read are taken: h2 keeps those that are given up meanwhile,
+/// and ends the connection when they are many.
+fn poll_accept<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<S, Bytes>,
+    reading: &Reading,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>> {
+    let mut accepted = connection.poll_accept(cx);
+    if accepted.is_pending() && reading.go_on() {
+        accepted = connection.poll_accept(cx);
+    }
+    if accepted.is_ready() {
+        reading.hold();
+    }
+    accepted
 }
 
 /// The HTTP/2 server that clients meet. Guards stand here, on the offender's own connection.

@@ -4,7 +4,8 @@
 //! once.
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use h2::Reason;
@@ -14,7 +15,7 @@ use tunnel::limits::OFFENDER_PAUSE;
 use tunnel::tap::Tapped;
 
 use crate::client::Client;
-use crate::guard::frame_guard::{self, CLIENT, FrameGuard, Slow};
+use crate::guard::frame_guard::{CLIENT, FRONT, FrameGuard, Slow};
 use crate::guard::frames::{Frame, PREFACE_BYTES};
 use crate::guard::sieve::{Sieve, Watch};
 use crate::observe::limit::Limit;
@@ -23,49 +24,68 @@ use crate::observe::limit::Limit;
 #[derive(Debug)]
 pub(crate) struct ClientGuard {
     guard: FrameGuard,
+    /// The guard knows that it is one.
+    is_front: bool,
     /// Before a GOAWAY.
     pause: Option<Pin<Box<Sleep>>>,
-    flood: Arc<Flood>,
+    reading: Arc<Reading>,
     client: Arc<Client>,
 }
 
-/// Whether the client floods; its connection is then read no further.
+/// Whether more of the connection is read.
 #[derive(Debug, Default)]
-pub(crate) struct Flood {
-    limit: OnceLock<Limit>,
-    begun: Notify,
+pub(crate) struct Reading {
+    /// There are calls in what was read that nobody has taken yet.
+    held: AtomicBool,
+    /// The client floods: nothing is read any more.
+    flooded: AtomicBool,
+    flood: Notify,
 }
 
-impl Flood {
-    /// Resolves when the client floods, with the limit it broke.
-    pub(crate) async fn begun(&self) -> Limit {
+impl Reading {
+    /// Resolves when the client floods.
+    pub(crate) async fn flooded(&self) {
         loop {
-            let begun = self.begun.notified();
-            if let Some(limit) = self.limit.get() {
-                return *limit;
+            let flood = self.flood.notified();
+            if self.is_flooded() {
+                return;
             }
-            begun.await;
+            flood.await;
         }
     }
 
-    fn begin(&self, limit: Limit) {
-        // The first is the one to tell.
-        let _ = self.limit.set(limit);
-        self.begun.notify_one();
+    fn is_flooded(&self) -> bool {
+        self.flooded.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
+        self.flood.notify_one();
+    }
+
+    /// Reads nothing until [`Self::go_on`]. Whoever calls either polls the connection afterwards.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if it was held.
+    pub(crate) fn go_on(&self) -> bool {
+        self.held.swap(false, Ordering::Relaxed)
     }
 }
 
 impl ClientGuard {
     /// Puts a guard on `io`, before anything of it is read.
-    pub(crate) fn on<S>(io: S, client: &Arc<Client>) -> (Tapped<S, Sieve<Self>>, Arc<Flood>) {
-        let flood = Arc::new(Flood::default());
+    pub(crate) fn on<S>(io: S, client: &Arc<Client>) -> (Tapped<S, Sieve<Self>>, Arc<Reading>) {
+        let reading = Arc::new(Reading::default());
         let guard = Self {
             guard: FrameGuard::new(&CLIENT),
+            is_front: false,
             pause: None,
-            flood: flood.clone(),
+            reading: reading.clone(),
             client: client.clone(),
         };
-        (Sieve::on(io, guard, PREFACE_BYTES, 0), flood)
+        (Sieve::on(io, guard, PREFACE_BYTES, 0), reading)
     }
 }
 
@@ -73,9 +93,13 @@ impl Watch for ClientGuard {
     const HOLDS_GOAWAY: bool = true;
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.flood.limit.get().is_some() {
-            // Whoever serves the connection has been told, and ends it.
+        // Whoever serves the connection knows, and goes on or ends it.
+        if self.reading.is_flooded() || self.reading.held.load(Ordering::Relaxed) {
             return Poll::Pending;
+        }
+        if !self.is_front && self.client.is_front() {
+            self.is_front = true;
+            self.guard.follow(&FRONT);
         }
         self.guard.poll_more(cx)
     }
@@ -105,15 +129,13 @@ impl Watch for ClientGuard {
         if let Some(slow) = verdict.slow {
             let limit = match slow {
                 Slow::Heads => Limit::ClientHeads,
+                Slow::Resets => Limit::ClientResets,
                 Slow::SmallData => Limit::ClientData,
             };
             self.client.reached(limit);
         }
-        if let Some(flood) = verdict.flood {
-            self.flood.begin(match flood {
-                frame_guard::Flood::Overhead => Limit::ClientFrames,
-                frame_guard::Flood::Resets => Limit::ClientResets,
-            });
+        if verdict.flood {
+            self.reading.end();
         }
     }
 
@@ -132,13 +154,15 @@ mod tests {
     use futures_util::poll;
     use tokio::io::AsyncReadExt as _;
     use tokio::time::timeout;
-    use tunnel::limits::{CLIENT_RESETS, OVERHEAD, SETTINGS_WEIGHT, WORK_PER_CALL, WORK_TURN};
+    use tunnel::limits::{OVERHEAD, SETTINGS_WEIGHT, WORK_PER_CALL, WORK_TURN};
 
     use super::*;
     use crate::config::Config;
     use crate::context::hub::Hub;
     use crate::context::origin::Origin;
-    use crate::guard::frames::{HEADERS, Head, RST_STREAM, SETTINGS};
+    use crate::guard::frames::{HEADERS, Head, SETTINGS};
+
+    const PRIORITY: u8 = 2;
 
     /// What a client says that begins with these frames, each as often as told.
     fn said(frames: &[(Head, u32)]) -> Vec<u8> {
@@ -153,7 +177,7 @@ mod tests {
         said
     }
 
-    fn guarded(said: &[u8]) -> (Tapped<&[u8], Sieve<ClientGuard>>, Arc<Flood>) {
+    fn guarded(said: &[u8]) -> (Tapped<&[u8], Sieve<ClientGuard>>, Arc<Reading>) {
         let hub = Hub::new(Config::default());
         let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
         ClientGuard::on(said, &Client::new(Origin { hub, peer, worker: 0, stop }))
@@ -173,17 +197,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_read_no_further() {
         let settings = Head { len: 0, kind: SETTINGS, flags: 0, stream: 0 };
-        let reset = Head { len: 4, kind: RST_STREAM, flags: 0, stream: 1 };
-        for (head, most, limit) in [
-            (settings, OVERHEAD.burst / SETTINGS_WEIGHT, Limit::ClientFrames),
-            (reset, CLIENT_RESETS.burst, Limit::ClientResets),
-        ] {
+        let priority = Head { len: 5, kind: PRIORITY, flags: 0, stream: 1 };
+        for (head, most) in
+            [(settings, OVERHEAD.burst / SETTINGS_WEIGHT), (priority, OVERHEAD.burst)]
+        {
             let (allowed, flood) = (said(&[(head, most)]), said(&[(head, 2 * most)]));
             guarded(&allowed).0.read_to_end(&mut Vec::new()).await.expect("read");
             let (mut io, told) = guarded(&flood);
             let read = timeout(Duration::from_secs(1), io.read_to_end(&mut Vec::new())).await;
-            assert!(read.is_err(), "{limit:?}: read to its end");
-            assert_eq!(told.begun().await, limit);
+            assert!(read.is_err(), "{head:?}: read to its end");
+            timeout(Duration::from_secs(1), told.flooded()).await.expect("told");
         }
     }
 }

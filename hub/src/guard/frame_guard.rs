@@ -1,6 +1,6 @@
 //! Weighs the frames of a peer before HTTP/2 sees them: what floods is to be ended, what is costly is read slowly.
 //!
-//! PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA and frames of unknown types cost whoever sends them next to
+//! PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, empty DATA and frames of unknown types cost whoever sends them next to
 //! nothing, and `h2` answers or ignores them without counting. They are *overhead*, which calls explain.
 
 use std::task::{Context, Poll, ready};
@@ -20,12 +20,12 @@ use crate::guard::frames::{CONTINUATION, DATA, HEADERS, Head, RST_STREAM, SETTIN
 pub(crate) struct Policy {
     /// Frames of overhead beyond what calls explain.
     overhead: Rate,
-    /// RST_STREAM, where they are not overhead.
+    /// RST_STREAM, which are overhead besides: the calls that they end explain them.
     resets: Option<Rate>,
     /// Bytes of each header block that cost nothing beyond their turn.
     head_free: u32,
     /// Bytes of header blocks beyond that.
-    head_bytes: Rate,
+    head_bytes: Option<Rate>,
     /// DATA frames of a few bytes.
     small_data: Option<Rate>,
     /// What HEADERS cost of a turn.
@@ -39,41 +39,40 @@ pub(crate) const CLIENT: Policy = Policy {
     overhead: OVERHEAD,
     resets: Some(CLIENT_RESETS),
     head_free: HEAD_BYTES_FREE,
-    head_bytes: HEAD_BYTES,
+    head_bytes: Some(HEAD_BYTES),
     small_data: Some(SMALL_DATA),
     head_work: WORK_PER_CALL,
     answers: false,
 };
+
+/// Of a proxy that several callers come through: nothing slows all of them down, each has paces of its own.
+pub(crate) const FRONT: Policy =
+    Policy { resets: None, head_bytes: None, small_data: None, ..CLIENT };
 
 /// Of an upstream, on a lane.
 pub(crate) const UPSTREAM: Policy = Policy {
     overhead: OVERHEAD,
     resets: None,
     head_free: ANSWER_HEAD_BYTES_FREE,
-    head_bytes: ANSWER_HEAD_BYTES,
+    head_bytes: Some(ANSWER_HEAD_BYTES),
     small_data: None,
     head_work: WORK_PER_FRAME,
     answers: true,
 };
 
-/// Why the connection is to be ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flood {
-    Overhead,
-    Resets,
-}
-
 /// Why it is read slowly from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slow {
     Heads,
+    Resets,
     SmallData,
 }
 
 /// What a frame has brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(crate) flood: Option<Flood>,
+    /// There is more overhead than calls explain: the connection is to be ended.
+    pub(crate) flood: bool,
     pub(crate) slow: Option<Slow>,
 }
 
@@ -85,7 +84,7 @@ pub(crate) struct FrameGuard {
     explained: u32,
     overhead: TokenBucket,
     resets: Option<TokenBucket>,
-    heads: TokenBucket,
+    heads: Option<TokenBucket>,
     /// Bytes of the header block that is being read.
     block: u32,
     small_data: Option<TokenBucket>,
@@ -99,7 +98,7 @@ impl FrameGuard {
             explained: 0,
             overhead: TokenBucket::new(policy.overhead),
             resets: policy.resets.map(TokenBucket::new),
-            heads: TokenBucket::new(policy.head_bytes),
+            heads: policy.head_bytes.map(TokenBucket::new),
             block: 0,
             small_data: policy.small_data.map(TokenBucket::new),
             turn: Turn::default(),
@@ -108,11 +107,19 @@ impl FrameGuard {
 
     /// Ready when more may be read.
     pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.heads.poll_paid(cx));
-        if let Some(small_data) = &mut self.small_data {
-            ready!(small_data.poll_paid(cx));
+        let Self { heads, resets, small_data, .. } = self;
+        for bucket in [heads, resets, small_data].into_iter().flatten() {
+            ready!(bucket.poll_paid(cx));
         }
         self.turn.poll(cx)
+    }
+
+    /// The peer may do what this allows from now on.
+    pub(crate) fn follow(&mut self, policy: &'static Policy) {
+        self.policy = policy;
+        self.resets = policy.resets.map(TokenBucket::new);
+        self.heads = policy.head_bytes.map(TokenBucket::new);
+        self.small_data = policy.small_data.map(TokenBucket::new);
     }
 
     /// So many bytes were read; none means that there are none for now.
@@ -144,7 +151,7 @@ impl FrameGuard {
 
     /// Returns `true` if the peer is about to have sent too much.
     pub(crate) fn is_nearly_flooded(&mut self) -> bool {
-        self.overhead.is_low() || self.resets.as_mut().is_some_and(TokenBucket::is_low)
+        self.overhead.is_low()
     }
 
     /// What a frame costs of a turn besides its bytes.
@@ -158,26 +165,25 @@ impl FrameGuard {
         }
     }
 
-    fn flood(&mut self, head: Head) -> Option<Flood> {
-        match (head.kind, &mut self.resets) {
-            (RST_STREAM, Some(resets)) => resets.take(1).err().map(|_| Flood::Resets),
+    fn flood(&mut self, head: Head) -> bool {
+        match head.kind {
             // No call explains these.
-            (SETTINGS, _) => self.overhead.take(SETTINGS_WEIGHT).err().map(|_| Flood::Overhead),
-            (HEADERS, _) if self.policy.answers => self.spend(),
+            SETTINGS => self.overhead.take(SETTINGS_WEIGHT).is_err(),
+            HEADERS if self.policy.answers => self.spend(),
             _ if is_of_call(head) => {
                 self.explain(EXPLAINED_BY_FRAME);
-                None
+                false
             }
             _ => self.spend(),
         }
     }
 
-    fn spend(&mut self) -> Option<Flood> {
+    fn spend(&mut self) -> bool {
         if let Some(left) = self.explained.checked_sub(1) {
             self.explained = left;
-            return None;
+            return false;
         }
-        self.overhead.take(1).err().map(|_| Flood::Overhead)
+        self.overhead.take(1).is_err()
     }
 
     fn explain(&mut self, frames: u32) {
@@ -185,18 +191,20 @@ impl FrameGuard {
     }
 
     fn slow(&mut self, head: Head) -> Option<Slow> {
-        if head.is_small_data() && self.small_data.as_mut().is_some_and(|bucket| bucket.owe(1)) {
-            return Some(Slow::SmallData);
-        }
+        let owes = |bucket: &mut Option<TokenBucket>, tokens| {
+            bucket.as_mut().is_some_and(|bucket| bucket.owe(tokens))
+        };
         let before = match head.kind {
             HEADERS => 0,
             CONTINUATION => self.block,
-            _ => return None,
+            RST_STREAM => return owes(&mut self.resets, 1).then_some(Slow::Resets),
+            _ if !head.is_small_data() => return None,
+            _ => return owes(&mut self.small_data, 1).then_some(Slow::SmallData),
         };
         self.block = before.saturating_add(head.len as u32);
         let long = |bytes: u32| bytes.saturating_sub(self.policy.head_free);
         let more = long(self.block) - long(before);
-        (more > 0 && self.heads.owe(more)).then_some(Slow::Heads)
+        (more > 0 && owes(&mut self.heads, more)).then_some(Slow::Heads)
     }
 }
 

@@ -145,7 +145,7 @@ impl LaneFrames {
         if verdict.slow.is_some() {
             seen.slowed.notify_one();
         }
-        if verdict.flood.is_some() {
+        if verdict.flood {
             // For as long as it takes to end the lane.
             self.guard.slow_down(Turn::slow(CLOSING_PAUSE));
             seen.flooded.notify_one();

@@ -75,7 +75,7 @@ impl Limit {
                 "a client floods its connection with frames that belong to no call: connection ended"
             }
             Self::ClientResets => {
-                "a client resets more calls than it could have open: connection ended"
+                "a client gives up calls faster than they are let through: its next ones wait"
             }
             Self::ClientHeads => {
                 "a client sends long headers faster than they are let through: read slowly"

@@ -6,12 +6,15 @@ use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tunnel::limits::{ANSWERS, HEAD_BYTES, HEAD_BYTES_FREE, REFUSAL_PAUSE, SMALL_DATA};
+use tunnel::limits::{
+    ANSWERS, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, REFUSAL_PAUSE, SMALL_DATA,
+};
 use tunnel::token_bucket::Rate;
 
 use crate::support::client::answer;
 use crate::support::frames::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, request_head,
+    DATA, END_HEADERS, END_STREAM, FrameConnection, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame,
+    given_up, request_head,
 };
 use crate::support::message::grpc;
 use crate::support::world::World;
@@ -68,6 +71,21 @@ async fn long_heads() {
     }
     let done = CALLS * HEAD_BYTES_FREE;
     assert_paced(start, done, HEAD_BYTES);
+    world.assert_unharmed().await;
+}
+
+/// On the way to the hub, and where it takes them.
+#[tokio::test]
+async fn calls_that_are_given_up() {
+    const CALLS: u32 = 2 * CLIENT_RESETS.burst;
+    let mut world = World::start().await;
+    let mut client = FrameConnection::connect(world.hub.address).await;
+    let start = Instant::now();
+    let call = request_head("nobody", "/a.B/C");
+    client.write(&given_up(&call, 1, CALLS)).await;
+    client.write(&[frame(HEADERS, END_HEADERS | END_STREAM, 2 * CALLS + 1, &call)]).await;
+    client.answer(2 * CALLS + 1).await;
+    assert_paced(start, CALLS, CLIENT_RESETS);
     world.assert_unharmed().await;
 }
 

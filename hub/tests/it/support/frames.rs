@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use h2::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -45,6 +46,15 @@ pub(crate) fn request_head(name: &str, path: &str) -> Vec<u8> {
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// So many calls from this stream on, each given up at once.
+pub(crate) fn given_up(call: &[u8], first: u32, calls: u32) -> Vec<Vec<u8>> {
+    let cancel = u32::from(Reason::CANCEL).to_be_bytes();
+    let one = |stream| {
+        [frame(HEADERS, END_HEADERS, stream, call), frame(RST_STREAM, 0, stream, &cancel)].concat()
+    };
+    (first..).step_by(2).take(calls as usize).map(one).collect()
 }
 
 /// Whether what an HTTP/2 client says from the beginning has a HEADERS frame in it.
@@ -105,6 +115,11 @@ impl FrameConnection {
     /// Waits for the next request, and returns its stream.
     pub(crate) async fn request(&mut self) -> u32 {
         self.next(HEADERS).await
+    }
+
+    /// Waits for the answer on this stream.
+    pub(crate) async fn answer(&mut self, stream: u32) {
+        while self.next(HEADERS).await != stream {}
     }
 
     /// Waits for a reset of a stream, and returns its code.

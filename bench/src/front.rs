@@ -51,7 +51,9 @@ fn nghttpx(address: SocketAddr, hub: SocketAddr) -> Command {
     command
 }
 
-/// As it comes, but that it bounds neither the time of a call nor, at 1,024, those of all callers together.
+/// As it comes, but for what one of its callers would do to the others, hub or not: at 1,024 calls of all together it
+/// refuses more, at 10,000 frames that wait to be sent it ends its own connection, and with stream windows of 16 MiB
+/// two of its callers who do not read take all of the connection's.
 fn envoy_config(address: SocketAddr, hub: SocketAddr) -> String {
     let at = |address: SocketAddr| {
         let (ip, port) = (address.ip(), address.port());
@@ -91,7 +93,8 @@ fn envoy_config(address: SocketAddr, hub: SocketAddr) -> String {
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         \"@type\": {types}.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{ http2_protocol_options: {{}} }}
+        explicit_http_config:
+          http2_protocol_options: {{ max_outbound_frames: 1000000, initial_stream_window_size: 65536 }}
 "
     )
 }

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod args;
+mod bare;
 mod bystander;
 mod front;
 mod measure;

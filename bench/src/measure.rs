@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tunnel::program::stop_signal;
 
 use crate::args::{Kind, Load, Table};
+use crate::bare::Bare;
 use crate::bystander::Bystander;
 use crate::front;
-use crate::report::{self, Measured, Verdict};
+use crate::report::{self, Measured, NO_CALLS_MS, Verdict};
 use crate::rows::{COMPARISON, ROWS, Row};
 use crate::sample::Sample;
 use crate::upstream::has_nginx;
@@ -46,23 +47,29 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let mut lines = report::head(table);
     lines.iter().for_each(|line| report::say(line));
-    let mut take = |row: &Row, machine: Option<f64>| -> Result<_> {
-        let measured = LocalSet::new().block_on(&runtime, unless_stopped(measure(table, row)))?;
-        let verdict = Verdict::of(row, &measured, machine);
+    let mut take = |row: &Row, like: Option<f64>| -> Result<_> {
+        let measure = async {
+            let front = without_hub(table, row).await?;
+            Ok::<_, anyhow::Error>((measure(table, row).await, front))
+        };
+        let (mut measured, front) =
+            LocalSet::new().block_on(&runtime, unless_stopped(measure))??;
+        measured.without_hub = front;
+        let like_front = front.map(|(alone, beside)| measured.alone(0.99) * beside / alone);
+        let verdict = Verdict::of(row, &measured, like_front.or(like));
         let line = report::line(row, &measured, &verdict);
         report::say(&line);
         lines.push(line);
         Ok((measured.beside(0.99), verdict.is_kept()))
     };
-    let mut harmless = Vec::new();
-    for row in COMPARISON.iter().filter(|row| is_compared_with(row, &rows)) {
-        harmless.push((row.comparison(), take(row, None)?.0));
+    let (mut machine, mut crowd): (f64, f64) = (0.0, 0.0);
+    for row in COMPARISON {
+        let like = if row.callers == 1 { &mut machine } else { &mut crowd };
+        *like = like.max(take(row, None)?.0);
     }
     let mut kept = true;
     for row in rows {
-        let like = harmless.iter().filter(|(comparison, _)| *comparison == row.comparison());
-        let like = like.map(|(_, p99)| *p99).fold(0.0, f64::max);
-        kept &= take(row, Some(like))?.1;
+        kept &= take(row, Some(if row.callers == 1 { machine } else { crowd }))?.1;
     }
     if let Some(file) = &table.write {
         report::write(file, &lines)?;
@@ -73,11 +80,6 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
 fn is_asked_for(row: &Row, only: &[String]) -> bool {
     let id = row.id();
     only.is_empty() || only.iter().any(|part| id.contains(part) || row.words.contains(part))
-}
-
-/// Fronts are there only for rows through them.
-fn is_compared_with(comparison: &Row, rows: &[&Row]) -> bool {
-    comparison.front.is_none() || rows.iter().any(|row| row.front == comparison.front)
 }
 
 /// Ends early on a signal, so that everything that was started is ended, too.
@@ -174,6 +176,23 @@ async fn recover(bystander: &Rc<Bystander>, measured: &mut Measured, usual: f64)
             return;
         }
     }
+}
+
+/// p99 alone and beside the abuser where the front stands before a server itself: what comes of that, no hub can mend.
+async fn without_hub(table: &Table, row: &Row) -> Result<Option<(f64, f64)>> {
+    let Some(front) = row.front.filter(|_| missing(table, row).is_none()) else {
+        return Ok(None);
+    };
+    let bare = Bare::start(table, front)?;
+    let bystander = Bystander::new(bare.entry(), NAME, None, Kind::H2)?;
+    bystander.calls(Load::One, WARM_UP).await;
+    let p99 = async || {
+        let sample = bystander.calls(table.load, Duration::from_secs(table.seconds)).await;
+        sample.quantile(0.99).unwrap_or(NO_CALLS_MS)
+    };
+    let alone = p99().await;
+    let _abuser = bare.abuser(row)?;
+    Ok(Some((alone, p99().await)))
 }
 
 /// The hub's memory once it fits into `room`, or else when it had its time.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use bench::document;
 
 use crate::args::{Load, Table};
-use crate::rows::{Comparison, Row};
+use crate::rows::Row;
 use crate::sample::Sample;
 
 /// The promise: beside an abuser, p99 is at most so many times what it is alone.
@@ -18,6 +18,9 @@ const NOISE_MS: f64 = 0.3;
 const ROOM_SHARE: f64 = 1.2;
 /// What an allocator keeps for itself.
 const ROOM_KIB: u64 = 16 << 10;
+
+/// p99 of no calls: the time that one may take, in milliseconds.
+pub(crate) const NO_CALLS_MS: f64 = 1000.0;
 
 /// The table goes between these lines of a file.
 const MARKS: (&str, &str) = ("<!-- isolation: begin -->", "<!-- isolation: end -->");
@@ -41,6 +44,8 @@ pub(crate) struct Measured {
     pub(crate) stalled_call_kib: u64,
     /// What the last abuser has to tell.
     pub(crate) did: String,
+    /// p99 alone and beside the abuser through the row's front, without a hub.
+    pub(crate) without_hub: Option<(f64, f64)>,
     /// Calls that were answered `upstream-closed`: the upstream has ended the lanes of who made them.
     pub(crate) told: u64,
     /// What it would take to measure it.
@@ -114,10 +119,9 @@ impl Verdict {
         }
         match (broken.is_empty(), slower(alone)) {
             (false, _) => Self::Broken(broken),
-            (true, true) if row.comparison() == Comparison::Machine => {
-                Self::Harmless("a busy process")
-            }
-            (true, true) => Self::Harmless("ten callers"),
+            (true, true) if row.front.is_some() => Self::Harmless("it without a hub"),
+            (true, true) if row.callers > 1 => Self::Harmless("ten callers"),
+            (true, true) => Self::Harmless("a busy process"),
             (true, false) => Self::Kept,
         }
     }
@@ -156,7 +160,6 @@ fn broken_otherwise(row: &Row, measured: &Measured) -> Vec<String> {
 /// The middle one of the windows' quantiles: one window in which the machine was busy elsewhere does not
 /// decide. Of no calls, the time that a call may take.
 fn middle(windows: &[Sample], share: f64) -> f64 {
-    const NO_CALLS_MS: f64 = 1000.0;
     let quantile = |sample: &Sample| sample.quantile(share).unwrap_or(NO_CALLS_MS);
     let mut all: Vec<_> = windows.iter().map(quantile).collect();
     all.sort_unstable_by(f64::total_cmp);
@@ -208,12 +211,16 @@ pub(crate) fn line(row: &Row, measured: &Measured, verdict: &Verdict) -> String 
     )
 }
 
-/// What the abuser has to tell, and whether the hub has told it of the upstream's guard.
+/// What the abuser has to tell, what the hub has told it of the upstream's guard, and what the front does alone.
 fn did(measured: &Measured) -> String {
-    match measured.told {
-        0 => measured.did.clone(),
-        told => format!("{}; {told} × `upstream-closed` in all windows", measured.did),
+    let mut did = measured.did.clone();
+    if measured.told > 0 {
+        did += &format!(", {} × `upstream-closed` in all windows", measured.told);
     }
+    if let Some((alone, beside)) = measured.without_hub {
+        did += &format!("; without a hub p99 is {alone:.2} alone, {beside:.2} beside");
+    }
+    did
 }
 
 /// Prints a line.

@@ -85,26 +85,6 @@ impl Row {
         let front = front.unwrap_or_default();
         format!("{}@{upstream}{tls}{log}{begin}{callers}{front}", self.abuse)
     }
-
-    /// Which rows it is compared with: those with as many callers, on the same way.
-    pub(crate) fn comparison(&self) -> Comparison {
-        match (self.front, self.callers) {
-            (Some(front), _) => Comparison::Through(front),
-            (None, 1) => Comparison::Machine,
-            (None, _) => Comparison::Crowd,
-        }
-    }
-}
-
-/// What does no harm, and is noticed all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// A busy process.
-    Machine,
-    /// Ten callers.
-    Crowd,
-    /// Ten callers through the same front.
-    Through(Front),
 }
 
 /// What the others are compared with: all that these do to the bystander is the machine's doing, or what callers
@@ -113,10 +93,6 @@ pub(crate) const COMPARISON: &[Row] = &[
     Row::new("busy", "*a busy process that has nothing to do with the hub*"),
     Row::new("busy-served", "*the same, and what it writes is read at the hub's own priority*"),
     Row::new("calls", "*ten callers who do no harm, as fast as they are answered*").by_ten(),
-    Row::new("calls", "*the same ten callers, all through nghttpx*")
-        .by_ten()
-        .through(Front::Nghttpx),
-    Row::new("calls", "*the same ten callers, all through Envoy*").by_ten().through(Front::Envoy),
 ];
 
 /// All other rows.

@@ -74,21 +74,21 @@ impl World {
     pub(crate) fn start(table: &Table, row: &Row) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let path = dir.path();
-        let mut upstream = start_upstream(path, row.upstream, table)?;
-        let server = upstream
-            .said("where it listens", |line| line.strip_prefix("listening ").map(str::to_owned))?;
+        let (upstream, server) = start_upstream(path, row.upstream, table)?;
         let certificate = row.tls.then(|| certificate(path)).transpose()?;
         let mut hub = start_hub(path, table, certificate.as_ref(), row)?;
         let listening = hub.logged("listening", None)?;
         let admin = text(&hub.logged("admin listening", None)?, "address").parse()?;
         let address: SocketAddr = text(&listening, "address").parse()?;
         let address = Address { address, cert: certificate.map(|(cert, _)| cert) };
-        let agent = start_agent(path, table, &address, &server, row)?;
+        let agent = start_agent(path, table, &address, server, row)?;
         hub.logged("registered", Some(("name", NAME)))?;
         let stalled_call_kib = listening["stalled_call_kib"].as_u64().unwrap_or_default();
         let (front, entry) = match row.front {
             None => (None, address),
-            Some(kind) => start_front(path, table, kind, &address).map(|(f, e)| (Some(f), e))?,
+            Some(kind) => {
+                start_front(path, table, kind, address.address).map(|(f, e)| (Some(f), e))?
+            }
         };
         Ok(Self { entry, hub, stalled_call_kib, admin, front, agent, upstream, dir })
     }
@@ -100,15 +100,7 @@ impl World {
 
     /// Starts somebody who misbehaves, and waits until it does.
     pub(crate) fn abuser(&self, row: &Row) -> Result<Program> {
-        let (hub, callers) = (self.entry.address.to_string(), row.callers.to_string());
-        let mut args = vec!["abuse", row.abuse, "--hub", &hub, "--name", NAME];
-        args.extend(["--callers", &callers]);
-        if self.front.is_some() {
-            args.extend(["--token", ABUSER_TOKEN]);
-        }
-        let mut abuser = own(self.dir.path(), "abuser", &args)?;
-        abuser.said("that it is ready", |line| (line == "ready").then_some(()))?;
-        Ok(abuser)
+        start_abuser(self.dir.path(), row, &self.entry)
     }
 
     /// The first of the programs that has ended though nobody asked it to.
@@ -139,13 +131,36 @@ fn text<'a>(line: &'a Value, field: &str) -> &'a str {
     line[field].as_str().unwrap_or_default()
 }
 
-fn start_upstream(dir: &Path, kind: Kind, table: &Table) -> Result<Program> {
+/// Whoever misbehaves in `row`, under way.
+pub(crate) fn start_abuser(dir: &Path, row: &Row, entry: &Address) -> Result<Program> {
+    let (hub, callers) = (entry.address.to_string(), row.callers.to_string());
+    let mut args = vec!["abuse", row.abuse, "--hub", &hub, "--name", NAME, "--callers", &callers];
+    if row.front.is_some() {
+        args.extend(["--token", ABUSER_TOKEN]);
+    }
+    let mut abuser = own(dir, "abuser", &args)?;
+    abuser.said("that it is ready", |line| (line == "ready").then_some(()))?;
+    Ok(abuser)
+}
+
+/// A server, and where it listens.
+pub(crate) fn start_upstream(
+    dir: &Path,
+    kind: Kind,
+    table: &Table,
+) -> Result<(Program, SocketAddr)> {
     let kind = kind.to_possible_value().context("a kind without a name")?;
     let mut args = vec!["upstream", "--kind", kind.get_name()];
     if let Some(jars) = &table.netty {
         args.extend(["--netty", utf8(jars)?]);
     }
-    own(dir, "upstream", &args)
+    let mut upstream = own(dir, "upstream", &args)?;
+    let address = upstream.said("where it listens", listens)?;
+    Ok((upstream, address))
+}
+
+fn listens(line: &str) -> Option<SocketAddr> {
+    line.strip_prefix("listening ")?.parse().ok()
 }
 
 fn start_hub(
@@ -168,17 +183,17 @@ fn start_hub(
     Program::start(dir, "hub", &program, &args, row.stderr)
 }
 
-fn start_front(
+/// A front before a hub, or before any other server.
+pub(crate) fn start_front(
     dir: &Path,
     table: &Table,
     kind: Front,
-    hub: &Address,
+    hub: SocketAddr,
 ) -> Result<(Program, Address)> {
     let kind = kind.to_possible_value().context("a kind without a name")?;
-    let (hub, envoy) = (hub.address.to_string(), utf8(&table.envoy)?);
+    let (hub, envoy) = (hub.to_string(), utf8(&table.envoy)?);
     let args = ["front", "--kind", kind.get_name(), "--hub", &hub, "--envoy", envoy];
     let mut front = own(dir, "front", &args)?;
-    let listens = |line: &str| line.strip_prefix("listening ")?.parse().ok();
     let address = front.said("where it listens", listens)?;
     Ok((front, Address { address, cert: None }))
 }
@@ -187,13 +202,15 @@ fn start_agent(
     dir: &Path,
     table: &Table,
     hub: &Address,
-    server: &str,
+    server: SocketAddr,
     row: &Row,
 ) -> Result<Program> {
+    let server = server.to_string();
     let program = beside(table.agent.as_ref(), "agent")?;
     let scheme = if hub.cert.is_some() { "wss" } else { "ws" };
     let uri = format!("{scheme}://{}/ws", hub.address);
-    let mut args = vec!["--name", NAME, "--hub-uri", &uri, "--upstream", server, "--sessions", "1"];
+    let mut args =
+        vec!["--name", NAME, "--hub-uri", &uri, "--upstream", &server, "--sessions", "1"];
     if let Some(cert) = &hub.cert {
         args.extend(["--tls-ca-file", utf8(cert)?]);
     }

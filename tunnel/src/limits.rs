@@ -276,6 +276,9 @@ pub const LANE_AGENTS: usize = 3;
 /// Lanes to one of them, for want of streams: an upstream's limit of streams is a protection, which callers who dial
 /// it themselves meet too.
 pub const LANES_OF_AGENT: usize = 4;
+/// A lane takes its turn while it has no more calls in flight than so many beyond the least busy one's. Callers with
+/// few calls at once are spread evenly so, and an agent that is stuck keeps no more of them.
+pub const LANE_LEAD: usize = 8;
 /// How long a lane may be idle while fewer than half of its agent's lanes are in use: gRPC servers are commonly
 /// called again within a minute.
 pub const LANE_IDLE: Duration = Duration::from_secs(60);

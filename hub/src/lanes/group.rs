@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tunnel::lanes::Source;
 use tunnel::limits::{
-    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LOOK, LANES_OF_AGENT, SETTINGS_TIMEOUT,
-    STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT,
+    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANE_LOOK, LANES_OF_AGENT,
+    SETTINGS_TIMEOUT, STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT,
 };
 use tunnel::name::Name;
 
@@ -232,10 +232,14 @@ impl LaneOwner for Group {
 }
 
 impl State {
-    /// Takes a stream of the lane with the fewest calls; of several, of the one that has waited longest.
+    /// Takes a stream of the lane that has waited longest for a call, of those that are not much busier than the
+    /// least busy one: by calls in flight alone, an agent that is a little faster would get most of them.
     fn take_stream(&mut self) -> Option<Permit> {
-        let with_room = self.lanes.iter().filter(|lane| lane.has_room());
-        let best = with_room.min_by_key(|lane| (lane.calls(), lane.last_call()))?;
+        let with_room = || self.lanes.iter().filter(|lane| lane.has_room());
+        let least = with_room().map(|lane| lane.calls()).min()?;
+        let busy = least + LANE_LEAD;
+        let level = with_room().filter(|lane| lane.calls() <= busy);
+        let best = level.min_by_key(|lane| lane.last_call())?;
         let permit = best.take_stream(self.calls + 1)?;
         self.calls += 1;
         Some(permit)

@@ -81,3 +81,6 @@ impl Client {
         self.origin.hub.limits.reached(limit, self.origin.peer, None);
     }
 }
+
+#[cfg(test)]
+mod tests;

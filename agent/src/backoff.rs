@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tunnel::limits::{BACKOFF_MAX, BACKOFF_MIN, STABLE_AFTER};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, STABLE_AFTER};
 
 /// How long was waited since the last stable session.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,14 +6,19 @@ use h2::server::{Builder, Connection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tonic::service::Routes;
-use tunnel::{bridge, limits};
+use tunnel::bridge;
+use tunnel::limits::{
+    CLIENT_DATA_FRAME_BUDGET, CLIENT_PENDING_RESETS, MAX_HEADER_LIST_READ, SETTINGS_TIMEOUT,
+};
+
+use crate::limits::MAX_SERVICE_STREAMS;
 
 /// Serves `services` on `io`, whose other end is the hub's HTTP/2 client, until the hub closes it.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     io: S,
     services: Routes,
 ) -> Result<(), h2::Error> {
-    let handshake = timeout(limits::SETTINGS_TIMEOUT, builder().handshake(io)).await;
+    let handshake = timeout(SETTINGS_TIMEOUT, builder().handshake(io)).await;
     let mut connection: Connection<S, Bytes> =
         handshake.map_err(|_| Reason::SETTINGS_TIMEOUT)??;
     while let Some(call) = connection.accept().await {
@@ -31,9 +36,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 fn builder() -> Builder {
     let mut builder = bridge::server_builder();
     builder
-        .max_header_list_size(limits::MAX_HEADER_LIST_READ)
-        .max_concurrent_streams(limits::MAX_SERVICE_STREAMS)
-        .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
-        .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
+        .max_header_list_size(MAX_HEADER_LIST_READ)
+        .max_concurrent_streams(MAX_SERVICE_STREAMS)
+        .max_pending_accept_reset_streams(CLIENT_PENDING_RESETS)
+        .data_frame_budget(CLIENT_DATA_FRAME_BUDGET);
     builder
 }

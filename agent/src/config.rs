@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use tonic::service::Routes;
-use tunnel::limits;
+use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::name::Name;
 use tunnel::registration::Registration;
 use tunnel::tls::{TlsError, Trust, client_config};
@@ -68,12 +68,9 @@ impl Config {
             sessions: None,
             labels: BTreeMap::new(),
             authority: None,
-            max_lanes: limits::LANES_MAX,
-            keepalive: KeepaliveConfig {
-                interval: limits::KEEPALIVE_INTERVAL,
-                timeout: limits::KEEPALIVE_TIMEOUT,
-            },
-            drain_timeout: limits::DRAIN_TIMEOUT,
+            max_lanes: LANES_MAX,
+            keepalive: KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT },
+            drain_timeout: DRAIN_TIMEOUT,
             // 64 random bits: unique among the processes of one name, and no secret.
             instance: format!("{:016x}", fastrand::u64(..)),
         }

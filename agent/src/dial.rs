@@ -11,10 +11,11 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{DIAL_TIMEOUT, RETRY_AFTER_MAX, SESSIONS_MAX};
+use tunnel::limits::{DIAL_TIMEOUT, SESSIONS_MAX};
 use tunnel::registration::RegistrationError;
 use tunnel::{wire, ws};
 
+use crate::limits::RETRY_AFTER_MAX;
 use crate::shared::Shared;
 use crate::transport::{self, TransportError};
 

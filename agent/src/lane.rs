@@ -8,10 +8,10 @@ use tokio::time::timeout;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
 use tunnel::lanes::{Lane, ResetCode};
-use tunnel::limits::{LANE_DIAL_TIMEOUT, LANE_PLACE_PATIENCE};
 
 use crate::builtin;
 use crate::config::Upstream;
+use crate::limits::{LANE_DIAL_TIMEOUT, LANE_PLACE_PATIENCE};
 use crate::relay::{RelayEnd, ignore, relay};
 use crate::shared::Shared;
 use crate::upstream::{UpstreamAddr, UpstreamError};

@@ -28,6 +28,7 @@ mod dial;
 pub mod fluentd;
 mod hub_uri;
 mod lane;
+pub mod limits;
 mod monitor;
 mod relay;
 mod services;

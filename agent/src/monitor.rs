@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
-use tunnel::limits::{UPSTREAM_CHECK, UPSTREAM_RETRY, UPSTREAM_RETRY_LONG, UPSTREAM_RETRY_SOON};
 
+use crate::limits::{UPSTREAM_CHECK, UPSTREAM_RETRY, UPSTREAM_RETRY_LONG, UPSTREAM_RETRY_SOON};
 use crate::upstream::UpstreamError;
 
 /// One for each agent process.

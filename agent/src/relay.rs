@@ -9,7 +9,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 use tunnel::lanes::Lane;
-use tunnel::limits::{LANE_AFTER_HUB, LANE_AFTER_UPSTREAM, RELAY_BUFFER};
+
+use crate::limits::{LANE_AFTER_HUB, LANE_AFTER_UPSTREAM, RELAY_BUFFER};
 
 /// Which side ended a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tunnel::limits::LANE_DIALS;
 use tunnel::tls::TlsError;
 
 use crate::config::{Config, Tls};
+use crate::limits::LANE_DIALS;
 use crate::monitor::Monitor;
 
 /// The agent: how it is configured, what it is asked to do, and what it has room for.

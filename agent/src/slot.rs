@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
-use tunnel::limits::{BACKOFF_FATAL, BACKOFF_VERSION, REPLACED_AT_ONCE};
 use tunnel::wire::CloseCode;
 use tunnel::ws::Ended;
 
 use crate::backoff::{Backoff, whole_millis};
 use crate::config::Config;
 use crate::dial::{DialError, Dialled, Retry, dial};
+use crate::limits::{BACKOFF_FATAL, BACKOFF_VERSION, REPLACED_AT_ONCE};
 use crate::session::{self, Over};
 use crate::shared::Shared;
 

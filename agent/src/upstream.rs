@@ -9,9 +9,9 @@ use http::uri::{Authority, Scheme};
 use rustix::io::Errno;
 use tokio::net::UnixStream;
 use tunnel::box_io::BoxIo;
-use tunnel::limits::LANE_DIAL_TIMEOUT;
 
 use crate::authority::host_and_port;
+use crate::limits::LANE_DIAL_TIMEOUT;
 use crate::transport::{TlsClient, TransportError, connect};
 
 /// A server's address: `127.0.0.1:50051`, `http://host:port`, `https://host`, or `unix:/path`.

@@ -4,9 +4,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Child;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tokio::time::Instant;
 
 use crate::role::wait_for_end_of_input;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use tunnel::limits::GRPC_TIMEOUT_MAX;
 
 use crate::connect::HubUri;
 use crate::input::Source;
+use crate::limits::GRPC_TIMEOUT_MAX;
 use crate::metadata::{Header, Target};
 use crate::method_path::MethodPath;
 

@@ -10,13 +10,13 @@ use tonic::client::Grpc;
 use tonic::codec::Codec;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status, Streaming};
-use tunnel::limits::CALL_TIMEOUT;
 use tunnel::tls::Trust;
 use tunnel::wire;
 
 use crate::Error;
 use crate::args::{Headers, Options};
 use crate::connect::{Connection, connect, tls};
+use crate::limits::CALL_TIMEOUT;
 use crate::metadata::{Target, assemble};
 use crate::status::with_hint;
 

@@ -16,14 +16,12 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{
-    CALLER_PING_INTERVAL, CALLER_PING_TIMEOUT, CALLER_WINDOW, DIAL_TIMEOUT,
-    MAX_RESPONSE_HEADER_LIST,
-};
+use tunnel::limits::{DIAL_TIMEOUT, MAX_RESPONSE_HEADER_LIST};
 use tunnel::tap::Tapped;
 use tunnel::tls::{TlsError, Trust, client_config};
 
 use crate::http2_check::{Http2Check, NotHttp2};
+use crate::limits::{CALLER_PING_INTERVAL, CALLER_PING_TIMEOUT, CALLER_WINDOW};
 
 /// Where the hub is: `http://HOST:PORT`, or `https://HOST:PORT` for TLS.
 #[derive(Clone, Debug)]

@@ -9,7 +9,8 @@ use serde_json::de::IoRead;
 use serde_json::error::Category;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
-use tunnel::limits::CALL_READ_AHEAD;
+
+use crate::limits::CALL_READ_AHEAD;
 
 /// Why a request cannot be sent.
 #[derive(Debug, thiserror::Error)]

@@ -20,6 +20,7 @@ mod error;
 pub mod fuzzing;
 mod http2_check;
 mod input;
+pub mod limits;
 mod metadata;
 mod method_path;
 mod output;

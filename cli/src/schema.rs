@@ -11,10 +11,10 @@ use prost_types::FileDescriptorProto;
 use tonic::{Code, Status};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use tunnel::limits::{SCHEMA_MAX_BYTES, SCHEMA_MAX_FILES};
 
 use crate::Error;
 use crate::caller::{Caller, Deadline};
+use crate::limits::{SCHEMA_MAX_BYTES, SCHEMA_MAX_FILES};
 use crate::method_path::MethodPath;
 use crate::reflection::{Reflection, unexpected};
 use crate::status::with_hint;

@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use h2::StreamId;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tunnel::limits::OWN_CALLS;
 
 use crate::client::paces::Paces;
 use crate::context::origin::Origin;
 use crate::guard::growth::{Grants, Growth};
 use crate::lanes::{Owner, Pool};
+use crate::limits::OWN_CALLS;
 use crate::observe::limit::Limit;
 
 /// What the calls of one connection share.

@@ -8,12 +8,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tunnel::limits;
+use tunnel::limits::{
+    DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES, STREAM_WINDOW,
+};
 use tunnel::tls::{TlsError, server_config};
 use tunnel::ws::KeepaliveConfig;
 
 use crate::config::args::Args;
 use crate::config::auth::{Auth, AuthFileError};
+use crate::limits::{CONNECTIONS, MAX_CLIENT_STREAMS};
 
 /// How a hub runs. [`Config::default`] is an open hub without TLS.
 #[derive(Clone, Debug)]
@@ -50,15 +53,12 @@ pub enum ConfigError {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            keepalive: KeepaliveConfig {
-                interval: limits::KEEPALIVE_INTERVAL,
-                timeout: limits::KEEPALIVE_TIMEOUT,
-            },
-            drain_timeout: limits::DRAIN_TIMEOUT,
+            keepalive: KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT },
+            drain_timeout: DRAIN_TIMEOUT,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            max_connections: limits::CONNECTIONS,
-            max_calls: limits::MAX_CLIENT_STREAMS,
-            stream_window: limits::STREAM_WINDOW,
+            max_connections: CONNECTIONS,
+            max_calls: MAX_CLIENT_STREAMS,
+            stream_window: STREAM_WINDOW,
             tls: None,
             auth: Auth::Open,
         }
@@ -69,7 +69,7 @@ impl Config {
     /// With no more connections than `files` allow: each is one, and something is needed for the rest.
     #[must_use]
     pub fn within_open_files(mut self, files: u64) -> Self {
-        let fits = usize::try_from(files.saturating_sub(limits::OTHER_FILES)).unwrap_or(usize::MAX);
+        let fits = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
         self.max_connections = self.max_connections.min(fits.max(1));
         self
     }

@@ -24,6 +24,7 @@ mod front;
 pub mod fuzzing;
 mod guard;
 mod lanes;
+pub mod limits;
 mod message;
 mod observe;
 mod registry;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tracing::{info, warn};
-use tunnel::limits;
+use tunnel::limits::{MAX_FRAME_SIZE, MAX_SEND_BUFFER};
 
 pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
@@ -43,6 +44,7 @@ pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;
 use self::front::worker::Workers;
+use crate::limits::METRICS_UPKEEP;
 
 /// Where a hub is to be reached.
 #[derive(Debug)]
@@ -86,8 +88,8 @@ pub async fn run(
 fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     // What the two pumps of one stalled call hold: a window each, what h2 has taken for sending, and the
     // chunk that went beyond it.
-    let (window, chunk) = (u64::from(hub.config.stream_window), u64::from(limits::MAX_FRAME_SIZE));
-    let call = 2 * (window + limits::MAX_SEND_BUFFER as u64 + chunk);
+    let (window, chunk) = (u64::from(hub.config.stream_window), u64::from(MAX_FRAME_SIZE));
+    let call = 2 * (window + MAX_SEND_BUFFER as u64 + chunk);
     info!(
         address = %listeners.public.local_addr()?,
         tls = hub.config.tls.is_some(),
@@ -116,7 +118,7 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
 }
 
 async fn upkeep(hub: Arc<Hub>) {
-    let mut due = tokio::time::interval(limits::METRICS_UPKEEP);
+    let mut due = tokio::time::interval(METRICS_UPKEEP);
     loop {
         due.tick().await;
         hub.metrics.upkeep();

@@ -17,11 +17,11 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tunnel::lanes::Lanes;
-use tunnel::limits::{REMEMBER_NAME, REMEMBERED_NAMES};
 use tunnel::name::Name;
 use tunnel::wire::CloseCode;
 
 use crate::config::auth::Holder;
+use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES};
 use crate::message::refusal::Refusal;
 use crate::observe::activity::{Activity, What};
 

@@ -15,12 +15,13 @@ use tonic::service::Routes;
 use tonic::{Request, Status};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::{v1, v1alpha};
-use tunnel::limits::{CLOSE_TIMEOUT, OWN_REQUEST_MAX};
+use tunnel::limits::CLOSE_TIMEOUT;
 
 use self::clients::Clients;
 use self::events::Events;
 use self::health::Health;
 use crate::config::auth::Caller;
+use crate::limits::OWN_REQUEST_MAX;
 use crate::message::refusal::Refusal;
 use crate::observe::activity::Activity;
 use crate::registry::Registry;

@@ -15,7 +15,9 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use tower_service::Service;
 
-use crate::limits;
+use crate::limits::{
+    CONNECTION_WINDOW, LANE_RESET_MEMORY, MAX_FRAME_SIZE, MAX_SEND_BUFFER, STREAM_WINDOW,
+};
 
 /// What all HTTP/2 servers of ours have in common: windows and buffers. The guards against floods differ
 /// by whom a connection is shared with, and are for the caller to set.
@@ -23,11 +25,11 @@ use crate::limits;
 pub fn server_builder() -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
-        .initial_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .max_frame_size(limits::MAX_FRAME_SIZE)
-        .max_send_buffer_size(limits::MAX_SEND_BUFFER)
-        .reset_stream_duration(limits::LANE_RESET_MEMORY);
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME_SIZE)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .reset_stream_duration(LANE_RESET_MEMORY);
     builder
 }
 

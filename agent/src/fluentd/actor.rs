@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tunnel::limits::FLUENTD_MAX_WAITING;
 
 use super::process::{Event, Process};
 use super::{Command, Exit, Grace, Started, State, Status, SupervisorError};
+use crate::limits::FLUENTD_MAX_WAITING;
 
 /// What the process is to do, and who wants to know.
 #[derive(Debug)]

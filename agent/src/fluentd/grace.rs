@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tunnel::limits::{FLUENTD_GRACE, FLUENTD_GRACE_MAX};
+use crate::limits::{FLUENTD_GRACE, FLUENTD_GRACE_MAX};
 
 /// Time between asking a process to end and killing it: at most [`Grace::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
-use tunnel::limits::FLUENTD_MAX_LINE;
+
+use crate::limits::FLUENTD_MAX_LINE;
 
 /// A pipe for standard output and error alike: one pipe keeps their order. The reading end logs until
 /// every process that holds the writing end is gone.

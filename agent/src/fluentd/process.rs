@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
-use tunnel::limits::{FLUENTD_GROUP_POLL, FLUENTD_KILL_WAIT};
 
 use super::group::Group;
 use super::output::Output;
 use super::{Cause, Command, Exit, Grace};
+use crate::limits::{FLUENTD_GROUP_POLL, FLUENTD_KILL_WAIT};
 
 /// The process. Dropping it kills what is left of its group: nothing may outlive its supervisor.
 pub(super) struct Process {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tunnel::limits::{FLUENTD_ORDERS, FLUENTD_SETTLE};
 
 use super::actor::{Action, Actor, Order};
 use super::{Command, Grace, Status};
+use crate::limits::{FLUENTD_ORDERS, FLUENTD_SETTLE};
 
 #[cfg(test)]
 mod tests;

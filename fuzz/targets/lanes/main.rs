@@ -16,7 +16,7 @@ use tokio::time::{Duration, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 use tunnel::lanes::{Lane, Mux, Open, Role, hostile, model, start};
-use tunnel::limits;
+use tunnel::limits::{CONTROL_QUEUE, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use tunnel::wire::Control;
 use tunnel::ws::{self, Fragments, KeepaliveConfig};
 
@@ -46,7 +46,7 @@ fn session(data: &[u8]) {
     let (lanes, controls) = fuzz::run(read_all(peer, speaks));
     let heard = Heard::of(sent);
     let (expected_lanes, expected_controls) = meaning(&heard);
-    let kept = expected_controls.len().min(limits::CONTROL_QUEUE);
+    let kept = expected_controls.len().min(CONTROL_QUEUE);
     assert!(expected_controls[..kept].starts_with(&controls), "control messages are made up");
     for (lane, expected) in lanes.iter().zip(&expected_lanes) {
         assert!(expected.starts_with(lane), "bytes are made up");
@@ -89,11 +89,11 @@ async fn read_all(peer: Chunked<'_>, speaks: bool) -> Meaning {
     let peer = Fragments::on(peer, &[]);
     let ws = WebSocketStream::from_raw_socket(peer, WsRole::Server, Some(ws::config())).await;
     let keepalive = KeepaliveConfig {
-        interval: limits::KEEPALIVE_INTERVAL,
-        timeout: limits::KEEPALIVE_TIMEOUT,
+        interval: KEEPALIVE_INTERVAL,
+        timeout: KEEPALIVE_TIMEOUT,
     };
     let (driver, lanes, mut receiver) = start(ws, keepalive, Role::Hub);
-    for _ in 0..if speaks { 2 * limits::CONTROL_QUEUE } else { 0 } {
+    for _ in 0..if speaks { 2 * CONTROL_QUEUE } else { 0 } {
         lanes.ws().send(Control::Drain);
     }
     let open = || lanes.open(Open::default()).expect("a lane");

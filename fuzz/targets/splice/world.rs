@@ -12,7 +12,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tunnel::ws::KeepaliveConfig;
 use tunnel::lanes::{self, Lane};
-use tunnel::{bridge, limits, ws};
+use tunnel::{bridge, ws};
+use tunnel::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 
 use crate::frames;
 use crate::peer::Peer;
@@ -83,10 +84,10 @@ async fn serve(agent: Peer) {
     let io = agent.into_inner().expect("a connection");
     let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(ws::config())).await;
     let keepalive = KeepaliveConfig {
-        interval: limits::KEEPALIVE_INTERVAL,
-        timeout: limits::KEEPALIVE_TIMEOUT,
+        interval: KEEPALIVE_INTERVAL,
+        timeout: KEEPALIVE_TIMEOUT,
     };
-    let role = lanes::Role::Agent { max_lanes: limits::LANES_MAX as usize };
+    let role = lanes::Role::Agent { max_lanes: LANES_MAX as usize };
     let (driver, lanes, _control) = lanes::start(ws, keepalive, role);
     tokio::spawn(driver);
     while let Some((lane, _)) = lanes.accept().await {

@@ -10,13 +10,13 @@ use tokio::time::{Instant, interval, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tracing::{debug, info, warn};
 use tunnel::lanes::Role;
-use tunnel::limits::FAREWELL_TIMEOUT;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws::Ended;
 
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::lanes::OpenError;
+use crate::limits::FAREWELL_TIMEOUT;
 use crate::observe::limit::Limit;
 use crate::registry::{Admitted, Session, Upstream};
 

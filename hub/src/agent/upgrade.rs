@@ -19,9 +19,6 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{
-    HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, REQUEST_HEAD, RETRY_AFTER_SECONDS,
-};
 use tunnel::registration::Registration;
 use tunnel::tap::Tapped;
 use tunnel::ws::Fragments;
@@ -33,6 +30,9 @@ use crate::context::hub::{Hub, random_id};
 use crate::context::origin::Origin;
 use crate::guard::handshakes::Handshake;
 use crate::lanes::network;
+use crate::limits::{
+    HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, REQUEST_HEAD, RETRY_AFTER_SECONDS,
+};
 use crate::observe::limit::Limit;
 use crate::registry::Admitted;
 

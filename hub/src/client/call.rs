@@ -11,7 +11,6 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Uri};
 use tunnel::bridge;
-use tunnel::limits::MAX_HEADER_LIST;
 use tunnel::name::Name;
 use tunnel::wire::HUB_TOKEN;
 
@@ -21,6 +20,7 @@ use crate::client::record::Record;
 use crate::client::route::{Route, answer_form, route};
 use crate::client::splice::{End, Opened, Splice, refuse};
 use crate::config::auth::{Caller, Denied};
+use crate::limits::MAX_HEADER_LIST;
 use crate::message::header_list;
 use crate::message::hub_headers::strip;
 use crate::message::malformed;

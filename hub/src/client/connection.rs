@@ -14,7 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
-use tunnel::{bridge, limits};
+use tunnel::bridge;
+use tunnel::limits::{
+    CLIENT_DATA_FRAME_BUDGET, CLIENT_PENDING_RESETS, MAX_HEADER_LIST_READ, OFFENDER_PAUSE,
+};
 
 use crate::client::Client;
 use crate::client::call;
@@ -22,6 +25,10 @@ use crate::client::flood_guard::{ClientGuard, Reading};
 use crate::config::Config;
 use crate::context::origin::Origin;
 use crate::guard::growing_windows::GrowingWindows;
+use crate::limits::{
+    ACCEPT_TURN, CLIENT_BREACHES, CLIENT_RESET_MEMORY, CLIENT_RESETS_REMEMBERED, FAREWELL_TIMEOUT,
+    HANDSHAKE_TIMEOUT,
+};
 use crate::observe::limit::Limit;
 
 /// Serves the connection until the client closes it, or the hub must end.
@@ -34,14 +41,14 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
     let client = Client::new(origin);
     let io = GrowingWindows::on(io, 0, client.grants.clone());
     let (io, reading) = ClientGuard::on(io, &client);
-    let mut connection =
-        match timeout(limits::HANDSHAKE_TIMEOUT, builder(&hub.config).handshake(io)).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return debug!(%peer, %error, "client connection failed"),
-            Err(_) => {
-                return debug!(%peer, error = "handshake too slow", "client connection failed");
-            }
-        };
+    let mut connection = match timeout(HANDSHAKE_TIMEOUT, builder(&hub.config).handshake(io)).await
+    {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return debug!(%peer, %error, "client connection failed"),
+        Err(_) => {
+            return debug!(%peer, error = "handshake too slow", "client connection failed");
+        }
+    };
     debug!(%peer, "client connected");
     match accept_calls(&mut connection, &reading, &client).await {
         Ok(()) => debug!(%peer, "client disconnected"),
@@ -77,7 +84,7 @@ async fn accept_calls(
                     let (request, respond) = call?;
                     tokio::spawn(call::serve(request, respond, client.clone()));
                     begun += 1;
-                    if begun % limits::ACCEPT_TURN == 0 {
+                    if begun % ACCEPT_TURN == 0 {
                         tokio::task::yield_now().await;
                     }
                 }
@@ -89,10 +96,13 @@ async fn accept_calls(
     reading.go_on();
     let farewell = async { while let Some(Ok(_)) = connection.accept().await {} };
     // A client that does not read does not get to hear it; one that floods is left waiting before.
-    let pause = if reason == Reason::NO_ERROR { Duration::ZERO } else { limits::OFFENDER_PAUSE };
-    let _ = timeout(pause + limits::FAREWELL_TIMEOUT, farewell).await;
+    let pause = if reason == Reason::NO_ERROR { Duration::ZERO } else { OFFENDER_PAUSE };
+    let _ = timeout(pause + FAREWELL_TIMEOUT, farewell).await;
     Ok(())
 }
+
+/// A call, or the connection's end.
+type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
 
 /// The next call. No more is read before all in what was read are taken: h2 keeps those that are given up meanwhile,
 /// and ends the connection when they are many.
@@ -100,7 +110,7 @@ fn poll_accept<S: AsyncRead + AsyncWrite + Unpin>(
     connection: &mut Connection<S, Bytes>,
     reading: &Reading,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>> {
+) -> Poll<Accepted> {
     let mut accepted = connection.poll_accept(cx);
     if accepted.is_pending() && reading.go_on() {
         accepted = connection.poll_accept(cx);
@@ -116,14 +126,14 @@ fn builder(config: &Config) -> Builder {
     let mut builder = bridge::server_builder();
     builder
         .initial_window_size(config.stream_window)
-        .max_header_list_size(limits::MAX_HEADER_LIST_READ)
+        .max_header_list_size(MAX_HEADER_LIST_READ)
         .max_concurrent_streams(config.max_calls)
         // The hub ends many at once when a session is lost. Frames that are on their way for streams that
         // it no longer remembers are breaches, too.
-        .max_concurrent_reset_streams(limits::CLIENT_RESETS_REMEMBERED * config.max_calls as usize)
-        .reset_stream_duration(limits::CLIENT_RESET_MEMORY)
-        .max_local_error_reset_streams(Some(limits::CLIENT_BREACHES))
-        .max_pending_accept_reset_streams(limits::CLIENT_PENDING_RESETS)
-        .data_frame_budget(limits::CLIENT_DATA_FRAME_BUDGET);
+        .max_concurrent_reset_streams(CLIENT_RESETS_REMEMBERED * config.max_calls as usize)
+        .reset_stream_duration(CLIENT_RESET_MEMORY)
+        .max_local_error_reset_streams(Some(CLIENT_BREACHES))
+        .max_pending_accept_reset_streams(CLIENT_PENDING_RESETS)
+        .data_frame_budget(CLIENT_DATA_FRAME_BUDGET);
     builder
 }

@@ -154,13 +154,14 @@ mod tests {
     use futures_util::poll;
     use tokio::io::AsyncReadExt as _;
     use tokio::time::timeout;
-    use tunnel::limits::{OVERHEAD, SETTINGS_WEIGHT, WORK_PER_CALL, WORK_TURN};
+    use tunnel::limits::WORK_TURN;
 
     use super::*;
     use crate::config::Config;
     use crate::context::hub::Hub;
     use crate::context::origin::Origin;
     use crate::guard::frames::{HEADERS, Head, SETTINGS};
+    use crate::limits::{OVERHEAD, SETTINGS_WEIGHT, WORK_PER_CALL};
 
     const PRIORITY: u8 = 2;
 

@@ -4,10 +4,10 @@
 use std::future::poll_fn;
 
 use tokio::sync::Mutex;
-use tunnel::limits::{ANSWERS, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE};
 use tunnel::token_bucket::TokenBucket;
 
 use crate::context::origin::Origin;
+use crate::limits::{ANSWERS, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE};
 use crate::observe::limit::Limit;
 
 /// One caller's, shared by all its calls on a connection. Its calls wait in line.

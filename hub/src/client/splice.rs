@@ -17,15 +17,14 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Response, StatusCode};
 use tunnel::bridge::grpc_status;
-use tunnel::limits::{
-    INFORMATIONAL_MAX, LINGER_TIMEOUT, MAX_HEADER_LIST, MAX_RESPONSE_HEADER_LIST, RESET_FLUSH,
-};
+use tunnel::limits::MAX_RESPONSE_HEADER_LIST;
 
 pub(crate) use self::end::End;
 use self::pump::{Broken, Pump};
 use crate::client::Client;
 use crate::context::hub::Hub;
 use crate::lanes::Permit;
+use crate::limits::{INFORMATIONAL_MAX, LINGER_TIMEOUT, MAX_HEADER_LIST, RESET_FLUSH};
 use crate::message::header_list;
 use crate::message::hub_headers::strip;
 use crate::message::malformed::{self, Malformed};

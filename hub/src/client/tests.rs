@@ -8,7 +8,6 @@ use http::{HeaderValue, Request, Response};
 use sha2::{Digest as _, Sha256};
 use tokio::io::duplex;
 use tokio::time::{Duration, Instant};
-use tunnel::limits::{CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, OWN_CALLS};
 use tunnel::wire::{HUB_REASON, HUB_TOKEN, NAME};
 
 use super::connection::serve;
@@ -16,6 +15,7 @@ use crate::config::Config;
 use crate::config::auth::Auth;
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
+use crate::limits::{CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, OWN_CALLS};
 
 const ABUSER: &str = "abuser";
 const BYSTANDER: &str = "bystander";

@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
-use tunnel::limits::{MAX_CLIENT_STREAMS, STREAM_WINDOW, WORKERS_MAX};
+use tunnel::limits::STREAM_WINDOW;
 use tunnel::program::LogFormat;
 
 use crate::config::listen_addr::ListenAddr;
+use crate::limits::{MAX_CLIENT_STREAMS, WORKERS_MAX};
 
 /// Any gRPC client reaches any gRPC server behind NAT, by name, through this hub.
 #[derive(Clone, Debug, Parser)]
@@ -120,16 +121,16 @@ fn positive(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use tunnel::limits;
+    use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 
     use super::*;
 
     #[test]
     fn defaults_are_the_limits_tables() {
         let args = Args::parse_from(["hub"]);
-        assert_eq!(args.keepalive_interval, limits::KEEPALIVE_INTERVAL);
-        assert_eq!(args.keepalive_timeout, limits::KEEPALIVE_TIMEOUT);
-        assert_eq!(args.drain_timeout, limits::DRAIN_TIMEOUT);
+        assert_eq!(args.keepalive_interval, KEEPALIVE_INTERVAL);
+        assert_eq!(args.keepalive_timeout, KEEPALIVE_TIMEOUT);
+        assert_eq!(args.drain_timeout, DRAIN_TIMEOUT);
     }
 
     #[test]

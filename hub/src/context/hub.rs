@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
-use tunnel::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS};
 
 use crate::config::Config;
 use crate::guard::handshakes::Handshakes;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::LaneOpener;
+use crate::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS};
 use crate::observe::activity::Activity;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;

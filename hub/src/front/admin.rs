@@ -11,9 +11,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::debug;
-use tunnel::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
 
 use crate::context::hub::Hub;
+use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
 
 /// What an agent logs that was given this port.
 const ELSEWHERE: &str = "this is the hub's admin listener: /metrics, /healthz, /readyz\n";

@@ -8,13 +8,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use tunnel::sockets;
 
 use crate::agent::upgrade;
 use crate::client::connection as client_connection;
 use crate::context::origin::Origin;
 use crate::front::detect::{Prefixed, Protocol, sniff};
+use crate::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::observe::limit::Limit;
 
 /// A connection that came as far as a protocol.

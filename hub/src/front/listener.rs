@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tracing::warn;
-use tunnel::limits::ACCEPT_PAUSE;
 
 use crate::context::hub::Hub;
 use crate::front::worker::Workers;
+use crate::limits::ACCEPT_PAUSE;
 use crate::observe::limit::Limit;
 
 /// Accepts connections and hands them to the workers, for ever. A failed accept passes (the peer has left

@@ -9,11 +9,11 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tracing::error;
-use tunnel::limits::WORKER_QUEUE;
 
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::front::connection;
+use crate::limits::WORKER_QUEUE;
 
 /// The threads. They end when this is dropped and their connections are over.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
 //! Follows HTTP/2 frames in bytes that pass by (RFC 9113 4.1): their heads, and of payloads only what a
 //! WINDOW_UPDATE and a GOAWAY begin with.
 
-use tunnel::limits::{SMALL_FRAME, WORK_PER_HEAD_BYTE};
+use tunnel::limits::SMALL_FRAME;
+
+use crate::limits::WORK_PER_HEAD_BYTE;
 
 /// Length, type, flags, stream id.
 pub(crate) const HEAD_BYTES: usize = 9;

@@ -13,12 +13,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tunnel::limits::FIRST_WINDOW;
 
 use crate::guard::frames::{
     Frame, Frames, HEAD_BYTES, Head, RST_STREAM, SETTING_BYTES, window_update,
 };
 use crate::guard::growth::Grants;
+use crate::limits::FIRST_WINDOW;
 
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
 
@@ -195,7 +195,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
-    use tunnel::limits::WINDOW_STEP;
+    use crate::limits::WINDOW_STEP;
 
     use crate::guard::frames::{CONTINUATION, DATA, HEADERS, PREFACE_BYTES, SETTINGS};
     use crate::guard::growth::Growth;

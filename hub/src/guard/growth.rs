@@ -7,9 +7,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tunnel::limits::{FIRST_RATE, FIRST_WINDOW, WINDOW_STEP};
 
 use crate::guard::frames::Head;
+use crate::limits::{FIRST_RATE, FIRST_WINDOW, WINDOW_STEP};
 
 /// What is due to the streams of one connection.
 #[derive(Debug, Default)]

@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 use tunnel::lanes::LaneEnd;
-use tunnel::limits::{LANE_ENDED_LATELY, LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE, LOGGED_MAX};
 
 use super::context::LaneContext;
 use super::lane::Lane;
 use super::place::Place;
 use super::watch::LaneWatch;
+use crate::limits::{LANE_ENDED_LATELY, LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE, LOGGED_MAX};
 use crate::observe::activity::{LaneEvent, What};
 use crate::observe::limit::Limit;
 use crate::registry::{OpenLane as _, Registry, Session};

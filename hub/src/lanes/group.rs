@@ -8,16 +8,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tunnel::lanes::Source;
-use tunnel::limits::{
-    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANE_LOOK, LANES_OF_AGENT,
-    SETTINGS_TIMEOUT, STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT,
-};
+use tunnel::limits::SETTINGS_TIMEOUT;
 use tunnel::name::Name;
 
 use super::lane::{Lane, LaneOwner, Permit};
 use super::open::OpenError;
 use super::owner::Owner;
 use super::penalty::Penalty;
+use crate::limits::{
+    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANE_LOOK, LANES_OF_AGENT,
+    STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT,
+};
 
 use crate::message::refusal::Refusal;
 use crate::observe::limit::Limit;

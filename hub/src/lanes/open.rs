@@ -6,7 +6,9 @@ use h2::client::Builder;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 use tunnel::lanes::{LaneEnd, Open, ResetCode, Source};
-use tunnel::limits::{self, LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LANES_OPENING, SETTINGS_TIMEOUT};
+use tunnel::limits::{
+    CONNECTION_WINDOW, LANE_RESET_MEMORY, MAX_FRAME_SIZE, MAX_SEND_BUFFER, SETTINGS_TIMEOUT,
+};
 
 use super::context::LaneContext;
 use super::driver::Driver;
@@ -17,6 +19,10 @@ use super::watch::LaneWatch;
 use crate::guard::frames::PREFACE_BYTES;
 use crate::guard::growing_windows::GrowingWindows;
 use crate::guard::sieve::Sieve;
+use crate::limits::{
+    LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LANE_RESETS_REMEMBERED, LANES_OPENING,
+    MAX_RESPONSE_HEADER_LIST_READ,
+};
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
 use crate::registry::{Agent, Registry, Session, Upstream};
@@ -196,12 +202,12 @@ fn builder(stream_window: u32, max_streams: usize) -> Builder {
         .enable_push(false)
         .initial_max_send_streams(max_streams)
         .initial_window_size(stream_window)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .max_frame_size(limits::MAX_FRAME_SIZE)
-        .max_header_list_size(limits::MAX_RESPONSE_HEADER_LIST_READ)
-        .max_send_buffer_size(limits::MAX_SEND_BUFFER)
-        .max_concurrent_reset_streams(limits::LANE_RESETS_REMEMBERED)
-        .reset_stream_duration(limits::LANE_RESET_MEMORY)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME_SIZE)
+        .max_header_list_size(MAX_RESPONSE_HEADER_LIST_READ)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .max_concurrent_reset_streams(LANE_RESETS_REMEMBERED)
+        .reset_stream_duration(LANE_RESET_MEMORY)
         .max_local_error_reset_streams(None)
         .data_frame_budget(usize::MAX);
     builder

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tunnel::limits::{PENALTY_FORGIVEN, PENALTY_MAX, PENALTY_MIN};
+
+use crate::limits::{PENALTY_FORGIVEN, PENALTY_MAX, PENALTY_MIN};
 
 /// How long a caller has to do without a lane.
 #[derive(Clone, Debug, Default)]

@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tunnel::lanes::Source;
-use tunnel::limits::POOL_GROUPS;
 use tunnel::name::Name;
 
 use super::group::Group;
 use super::owner::Owner;
 use crate::config::auth::Caller;
+use crate::limits::POOL_GROUPS;
 
 /// They end with the client's connection, when the last call has let it go.
 #[derive(Debug)]

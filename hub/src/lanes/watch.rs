@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tunnel::lanes::{LaneEnd, LaneStatus};
-use tunnel::limits::{CLOSING_PAUSE, LANE_HEADS_REMEMBERED};
+use tunnel::limits::CLOSING_PAUSE;
 use tunnel::turn::Turn;
 
 use crate::guard::frame_guard::{FrameGuard, UPSTREAM};
 use crate::guard::frames::{Frame, GOAWAY, HEAD_BYTES, HEADERS, Head, PREFACE_BYTES, SETTINGS};
 use crate::guard::growth::Grants;
 use crate::guard::sieve::Watch;
+use crate::limits::LANE_HEADS_REMEMBERED;
 
 /// What is seen of a lane. Cheap to clone.
 #[derive(Clone, Debug)]

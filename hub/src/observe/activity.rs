@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
-use tunnel::limits::ACTIVITY_BUFFER;
 use tunnel::name::Name;
 
+use crate::limits::ACTIVITY_BUFFER;
 use crate::observe::outcome::Outcome;
 
 /// One event.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
-use tunnel::limits::LIMIT_LOG_INTERVAL;
 
+use crate::limits::LIMIT_LOG_INTERVAL;
 use crate::observe::metrics::Metrics;
 
 /// What can be reached. The label tells the metric, the sentence the log.

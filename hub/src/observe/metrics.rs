@@ -11,8 +11,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use tunnel::limits::METER_STEP;
-
+use crate::limits::METER_STEP;
 use crate::message::refusal::Refusal;
 use crate::observe::outcome::Outcome;
 

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use http::uri::{Authority, Scheme};
 use parking_lot::Mutex;
 use tunnel::lanes::Source;
-use tunnel::limits::{INITIAL_MAX_LANE_STREAMS, LANES_MAX, OPENS, OPENS_SOURCES};
+use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
 use tunnel::registration::Registration;
 
 use crate::config::auth::Holder;
 use crate::guard::rate_by::RateBy;
+use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES};
 
 use super::idle_limit::IdleLimit;
 use super::lane_book::LaneBook;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tunnel::limits::{LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE};
+use crate::limits::{LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE};
 
 /// What was seen of an upstream that ends idle connections.
 #[derive(Clone, Copy, Debug, Default)]

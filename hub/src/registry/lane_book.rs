@@ -8,7 +8,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-use tunnel::limits::LANE_EVICTED_AFTER;
+
+use crate::limits::LANE_EVICTED_AFTER;
 
 /// What the book knows of a lane.
 pub(crate) trait OpenLane: fmt::Debug + Send + Sync {

@@ -3,10 +3,10 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use tunnel::limits::LIST_SCAN;
 use tunnel::name::Name;
 
 use super::{Entry, Registry, Session};
+use crate::limits::LIST_SCAN;
 
 /// How far somebody has come in the list of agents.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use hub_proto::hub::v1::{Client, ListClientsRequest, ListClientsResponse};
 use prost::Message as _;
 use prost::encoding::{encoded_len_varint, key_len};
 use tonic::{Request, Response, Status};
-use tunnel::limits::{LIST_PAGE, LIST_PAGE_BYTES};
 
 use super::page_token::PageTokens;
+use crate::limits::{LIST_PAGE, LIST_PAGE_BYTES};
 use crate::registry::{Page, Place, Registry, Session, Upstream};
 
 /// Room that a page keeps for its token and what frames it.

@@ -11,9 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use tunnel::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PAUSE};
-
 use crate::config::auth::Caller;
+use crate::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PAUSE};
 use crate::observe::activity::{Activity, Event, LaneEvent, ProxiedCall, What};
 use crate::stop::Stop;
 

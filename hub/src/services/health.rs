@@ -10,10 +10,10 @@ use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health as HealthService;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
-use tunnel::limits::{HEALTH_LOOK, HEALTH_PAUSE};
 use tunnel::name::Name;
 
 use crate::config::auth::Caller;
+use crate::limits::{HEALTH_LOOK, HEALTH_PAUSE};
 use crate::registry::{Presence, Registry};
 use crate::stop::Stop;
 

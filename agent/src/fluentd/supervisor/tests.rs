@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::super::{Cause, Grace, State, Status};
 use super::{Supervisor, SupervisorError};
+use crate::limits::FLUENTD_MAX_WAITING;
 use fifo::{Fifo, HUNG, in_time, shell};
-use tunnel::limits::FLUENTD_MAX_WAITING;
 
 mod fifo;
 

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use tunnel::limits::COALESCE_BYTES;
+
+use crate::limits::COALESCE_BYTES;
 
 /// Small chunks are copied together, so that a reader who stalls under a flood of small messages costs
 /// bytes, not frames; big ones are kept as they came. Bounded by the stream window of the side it was

@@ -8,10 +8,10 @@ use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use tokio::task::coop;
 use tunnel::bridge::grpc_status;
-use tunnel::limits::COALESCE_BYTES;
 
 use super::backlog::Backlog;
 use crate::guard::growth::Growth;
+use crate::limits::COALESCE_BYTES;
 use crate::message::header_list;
 use crate::message::malformed::Malformed;
 use crate::observe::metrics::Meter;

@@ -4,10 +4,10 @@ use std::pin::pin;
 
 use h2::Reason;
 use http::{HeaderValue, Request};
+use hub::limits::{LANE_EVICTED_AFTER, PENALTY_MIN};
 use tokio::time::Instant;
 use tunnel::lanes::ResetCode;
 use tunnel::lanes::frame::{fin, reset};
-use tunnel::limits::{LANE_EVICTED_AFTER, PENALTY_MIN};
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::auth_file::{agent, caller, guarded_hub, token_file};

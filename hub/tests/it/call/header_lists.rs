@@ -2,7 +2,8 @@
 //! connection that others share.
 
 use h2::Reason;
-use tunnel::limits::{MAX_HEADER_LIST, MAX_RESPONSE_HEADER_LIST, MAX_RESPONSE_HEADER_LIST_READ};
+use hub::limits::{MAX_HEADER_LIST, MAX_RESPONSE_HEADER_LIST_READ};
+use tunnel::limits::MAX_RESPONSE_HEADER_LIST;
 
 use crate::support::frames::END_STREAM;
 use crate::support::hpack::Headers;

@@ -1,7 +1,7 @@
 //! Long heads are held for calls that somebody waits for, and for no others.
 
 use http::{Response, StatusCode};
-use tunnel::limits::{HEAD_BYTES, INFORMATIONAL_MAX, MAX_HEADER_LIST};
+use hub::limits::{HEAD_BYTES, INFORMATIONAL_MAX, MAX_HEADER_LIST};
 
 use crate::support::client::answer;
 use crate::support::frames::{

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
 use http::{HeaderValue, Method, Request};
-use tunnel::limits::{LANES_OF_AGENT, STREAM_QUEUE_MAX};
+use hub::limits::{LANES_OF_AGENT, STREAM_QUEUE_MAX};
 
 use crate::support::client::{Answer, Client, answer};
 use crate::support::frames::{

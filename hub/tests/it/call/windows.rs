@@ -2,7 +2,7 @@
 //! hold some of it.
 
 use h2::Reason;
-use tunnel::limits::FIRST_WINDOW;
+use hub::limits::FIRST_WINDOW;
 
 use crate::support::NAME;
 use crate::support::frames::DATA;

@@ -1,8 +1,8 @@
 //! Connections, handshakes and registrations: of each there are so many, and whoever takes more is turned away.
 
+use hub::limits::{HANDSHAKES, REGISTRATIONS};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tunnel::limits::{HANDSHAKES, REGISTRATIONS};
 use tunnel::program::raise_open_files;
 
 use crate::support::admin::exchange;

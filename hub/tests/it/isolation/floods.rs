@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use h2::Reason;
+use hub::limits::SETTINGS_WEIGHT;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tunnel::limits::{OFFENDER_PAUSE, SETTINGS_WEIGHT};
+use tunnel::limits::OFFENDER_PAUSE;
 
 use crate::support::NAME;
 use crate::support::frames::{

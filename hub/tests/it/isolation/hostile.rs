@@ -2,6 +2,7 @@
 
 use futures_util::SinkExt as _;
 use h2::Reason;
+use hub::limits::OVERHEAD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Bytes;
@@ -11,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tunnel::lanes::frame as lanes;
 use tunnel::lanes::{Open, ResetCode};
 use tunnel::limits::{
-    LANE_CREDIT, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_IDLE_FRAMES, OVERHEAD, WS_MAX_MESSAGE,
+    LANE_CREDIT, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_IDLE_FRAMES, WS_MAX_MESSAGE,
 };
 
 use crate::support::agent::{Agent, config};

@@ -3,12 +3,10 @@
 //! Only the least that it must take is asserted: how much longer, the machine decides.
 
 use http::{HeaderName, HeaderValue};
+use hub::limits::{ANSWERS, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, REFUSAL_PAUSE, SMALL_DATA};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tunnel::limits::{
-    ANSWERS, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, REFUSAL_PAUSE, SMALL_DATA,
-};
 use tunnel::token_bucket::Rate;
 
 use crate::support::client::answer;

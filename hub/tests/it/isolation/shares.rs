@@ -2,7 +2,7 @@
 //! own services.
 
 use h2::server::Builder;
-use tunnel::limits::{LANES_OF_AGENT, OWN_CALLS};
+use hub::limits::{LANES_OF_AGENT, OWN_CALLS};
 
 use crate::support::client::{Client, answer};
 use crate::support::hub::{Hub, hub_config};

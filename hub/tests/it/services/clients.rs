@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use hub::limits::LIST_PAGE_BYTES;
 use hub_proto::hub::v1::hub_client::HubClient;
 use hub_proto::hub::v1::{Client, ListClientsRequest, ListClientsResponse};
 use prost::Message as _;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-use tunnel::limits::{LABELS_MAX_BYTES, LIST_PAGE_BYTES};
+use tunnel::limits::LABELS_MAX_BYTES;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::hub::Hub;

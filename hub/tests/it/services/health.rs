@@ -1,5 +1,6 @@
 //! grpc.health.v1.Health of the hub and of names, and reflection of the hub's own services.
 
+use hub::limits::OWN_REQUEST_MAX;
 use tokio_stream::iter;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Streaming};
@@ -7,7 +8,6 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::{v1, v1alpha};
-use tunnel::limits::OWN_REQUEST_MAX;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::grpc::named;

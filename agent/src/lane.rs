@@ -7,7 +7,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
-use tunnel::lanes::{Lane, ResetCode};
+use tunnel::lanes::{Lane, LaneEnd, ResetCode};
 
 use crate::builtin;
 use crate::config::Upstream;
@@ -35,22 +35,32 @@ async fn connect(mut lane: Lane, addr: &UpstreamAddr, place: SemaphorePermit<'_>
         dialled = Box::pin(dial(addr, agent)) => dialled,
         () = poll_fn(|cx| lane.poll_gone(cx)) => return,
     };
-    let server = match dialled {
+    let mut server = match dialled {
         Ok(server) => server,
         Err(error) => return refuse(lane, &error, addr, agent),
     };
     let live = agent.monitor.connected();
-    let end = relay(&mut lane, server).await;
-    drop((live, place));
+    let end = relay(&mut lane, &mut server).await;
+    drop(place);
+    if end == RelayEnd::Hub && is_let_go(&lane) {
+        return agent.monitor.keep_watch(server, live).await;
+    }
+    drop((server, live));
     if end == RelayEnd::Upstream {
         agent.monitor.ended();
         ignore(lane).await;
     }
 }
 
+/// Whether the hub has had no use for it: its connection may stay as a sentinel.
+fn is_let_go(lane: &Lane) -> bool {
+    matches!(lane.status().end(), Some(LaneEnd::Reset { code: ResetCode::GoingAway, .. }))
+}
+
 /// Connects to the upstream: not many at once, so that a crowd of callers is no flood there.
 pub(crate) async fn dial(addr: &UpstreamAddr, agent: &Shared) -> Result<BoxIo, UpstreamError> {
     let dialled = async {
+        agent.monitor.dials();
         // Never closed.
         let _one = agent.dials.acquire().await;
         addr.connect(agent.tls.upstream.as_ref()).await

@@ -3,9 +3,11 @@
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::io::{copy, sink};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
+use tunnel::box_io::BoxIo;
 
 use crate::limits::{UPSTREAM_CHECK, UPSTREAM_RETRY, UPSTREAM_RETRY_LONG, UPSTREAM_RETRY_SOON};
 use crate::upstream::UpstreamError;
@@ -18,6 +20,8 @@ pub(crate) struct Monitor {
     live: AtomicUsize,
     /// The upstream has ended a connection.
     ended: Notify,
+    /// The upstream is dialled.
+    dials: Notify,
 }
 
 /// A connection to the upstream, for as long as it lives.
@@ -27,7 +31,8 @@ pub(crate) struct Live<'m>(&'m Monitor);
 impl Monitor {
     /// The upstream is there until somebody finds that it is not.
     pub(crate) fn new() -> Self {
-        Self { up: watch::Sender::new(true), live: AtomicUsize::new(0), ended: Notify::new() }
+        let (live, ended, dials) = Default::default();
+        Self { up: watch::Sender::new(true), live, ended, dials }
     }
 
     /// Tells of changes from now on.
@@ -56,6 +61,25 @@ impl Monitor {
     /// The upstream has ended a connection.
     pub(crate) fn ended(&self) {
         self.ended.notify_one();
+    }
+
+    /// The upstream is about to be dialled: nobody needs a sentinel then, and a server that serves its connections one
+    /// after the other must not wait for its end.
+    pub(crate) fn dials(&self) {
+        self.dials.notify_waiters();
+    }
+
+    /// Watches a connection that carries no lane: a sentinel. Its end tells, as any other's does.
+    pub(crate) async fn keep_watch(&self, mut upstream: BoxIo, live: Live<'_>) {
+        let dials = self.dials.notified();
+        let mut nobody = sink();
+        tokio::select! {
+            _ = copy(&mut upstream, &mut nobody) => {
+                drop(live);
+                self.ended();
+            }
+            () = dials => {}
+        }
     }
 
     /// Finds out by itself when the upstream goes away while nobody calls, and when it is back. `dial` connects to it,
@@ -121,6 +145,7 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::time::Duration;
 
+    use tokio::io::{AsyncReadExt as _, duplex};
     use tokio::time::timeout;
 
     use super::*;
@@ -183,6 +208,27 @@ mod tests {
         scene.monitor.ended();
         scene.pass(SECOND / 2).await;
         assert_eq!((scene.dialled.borrow().len(), scene.is_up()), (1, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sentinel_tells_of_its_end_and_makes_way() {
+        let scene = Scene::new();
+        let (ours, server) = duplex(64);
+        let watched = scene.monitor.keep_watch(Box::new(ours), scene.monitor.connected());
+        let hangs_up = async {
+            sleep(SECOND).await;
+            assert!(scene.monitor.is_connected());
+            drop(server);
+        };
+        tokio::join!(watched, hangs_up);
+        scene.pass(SECOND / 2).await;
+        assert_eq!((scene.dialled.borrow().len(), scene.is_up()), (1, false));
+        let (ours, mut server) = duplex(64);
+        let watched = scene.monitor.keep_watch(Box::new(ours), scene.monitor.connected());
+        let dials = async { scene.monitor.dials() };
+        tokio::join!(watched, dials);
+        assert!(!scene.monitor.is_connected());
+        assert_eq!(server.read(&mut [0]).await.expect("an orderly end"), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,12 +24,12 @@ pub(crate) enum RelayEnd {
 /// Copies both ways until one side ends. An HTTP/2 connection that has lost one direction is over, so the other has
 /// only a while; but what the upstream said before it hung up still goes to the hub, which is told how much the
 /// upstream had been sent by then. Nothing is sent to an upstream that has hung up.
-pub(crate) async fn relay<U>(lane: &mut Lane, mut upstream: U) -> RelayEnd
+pub(crate) async fn relay<U>(lane: &mut Lane, upstream: &mut U) -> RelayEnd
 where
     U: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut up, mut down) = (Pipe::default(), Pipe::default());
-    let first = poll_fn(|cx| poll_both(cx, lane, &mut upstream, &mut up, &mut down)).await;
+    let first = poll_fn(|cx| poll_both(cx, lane, upstream, &mut up, &mut down)).await;
     if first == First::LaneGone {
         return RelayEnd::Hub;
     }
@@ -38,7 +38,7 @@ where
             if first == First::LaneEnded {
                 let _ = upstream.shutdown().await;
             }
-            let _ = poll_fn(|cx| down.poll(cx, &mut upstream, lane)).await;
+            let _ = poll_fn(|cx| down.poll(cx, upstream, lane)).await;
         };
         let _ = timeout(LANE_AFTER_HUB, rest).await;
     }

@@ -137,6 +137,9 @@ pub const LANE_LEAD: usize = 8;
 pub const LANE_IDLE: Duration = Duration::from_secs(60);
 /// The same where more are in use.
 pub const LANE_IDLE_SCARCE: Duration = Duration::from_secs(5);
+/// For how long the lane that has shown an upstream to be there waits for a first caller. Then the agent alone keeps its
+/// connection, without HTTP/2, and an idle agent costs the hub no more than its session.
+pub const SENTINEL_KEPT: Duration = Duration::from_secs(2);
 /// The least that is learned from an upstream that ends idle connections itself.
 pub const LANE_IDLE_MIN: Duration = Duration::from_secs(1);
 /// A lane that has been idle for so long may be ended for a new one.

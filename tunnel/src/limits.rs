@@ -91,7 +91,7 @@ pub const OFFENDER_PAUSE: Duration = Duration::from_secs(1);
 
 /// Read buffer of one WebSocket. tungstenite allocates it for every connection, idle or not; its own
 /// default of 128 KiB would cost 10,000 idle sessions 1.3 GB.
-pub const WS_READ_BUFFER: usize = 16 * KIB as usize;
+pub const WS_READ_BUFFER: usize = 4 * KIB as usize;
 /// Bytes of messages that are written to the socket in one go.
 pub const WS_WRITE_BUFFER: usize = 32 * KIB as usize;
 /// Never reached while writers wait for readiness, one message at a time: a guard against our own bugs.

@@ -27,14 +27,14 @@ impl Scene {
         Self::start_with(ours, upstream).await
     }
 
-    async fn start_with<U>(ours: U, upstream: DuplexStream) -> Self
+    async fn start_with<U>(mut ours: U, upstream: DuplexStream) -> Self
     where
         U: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let sessions = session().await;
         let (hub, mut lane) = open_lane(&sessions).await;
         let relay = tokio::spawn(async move {
-            let end = relay(&mut lane, ours).await;
+            let end = relay(&mut lane, &mut ours).await;
             if end == RelayEnd::Upstream {
                 ignore(lane).await;
             }
@@ -126,7 +126,7 @@ async fn what_the_upstream_was_sent_before_its_end_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_has_ended_is_sent_nothing() {
-    let (ours, mut upstream) = duplex(SOCKET);
+    let (mut ours, mut upstream) = duplex(SOCKET);
     upstream.shutdown().await.expect("hung up");
     let sessions = session().await;
     let (mut hub, mut lane) = open_lane(&sessions).await;
@@ -135,9 +135,10 @@ async fn an_upstream_that_has_ended_is_sent_nothing() {
     let (mut marks, mut mark) = open_lane(&sessions).await;
     marks.write_all(b"x").await.expect("written");
     mark.read_exact(&mut [0]).await.expect("the mark");
-    assert_eq!(soon(relay(&mut lane, ours)).await, RelayEnd::Upstream);
+    assert_eq!(soon(relay(&mut lane, &mut ours)).await, RelayEnd::Upstream);
     assert_eq!(hub.read(&mut [0]).await.expect("an orderly end"), 0);
     assert_eq!(hub.status().end(), Some(&LaneEnd::Finished { delivered: 0 }));
+    drop(ours);
     assert_eq!(upstream.read(&mut [0]).await.expect("closed"), 0);
 }
 

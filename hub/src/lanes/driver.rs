@@ -10,13 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
-use tunnel::lanes::LaneEnd;
+use tunnel::lanes::{LaneEnd, ResetCode};
 
 use super::context::LaneContext;
 use super::lane::Lane;
 use super::place::Place;
 use super::watch::LaneWatch;
-use crate::limits::{LANE_ENDED_LATELY, LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE, LOGGED_MAX};
+use crate::limits::{
+    LANE_ENDED_LATELY, LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE, LOGGED_MAX, SENTINEL_KEPT,
+};
 use crate::observe::activity::{LaneEvent, What};
 use crate::observe::limit::Limit;
 use crate::registry::{OpenLane as _, Registry, Session};
@@ -25,6 +27,8 @@ use crate::registry::{OpenLane as _, Registry, Session};
 pub(super) struct Driver {
     /// Who holds the lane may let it go, which is what ends it.
     pub(super) lane: Weak<Lane>,
+    /// Its number in the session.
+    pub(super) id: u32,
     pub(super) watch: LaneWatch,
     pub(super) context: Arc<LaneContext>,
     pub(super) session: Arc<Session>,
@@ -67,7 +71,13 @@ impl Driver {
                     reached(Limit::AgentFrames);
                     return Err(Reason::ENHANCE_YOUR_CALM.into());
                 }
-                () = &mut look => look.as_mut().reset(self.look_after()),
+                () = &mut look => match self.look_after() {
+                    Some(next) => look.as_mut().reset(next),
+                    None => {
+                        self.let_go();
+                        return Ok(());
+                    }
+                },
             }
         }
     }
@@ -80,23 +90,32 @@ impl Driver {
         }
     }
 
-    /// Ends the lane when it has been idle for long. Returns when to look again.
-    fn look_after(&self) -> Instant {
+    /// Ends the lane when it has been idle for long. Returns when to look again; `None` if nobody has called on it.
+    fn look_after(&self) -> Option<Instant> {
         let now = Instant::now();
         let agent = &self.session.agent;
         let limit = agent.idle.lock().limit(agent.lanes.len(), agent.lanes.max());
         let Some(lane) = self.lane.upgrade() else {
-            return now + LANE_IDLE;
+            return Some(now + LANE_IDLE);
         };
-        match lane.idle_since() {
-            // One that nobody has called on may stay, and tells when the upstream goes away.
-            Some(since) if now - since >= limit && lane.owner().is_some() => {
+        let next = match lane.idle_since() {
+            Some(since) if lane.owner().is_none() => {
+                let is_over = now - since >= SENTINEL_KEPT && self.context.sentinels.forget(&lane);
+                return (!is_over).then_some(since.max(now) + SENTINEL_KEPT);
+            }
+            Some(since) if now - since >= limit => {
                 lane.retire();
                 now + LANE_IDLE
             }
-            Some(since) if lane.owner().is_some() => since + limit,
-            _ => now + limit.min(LANE_IDLE_SCARCE),
-        }
+            Some(since) => since + limit,
+            None => now + limit.min(LANE_IDLE_SCARCE),
+        };
+        Some(next)
+    }
+
+    /// Leaves the connection to the agent, which watches it: the hub keeps no HTTP/2 for who does not call.
+    fn let_go(&self) {
+        self.session.tunnel.reset(self.id, ResetCode::GoingAway, "nobody has called");
     }
 
     /// Learns for how long the upstream bears an idle connection.

@@ -153,7 +153,7 @@ impl LaneOpener {
         let place = timeout(LANE_PLACE_TIMEOUT, Place::take(session)).await;
         let place = Arc::new(place.map_err(|_| OpenError::Full)?);
         let io = session.tunnel.open(Open { source }).ok_or(OpenError::Lost)?;
-        let watch = LaneWatch::new(io.status());
+        let (id, watch) = (io.id(), LaneWatch::new(io.status()));
         let io = GrowingWindows::on(io, PREFACE_BYTES, watch.grants.clone());
         let io = Sieve::on(io, watch.frames(), 0, PREFACE_BYTES);
         let handshake = builder(self.stream_window, agent.max_streams()).handshake(io).await;
@@ -163,6 +163,7 @@ impl LaneOpener {
         let (over, mut is_over) = oneshot::channel();
         let driver = Driver {
             lane: Arc::downgrade(&lane),
+            id,
             watch: watch.clone(),
             context: self.context.clone(),
             session: session.clone(),

@@ -1,4 +1,4 @@
-//! The lanes that have shown agents' servers to be there: one for each agent, until a caller takes it.
+//! The lanes that have shown agents' servers to be there: one for each agent, for a moment, or until a caller takes it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use super::lane::Lane;
 use crate::registry::Agent;
 
-/// By agent. A sentinel tells when its server goes away, and is as good as a new lane: nobody has called on it.
+/// By agent. A sentinel is as good as a new lane: nobody has called on it. What nobody takes goes back to the agent,
+/// which watches its connection and tells when the server goes away.
 #[derive(Debug, Default)]
 pub(crate) struct Sentinels(Mutex<HashMap<u64, Arc<Lane>>>);
 
@@ -22,12 +23,14 @@ impl Sentinels {
         self.0.lock().remove(&agent.id).filter(|lane| lane.is_open())
     }
 
-    /// It has ended.
-    pub(super) fn forget(&self, lane: &Arc<Lane>) {
+    /// It has ended, or is to end. Returns `true` if nobody has taken it.
+    pub(super) fn forget(&self, lane: &Arc<Lane>) -> bool {
         let mut sentinels = self.0.lock();
         let id = lane.session.agent.id;
-        if sentinels.get(&id).is_some_and(|kept| Arc::ptr_eq(kept, lane)) {
+        let is_kept = sentinels.get(&id).is_some_and(|kept| Arc::ptr_eq(kept, lane));
+        if is_kept {
             sentinels.remove(&id);
         }
+        is_kept
     }
 }

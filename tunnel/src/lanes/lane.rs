@@ -30,6 +30,11 @@ impl Lanes {
         Some(Lane { lanes: self.clone(), id, status, over: false })
     }
 
+    /// Resets a lane that somebody else holds, who finds it gone.
+    pub fn reset(&self, id: u32, code: ResetCode, reason: &str) {
+        self.change(|mux| mux.reset(id, code, reason));
+    }
+
     /// The next lane that the hub opens, at the agent; `None` once the driver is through. Cancel-safe.
     pub async fn accept(&self) -> Option<(Lane, Open)> {
         let (id, status, open) = poll_fn(|cx| self.poll_opened(cx)).await?;

@@ -6,6 +6,7 @@ use h2::Reason;
 use http::{HeaderValue, Request};
 use hub::limits::{LANE_EVICTED_AFTER, PENALTY_MIN};
 use tokio::time::Instant;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tunnel::lanes::ResetCode;
 use tunnel::lanes::frame::{fin, reset};
 
@@ -75,6 +76,30 @@ async fn each_client_connection_has_its_own() {
         }
     }
     assert!(!world.upstream.connections.has_next());
+}
+
+/// The agent keeps the connection by which the hub has seen its server, and watches it; the hub keeps nothing of it.
+#[tokio::test]
+async fn an_agent_that_nobody_calls_has_no_lane_and_is_watched() {
+    let mut world = World::start().await;
+    let probe = world.upstream.connection().await;
+    until("no lane", async || world.hub.metric("hub_lanes").await == 0.0).await;
+    world.upstream.close().await;
+    probe.ends.kill();
+    world.hub.until(NAME, ServingStatus::NotServing, None).await;
+}
+
+/// A server may serve its connections one after the other.
+#[tokio::test]
+async fn the_first_caller_after_that_takes_the_place_of_the_connection() {
+    let mut world = World::start().await;
+    let mut probe = world.upstream.connection().await;
+    until("no lane", async || world.hub.metric("hub_lanes").await == 0.0).await;
+    let client = world.hub.client().await;
+    let (response, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    probe.ended().await;
+    world.upstream.connection().await.call().await.answer();
+    answer(response).await.expect("an answer");
 }
 
 /// As a front has that pools its users' calls, and passes their credentials on.

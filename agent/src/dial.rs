@@ -13,6 +13,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, SESSIONS_MAX};
 use tunnel::registration::RegistrationError;
+use tunnel::tap::Tapped;
+use tunnel::ws::ReadAhead;
 use tunnel::{wire, ws};
 
 use crate::limits::RETRY_AFTER_MAX;
@@ -21,7 +23,7 @@ use crate::transport::{self, TransportError};
 
 /// A WebSocket to the hub, upgraded.
 pub(crate) struct Dialled {
-    pub(crate) ws: WebSocketStream<BoxIo>,
+    pub(crate) ws: WebSocketStream<Tapped<BoxIo, ReadAhead>>,
     /// What the hub calls the session.
     pub(crate) session: String,
     /// How many sessions it advises.
@@ -88,7 +90,8 @@ async fn connect(agent: &Shared, slot: u16) -> Result<Dialled, DialError> {
     let request = request(agent, slot)?;
     let hub = &agent.config.hub;
     let stream = transport::connect(&hub.host, hub.port, agent.tls.hub.as_ref()).await?;
-    let upgraded = client_async_with_config(request, stream, Some(ws::config())).await;
+    let upgraded =
+        client_async_with_config(request, ReadAhead::on(stream), Some(ws::config())).await;
     let (ws, response) = upgraded.map_err(refusal)?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);

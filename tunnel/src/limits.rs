@@ -89,9 +89,11 @@ pub const OFFENDER_PAUSE: Duration = Duration::from_secs(1);
 
 // --- WebSocket ---
 
-/// Read buffer of one WebSocket. tungstenite allocates it for every connection, idle or not; its own
+/// Read buffer of one WebSocket. tungstenite fills it with zeros for every connection, idle or not; its own
 /// default of 128 KiB would cost 10,000 idle sessions 1.3 GB.
 pub const WS_READ_BUFFER: usize = 4 * KIB as usize;
+/// Bytes that are read from its socket at once, if there are so many; held only until they are taken.
+pub const WS_READ_AHEAD: usize = 32 * KIB as usize;
 /// Bytes of messages that are written to the socket in one go.
 pub const WS_WRITE_BUFFER: usize = 32 * KIB as usize;
 /// Never reached while writers wait for readiness, one message at a time: a guard against our own bugs.
@@ -122,8 +124,8 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes that either end of a lane may send before the other has said anything. Part of the wire contract.
 pub const LANE_FIRST_CREDIT: u32 = 64 * KIB;
-/// Bytes on their way on one lane, each direction, once it has used half of the first ones: 25 MB/s at 10 ms.
-pub const LANE_CREDIT: u32 = 256 * KIB;
+/// Bytes on their way on one lane, each direction, once it has used half of the first ones: 50 MB/s at 10 ms.
+pub const LANE_CREDIT: u32 = 512 * KIB;
 /// Credit never exceeds this, as HTTP/2's windows (RFC 9113 6.9.1). Part of the wire contract.
 pub const LANE_CREDIT_MAX: u32 = (1 << 31) - 1;
 /// Bytes of one DATA frame, at most: no message makes a ping wait for longer than 16 KiB take. Part of the wire

@@ -29,6 +29,7 @@ mod fragments;
 mod handle;
 mod keepalive;
 mod phase;
+mod read_ahead;
 
 pub use fragments::Fragments;
 use handle::Shared;
@@ -36,6 +37,7 @@ pub use handle::{Ended, Handle};
 use keepalive::Keepalive;
 pub use keepalive::KeepaliveConfig;
 use phase::{Phase, close_frame, is_loss};
+pub use read_ahead::ReadAhead;
 
 /// How every WebSocket of ours is set up.
 #[must_use]

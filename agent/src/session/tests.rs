@@ -6,6 +6,8 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
+use tunnel::box_io::BoxIo;
+use tunnel::ws::ReadAhead;
 
 use super::*;
 use crate::tests::{agent, services, soon, websocket};
@@ -27,7 +29,7 @@ impl Scene {
         }
         let (ours, hub) = duplex(1 << 16);
         let dialled = Dialled {
-            ws: websocket(Box::new(ours) as _, WsRole::Client).await,
+            ws: websocket(ReadAhead::on(Box::new(ours) as BoxIo), WsRole::Client).await,
             session: "s1".into(),
             advised: 1,
         };

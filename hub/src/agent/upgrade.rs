@@ -21,7 +21,7 @@ use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
 use tunnel::registration::Registration;
 use tunnel::tap::Tapped;
-use tunnel::ws::Fragments;
+use tunnel::ws::{Fragments, ReadAhead};
 use tunnel::{wire, ws};
 
 use crate::agent::registrar;
@@ -70,14 +70,14 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     registrar::serve(ws, admitted, origin).await;
 }
 
-type WebSocket = WebSocketStream<Tapped<BoxIo, Fragments>>;
+type WebSocket = WebSocketStream<Tapped<Tapped<BoxIo, ReadAhead>, Fragments>>;
 
 async fn websocket(upgrade: OnUpgrade) -> Option<WebSocket> {
     let upgraded = timeout(HANDSHAKE_TIMEOUT, upgrade).await.ok()?.ok()?;
     // It is what `serve` put in: taking it out leaves hyper's own layer behind.
     let parts = upgraded.downcast::<TokioIo<BoxIo>>().ok()?;
     let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let io = Fragments::on(io, &read);
+    let io = Fragments::on(ReadAhead::on(io), &read);
     Some(WebSocketStream::from_partially_read(io, read, Role::Server, Some(ws::config())).await)
 }
 

@@ -43,6 +43,7 @@ async fn connect(mut lane: Lane, addr: &UpstreamAddr, place: SemaphorePermit<'_>
     let end = relay(&mut lane, &mut server).await;
     drop(place);
     if end == RelayEnd::Hub && is_let_go(&lane) {
+        drop(lane);
         return agent.monitor.keep_watch(server, live).await;
     }
     drop((server, live));

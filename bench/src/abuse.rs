@@ -107,5 +107,7 @@ mod tests {
         assert_eq!(here, asked);
         let ids: BTreeSet<_> = rows().map(Row::id).collect();
         assert_eq!(ids.len(), rows().count(), "two rows with one id");
+        let words: BTreeSet<_> = rows().map(|row| row.words).collect();
+        assert_eq!(words.len(), rows().count(), "two rows with the same words");
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Table {
     /// Envoy's program, for the rows through it
     #[arg(long, value_name = "FILE", default_value = ".tools/honest/envoy")]
     pub(crate) envoy: PathBuf,
-    /// Put the table between the marks of this file, too
+    /// Put the table between the marks of this file, too; with --only, its rows in place of the old ones
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
     /// Only say which rows there are

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use bench::document;
 use tokio::runtime;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -45,8 +46,9 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
         return Ok(true);
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut lines = report::head(table);
-    lines.iter().for_each(|line| report::say(line));
+    let head = report::head(table);
+    head.iter().for_each(|line| report::say(line));
+    let mut lines = Vec::new();
     let mut take = |row: &Row, like: Option<f64>| -> Result<_> {
         let measure = async {
             let front = without_hub(table, row).await?;
@@ -72,7 +74,7 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
         kept &= take(row, Some(if row.callers == 1 { machine } else { crowd }))?.1;
     }
     if let Some(file) = &table.write {
-        report::write(file, &lines)?;
+        document::put(file, report::MARKS, &head, &lines, table.only.is_empty())?;
     }
     Ok(kept)
 }

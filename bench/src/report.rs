@@ -1,10 +1,6 @@
 //! The table, and what it takes to keep the promise.
 
 use std::fmt;
-use std::path::Path;
-
-use anyhow::Result;
-use bench::document;
 
 use crate::args::{Load, Table};
 use crate::rows::Row;
@@ -23,7 +19,7 @@ const ROOM_KIB: u64 = 16 << 10;
 pub(crate) const NO_CALLS_MS: f64 = 1000.0;
 
 /// The table goes between these lines of a file.
-const MARKS: (&str, &str) = ("<!-- isolation: begin -->", "<!-- isolation: end -->");
+pub(crate) const MARKS: (&str, &str) = ("<!-- isolation: begin -->", "<!-- isolation: end -->");
 
 /// What a row came to.
 #[derive(Debug, Default)]
@@ -227,14 +223,6 @@ fn did(measured: &Measured) -> String {
 #[expect(clippy::print_stdout, reason = "the one place where the table is printed")]
 pub(crate) fn say(line: &str) {
     println!("{line}");
-}
-
-/// Puts the lines between the marks of a file.
-///
-/// # Errors
-/// It cannot be read or written, or has no marks.
-pub(crate) fn write(file: &Path, lines: &[String]) -> Result<()> {
-    document::write(file, MARKS, lines)
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
         .stalled(32),
     // Cancelled calls.
     Row::new("cancel-at-once", "HEADERS and RST_STREAM at once (rapid reset); tonic"),
-    Row::new("cancel-at-once", "the same by ten callers at once").by_ten(),
+    Row::new("cancel-at-once", "rapid reset by ten callers at once; tonic").by_ten(),
     Row::new("cancel-before-head", "20,000 calls cancelled before the head; tonic"),
     Row::new("cancel-after-head", "20,000 calls cancelled after the head; tonic"),
     Row::new("cancel-at-once", "rapid reset; Netty's guard (emulated)").at(Kind::LikeNetty),
@@ -131,7 +131,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("one-byte-data", "DATA frames of 1 byte"),
     Row::new("one-byte-data-unread", "DATA frames of 1 byte, to a handler that never reads"),
     Row::new("one-byte-data-singly", "the same, each frame on its own"),
-    Row::new("one-byte-data-singly", "the same by ten callers at once").by_ten(),
+    Row::new(
+        "one-byte-data-singly",
+        "each DATA frame of 1 byte on its own, by ten callers at once",
+    )
+    .by_ten(),
     Row::new("empty-data", "empty DATA frames"),
     Row::new("headers-20k", "calls with a header of 20 KiB, more than the upstream takes"),
     Row::new("headers-47k", "calls with a header of 47 KiB"),
@@ -139,7 +143,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("headers-1m", "calls with a header of 1 MiB"),
     Row::new("hpack-bomb", "HPACK bombs: 20 KB that stand for 64 MB"),
     Row::new("pings", "PING flood"),
-    Row::new("pings", "the same by ten callers at once").by_ten(),
+    Row::new("pings", "PING flood by ten callers at once").by_ten(),
     Row::new("pings-unread", "PING flood, answers not read"),
     Row::new("settings", "SETTINGS flood"),
     Row::new("priorities", "PRIORITY flood"),

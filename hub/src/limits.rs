@@ -90,6 +90,50 @@ pub const EXPLAINED_BY_FRAME: u32 = 4;
 pub const EXPLAINING_BYTES: usize = 256;
 /// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
 pub const EXPLAINED_MAX: u32 = 1 << 20;
+/// Calls that a client may give up before its next ones wait: all that one connection can have open, and as many again
+/// in two seconds. To open a call at an upstream and to take it back costs a thread some 50 us, so one client cannot
+/// keep more than a fortieth of it busy so. nghttp2 allows 1000 and 33 a second, and hangs up.
+pub const CLIENT_RESETS: Rate = Rate { burst: MAX_CLIENT_STREAMS, per: Duration::from_secs(2) };
+/// For how long it remembers them: a window of [`STREAM_WINDOW`](tunnel::limits::STREAM_WINDOW) takes as long at 1 Mbit/s.
+pub const CLIENT_RESET_MEMORY: Duration = Duration::from_secs(5);
+/// Streams that a lane cancelled and still remembers, so that late frames for them are no error.
+pub const LANE_RESETS_REMEMBERED: usize = 10_000;
+/// How long a reset waits for the bytes before it. They are at most [`MAX_SEND_BUFFER`](tunnel::limits::MAX_SEND_BUFFER) and a frame, which
+/// a link of 3 Mbit/s takes in this time; where the client's window is used up to the byte, none are left
+/// and it waits in vain.
+pub const RESET_FLUSH: Duration = Duration::from_millis(250);
+/// Small chunks that wait for a window are copied together up to this size: one frame instead of many.
+pub const COALESCE_BYTES: usize = 16 * KIB as usize;
+/// How long a call may wait where its lanes have as many streams as their upstreams take.
+pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many calls of one caller for one name may wait so: all that a client connection may have open.
+pub const STREAM_QUEUE_MAX: usize = MAX_CLIENT_STREAMS as usize;
+/// A server that has answered in full may go on reading the request. If nothing of it moves for this
+/// long, the call is over.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the head of a call costs of it: to decode it and begin a call takes about as long as copying these.
+pub const WORK_PER_CALL: usize = 8 * KIB as usize;
+/// What a byte of a head may cost of it: a reference to a field that came before takes one, and to decode it as
+/// long as to copy so many.
+pub const WORK_PER_HEAD_BYTE: usize = 64;
+
+// --- floods, on the connection of whoever floods ---
+
+/// Frames that carry nothing of a call (PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) that a
+/// client or an upstream may have sent beyond what calls explain. Over it, the connection is a flood and is ended.
+/// Time forgives 256 a second.
+pub const OVERHEAD: Rate = Rate { burst: 4096, per: Duration::from_secs(16) };
+/// A SETTINGS frame counts as so many: it is answered, and may touch every open stream.
+pub const SETTINGS_WEIGHT: u32 = 64;
+/// What one frame of a call, of either direction, explains: window updates for stream and connection, a
+/// ping to measure the round trip time, and the empty DATA that some libraries end their writes with.
+pub const EXPLAINED_BY_FRAME: u32 = 4;
+/// And one more for so many bytes of it: a receiver may give the windows of stream and connection back with
+/// every read, and applications read 512 bytes at a time. To look at such a frame takes less than to pass on as
+/// many bytes.
+pub const EXPLAINING_BYTES: usize = 256;
+/// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
+pub const EXPLAINED_MAX: u32 = 1 << 20;
 /// Calls that a client may give up before its next ones wait: all that one connection can have open, twice over, and
 /// as many again in two seconds. To open a call at an upstream and to take it back costs a thread some 30 us, so one
 /// client cannot keep more than a thirtieth of it busy so. nghttp2 allows 1000 and 33 a second, and hangs up.

@@ -40,7 +40,7 @@ pub(crate) struct Table {
     /// Folder with the servers and callers in other languages, as bench/servers/install.sh makes it
     #[arg(long, value_name = "DIR", default_value = ".tools/honest")]
     pub(crate) tools: PathBuf,
-    /// Put the table between the marks of this file, too
+    /// Put the table between the marks of this file, too; with --only, its rows in place of the old ones
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
     /// Only say which rows there are

@@ -84,6 +84,9 @@ pub(crate) struct Open {
     pub(crate) send: SendStream<Bytes>,
 }
 
+/// A stream whose answer has begun.
+pub(crate) type Begun = (SendStream<Bytes>, Response<RecvStream>);
+
 impl Caller {
     pub(crate) fn new(target: Target) -> Arc<Self> {
         Arc::new(Self { target, connection: Mutex::new(Slot::default()) })
@@ -110,6 +113,31 @@ impl Caller {
             opened => opened,
         };
         opened.map(|(open, _)| open).map_err(|failure| failure.to_string())
+    }
+
+    /// Begins a call and waits for its head; a second time if the first was never processed.
+    pub(crate) async fn begun(&self, ask: &Ask, number: u64) -> Result<Begun, String> {
+        let begun = match self.try_begun(ask, number).await {
+            Err(Failure::Unprocessed(_)) => self.try_begun(ask, number).await,
+            begun => begun,
+        };
+        begun.map_err(|failure| failure.to_string())
+    }
+
+    async fn try_begun(&self, ask: &Ask, number: u64) -> Result<Begun, Failure> {
+        let (Open { response, mut send }, connection) = self.begin(ask, Some(number)).await?;
+        if ask.grpc {
+            send.send_data(ask.message.clone(), true).map_err(Failure::of)?;
+        }
+        match response.await.map_err(Failure::of) {
+            Ok(response) => Ok((send, response)),
+            Err(failure) => {
+                if let Failure::Unprocessed(true) = failure {
+                    self.forget(connection).await;
+                }
+                Err(failure)
+            }
+        }
     }
 
     async fn attempt(&self, ask: &Ask) -> Result<Answer, Failure> {

@@ -1,16 +1,13 @@
 //! What a row comes to, and the table of all.
 
 use std::fmt;
-use std::path::Path;
 
-use anyhow::Result;
-use bench::document;
 use bench::sample::Sample;
 
 use crate::args::Table;
 
 /// The table goes between these lines of a file.
-const MARKS: (&str, &str) = ("<!-- honest: begin -->", "<!-- honest: end -->");
+pub(crate) const MARKS: (&str, &str) = ("<!-- honest: begin -->", "<!-- honest: end -->");
 
 /// What a row came to.
 #[derive(Debug)]
@@ -111,14 +108,6 @@ pub(crate) fn head(table: &Table) -> Vec<String> {
 #[expect(clippy::print_stdout, reason = "the one place where the table is printed")]
 pub(crate) fn say(line: &str) {
     println!("{line}");
-}
-
-/// Puts the table into a file.
-///
-/// # Errors
-/// It cannot be read or written, or has no marks.
-pub(crate) fn write(file: &Path, lines: &[String]) -> Result<()> {
-    document::write(file, MARKS, lines)
 }
 
 #[cfg(test)]

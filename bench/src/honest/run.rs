@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use bench::document;
 use tokio::runtime;
 use tokio::time::timeout;
 use tunnel::program::stop_signal;
@@ -27,8 +28,9 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
         return Ok(true);
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut lines = outcome::head(table);
-    lines.iter().for_each(|line| say(line));
+    let head = outcome::head(table);
+    head.iter().for_each(|line| say(line));
+    let mut lines = Vec::new();
     let mut kept = true;
     for batch in rows.chunk_by(|row, next| together(row.what, next.what)) {
         let outcomes = runtime.block_on(unless_stopped(measured(table, batch)))?;
@@ -40,7 +42,7 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
         }
     }
     if let Some(file) = &table.write {
-        outcome::write(file, &lines)?;
+        document::put(file, outcome::MARKS, &head, &lines, table.only.is_empty())?;
     }
     Ok(kept)
 }

@@ -178,12 +178,7 @@ impl Work {
 
     /// Begins a call, waits until its handler is at work, and cancels it.
     async fn cancel(&self, number: u64) -> Result<(), String> {
-        let ask = self.server.hold();
-        let mut open = self.caller.open(&ask, Some(number)).await?;
-        if ask.grpc {
-            open.send.send_data(ask.message, true).map_err(|error| error.to_string())?;
-        }
-        let response = open.response.await.map_err(|error| error.to_string())?;
+        let (mut send, response) = self.caller.begun(&self.server.hold(), number).await?;
         refused(response.headers())?;
         let mut body = response.into_body();
         let data = body.data().await.ok_or("it has ended")?.map_err(|error| error.to_string())?;
@@ -191,7 +186,7 @@ impl Work {
         body.flow_control().release_capacity(data.len()).map_err(|error| error.to_string())?;
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.cancelled.lock().insert(number, now.as_nanos());
-        open.send.send_reset(Reason::CANCEL);
+        send.send_reset(Reason::CANCEL);
         Ok(())
     }
 }

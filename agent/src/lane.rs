@@ -61,7 +61,7 @@ fn is_let_go(lane: &Lane) -> bool {
 /// Connects to the upstream: not many at once, so that a crowd of callers is no flood there.
 pub(crate) async fn dial(addr: &UpstreamAddr, agent: &Shared) -> Result<BoxIo, UpstreamError> {
     let dialled = async {
-        agent.monitor.dials();
+        let _dialling = agent.monitor.dials();
         // Never closed.
         let _one = agent.dials.acquire().await;
         addr.connect(agent.tls.upstream.as_ref()).await

@@ -20,7 +20,9 @@ pub(crate) struct Monitor {
     live: AtomicUsize,
     /// The upstream has ended a connection.
     ended: Notify,
-    /// The upstream is dialled.
+    /// Dials that are under way.
+    dialling: AtomicUsize,
+    /// One begins.
     dials: Notify,
 }
 
@@ -28,11 +30,15 @@ pub(crate) struct Monitor {
 #[derive(Debug)]
 pub(crate) struct Live<'m>(&'m Monitor);
 
+/// A dial, for as long as it takes.
+#[derive(Debug)]
+pub(crate) struct Dialling<'m>(&'m Monitor);
+
 impl Monitor {
     /// The upstream is there until somebody finds that it is not.
     pub(crate) fn new() -> Self {
-        let (live, ended, dials) = Default::default();
-        Self { up: watch::Sender::new(true), live, ended, dials }
+        let (live, ended, dialling, dials) = Default::default();
+        Self { up: watch::Sender::new(true), live, ended, dialling, dials }
     }
 
     /// Tells of changes from now on.
@@ -63,15 +69,21 @@ impl Monitor {
         self.ended.notify_one();
     }
 
-    /// The upstream is about to be dialled: nobody needs a sentinel then, and a server that serves its connections one
-    /// after the other must not wait for its end.
-    pub(crate) fn dials(&self) {
+    /// The upstream is being dialled, until what this returns is dropped. Nobody needs a sentinel then, and a server that
+    /// serves its connections one after the other must not wait for its end.
+    pub(crate) fn dials(&self) -> Dialling<'_> {
+        self.dialling.fetch_add(1, Ordering::SeqCst);
         self.dials.notify_waiters();
+        Dialling(self)
     }
 
-    /// Watches a connection that carries no lane: a sentinel. Its end tells, as any other's does.
+    /// Watches a connection that carries no lane, a sentinel, for as long as there is no other. Its end tells, as any
+    /// other's does.
     pub(crate) async fn keep_watch(&self, mut upstream: BoxIo, live: Live<'_>) {
         let dials = self.dials.notified();
+        if self.dialling.load(Ordering::SeqCst) > 0 || self.live.load(Ordering::SeqCst) > 1 {
+            return;
+        }
         let mut nobody = sink();
         tokio::select! {
             _ = copy(&mut upstream, &mut nobody) => {
@@ -131,6 +143,12 @@ where
         if dial().await.is_ok() {
             return;
         }
+    }
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        self.0.dialling.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -226,9 +244,14 @@ mod tests {
         let (ours, mut server) = duplex(64);
         let watched = scene.monitor.keep_watch(Box::new(ours), scene.monitor.connected());
         let dials = async { scene.monitor.dials() };
-        tokio::join!(watched, dials);
+        let (_, dialling) = tokio::join!(watched, dials);
         assert!(!scene.monitor.is_connected());
         assert_eq!(server.read(&mut [0]).await.expect("an orderly end"), 0);
+        let (ours, _server) = duplex(64);
+        scene.monitor.keep_watch(Box::new(ours), scene.monitor.connected()).await;
+        drop(dialling);
+        let (_other, (ours, _server)) = (scene.monitor.connected(), duplex(64));
+        scene.monitor.keep_watch(Box::new(ours), scene.monitor.connected()).await;
     }
 
     #[tokio::test(start_paused = true)]

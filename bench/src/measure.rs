@@ -50,15 +50,12 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
     head.iter().for_each(|line| report::say(line));
     let mut lines = Vec::new();
     let mut take = |row: &Row, like: Option<f64>| -> Result<_> {
-        let measure = async {
-            let front = without_hub(table, row).await?;
-            Ok::<_, anyhow::Error>((measure(table, row).await, front))
-        };
-        let (mut measured, front) =
-            LocalSet::new().block_on(&runtime, unless_stopped(measure))??;
-        measured.without_hub = front;
-        let like_front = front.map(|(alone, beside)| measured.alone(0.99) * beside / alone);
-        let verdict = Verdict::of(row, &measured, like_front.or(like));
+        let measured = LocalSet::new().block_on(&runtime, unless_stopped(measure(table, row)))?;
+        let excuse = measured.without_hub.map(|(alone, beside)| {
+            // One that answers nobody excuses nothing.
+            if beside < NO_CALLS_MS { measured.alone(0.99) * beside / alone } else { 0.0 }
+        });
+        let verdict = Verdict::of(row, &measured, excuse.or(like));
         let line = report::line(row, &measured, &verdict);
         report::say(&line);
         lines.push(line);
@@ -140,6 +137,7 @@ async fn windows_of(table: &Table, row: &Row, measured: &mut Measured) -> Result
         bail!("the {program} has ended");
     }
     measured.told = world.upstream_closed()?;
+    measured.without_hub = without_hub(table, row).await?;
     measured.after_kib = come_back(world.hub.pid(), measured.room_kib()).await;
     Ok(())
 }
@@ -182,7 +180,7 @@ async fn recover(bystander: &Rc<Bystander>, measured: &mut Measured, usual: f64)
 
 /// p99 alone and beside the abuser where the front stands before a server itself: what comes of that, no hub can mend.
 async fn without_hub(table: &Table, row: &Row) -> Result<Option<(f64, f64)>> {
-    let Some(front) = row.front.filter(|_| missing(table, row).is_none()) else {
+    let Some(front) = row.front else {
         return Ok(None);
     };
     let bare = Bare::start(table, front)?;

@@ -8,6 +8,7 @@ pub(crate) mod record;
 pub(crate) mod route;
 pub(crate) mod splice;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +20,7 @@ use crate::client::paces::Paces;
 use crate::context::origin::Origin;
 use crate::guard::growth::{Grants, Growth};
 use crate::lanes::{Owner, Pool};
-use crate::limits::OWN_CALLS;
+use crate::limits::{CALLERS_REMEMBERED, OWN_CALLS};
 use crate::observe::limit::Limit;
 
 /// What the calls of one connection share.
@@ -32,9 +33,9 @@ pub(crate) struct Client {
     pub(crate) own_calls: Semaphore,
     /// What is due to the windows of its streams.
     pub(crate) grants: Arc<Grants>,
-    /// Who has called on it: what the auth file calls them.
-    callers: Mutex<Vec<(Option<String>, Arc<Paces>)>>,
-    /// More than one has.
+    /// Who has called on it: what the auth file calls them. All without a good token are one.
+    callers: Mutex<HashMap<Option<String>, Arc<Paces>>>,
+    /// Several have, with a token each.
     is_front: AtomicBool,
 }
 
@@ -60,13 +61,20 @@ impl Client {
 
     /// How fast the caller of this name may be served; all who have none are one.
     pub(crate) fn paces(&self, caller: Option<&str>) -> Arc<Paces> {
+        let caller = caller.map(str::to_owned);
         let mut callers = self.callers.lock();
-        if let Some((_, paces)) = callers.iter().find(|(known, _)| known.as_deref() == caller) {
+        if let Some(paces) = callers.get(&caller) {
             return paces.clone();
         }
+        if callers.len() >= CALLERS_REMEMBERED {
+            callers.retain(|_, paces| Arc::strong_count(paces) > 1 || !paces.is_unused());
+        }
+        let others = callers.keys().any(Option::is_some);
+        if others && caller.is_some() {
+            self.is_front.store(true, Ordering::Relaxed);
+        }
         let paces = Arc::new(Paces::new(&self.origin));
-        callers.push((caller.map(str::to_owned), paces.clone()));
-        self.is_front.store(callers.len() > 1, Ordering::Relaxed);
+        callers.insert(caller, paces.clone());
         paces
     }
 

@@ -16,7 +16,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The highest number of worker threads: more than any machine has cores. Each holds files and a stack.
 pub const WORKERS_MAX: u16 = 1024;
 
-// --- HTTP/2, on every end that is ours ---
+// --- HTTP/2 ---
 
 /// What a peer is told of a stream's window at first; it grows as the other side takes what comes, up to
 /// [`STREAM_WINDOW`](tunnel::limits::STREAM_WINDOW). gRPC implementations begin with as much, so a stalled call costs no more than theirs.
@@ -29,12 +29,14 @@ pub const WINDOW_STEP: u32 = 32 * KIB;
 pub const FIRST_RATE: u32 = 10_000_000;
 /// Bytes of a header list that a client may send. gRPC's own default is 8 KiB; tokens make it grow.
 /// Well below 64 KiB: hyper, and so tonic, takes 16 KiB, answers up to four times that with 431, and ends
-/// the connection, which here is everybody's session, beyond. The hub may add an `:authority` to it.
+/// the connection, beyond. The hub may add an `:authority` to it.
 pub const MAX_HEADER_LIST: u32 = 48 * KIB;
 /// Bytes of a header list that h2 takes from an upstream. Far beyond the limit, because what goes beyond
-/// this ends the connection, which is everybody's: h2 allows a list as many CONTINUATION frames as it
+/// this ends the lane, and all calls on it: h2 allows a list as many CONTINUATION frames as it
 /// would need at the largest frame size, and servers send smaller ones.
 pub const MAX_RESPONSE_HEADER_LIST_READ: u32 = MIB;
+/// Callers of one connection that are remembered though they owe nothing: a proxy may have thousands.
+pub const CALLERS_REMEMBERED: usize = 256;
 /// Calls at once on one client connection; a gRPC client queues what goes beyond. With the stream
 /// window this is the memory one client can hold.
 pub const MAX_CLIENT_STREAMS: u32 = 1024;
@@ -90,59 +92,16 @@ pub const EXPLAINED_BY_FRAME: u32 = 4;
 pub const EXPLAINING_BYTES: usize = 256;
 /// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
 pub const EXPLAINED_MAX: u32 = 1 << 20;
-/// Calls that a client may give up before its next ones wait: all that one connection can have open, and as many again
-/// in two seconds. To open a call at an upstream and to take it back costs a thread some 50 us, so one client cannot
-/// keep more than a fortieth of it busy so. nghttp2 allows 1000 and 33 a second, and hangs up.
+/// Calls that a caller may give up before its next ones wait, and its connection, where nobody else calls on it, is read
+/// no further: all that one connection can have open, and as many again in two seconds. To open a call at an upstream and
+/// to take it back costs a thread some 50 us, so one caller cannot keep more than a fortieth of it busy so. nghttp2 allows
+/// 1000 and 33 a second, and hangs up.
 pub const CLIENT_RESETS: Rate = Rate { burst: MAX_CLIENT_STREAMS, per: Duration::from_secs(2) };
-/// For how long it remembers them: a window of [`STREAM_WINDOW`](tunnel::limits::STREAM_WINDOW) takes as long at 1 Mbit/s.
-pub const CLIENT_RESET_MEMORY: Duration = Duration::from_secs(5);
-/// Streams that a lane cancelled and still remembers, so that late frames for them are no error.
-pub const LANE_RESETS_REMEMBERED: usize = 10_000;
-/// How long a reset waits for the bytes before it. They are at most [`MAX_SEND_BUFFER`](tunnel::limits::MAX_SEND_BUFFER) and a frame, which
-/// a link of 3 Mbit/s takes in this time; where the client's window is used up to the byte, none are left
-/// and it waits in vain.
-pub const RESET_FLUSH: Duration = Duration::from_millis(250);
-/// Small chunks that wait for a window are copied together up to this size: one frame instead of many.
-pub const COALESCE_BYTES: usize = 16 * KIB as usize;
-/// How long a call may wait where its lanes have as many streams as their upstreams take.
-pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many calls of one caller for one name may wait so: all that a client connection may have open.
-pub const STREAM_QUEUE_MAX: usize = MAX_CLIENT_STREAMS as usize;
-/// A server that has answered in full may go on reading the request. If nothing of it moves for this
-/// long, the call is over.
-pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
-/// What the head of a call costs of it: to decode it and begin a call takes about as long as copying these.
-pub const WORK_PER_CALL: usize = 8 * KIB as usize;
-/// What a byte of a head may cost of it: a reference to a field that came before takes one, and to decode it as
-/// long as to copy so many.
-pub const WORK_PER_HEAD_BYTE: usize = 64;
-
-// --- floods, on the connection of whoever floods ---
-
-/// Frames that carry nothing of a call (PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) that a
-/// client or an upstream may have sent beyond what calls explain. Over it, the connection is a flood and is ended.
-/// Time forgives 256 a second.
-pub const OVERHEAD: Rate = Rate { burst: 4096, per: Duration::from_secs(16) };
-/// A SETTINGS frame counts as so many: it is answered, and may touch every open stream.
-pub const SETTINGS_WEIGHT: u32 = 64;
-/// What one frame of a call, of either direction, explains: window updates for stream and connection, a
-/// ping to measure the round trip time, and the empty DATA that some libraries end their writes with.
-pub const EXPLAINED_BY_FRAME: u32 = 4;
-/// And one more for so many bytes of it: a receiver may give the windows of stream and connection back with
-/// every read, and applications read 512 bytes at a time. To look at such a frame takes less than to pass on as
-/// many bytes.
-pub const EXPLAINING_BYTES: usize = 256;
-/// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
-pub const EXPLAINED_MAX: u32 = 1 << 20;
-/// Calls that a client may give up before its next ones wait: all that one connection can have open, twice over, and
-/// as many again in two seconds. To open a call at an upstream and to take it back costs a thread some 30 us, so one
-/// client cannot keep more than a thirtieth of it busy so. nghttp2 allows 1000 and 33 a second, and hangs up.
-pub const CLIENT_RESETS: Rate = Rate { burst: 2 * MAX_CLIENT_STREAMS, per: Duration::from_secs(2) };
 /// Bytes of a request's head that cost nothing beyond their turn: a gateway's tokens of 16 KiB, and what else it
 /// sends.
-pub const HEAD_BYTES_FREE: u32 = 20 * KIB;
-/// Bytes beyond that, of all heads of a connection: to decode and encode so many takes some milliseconds. A connection
-/// may have 64 heads of 28 KiB a second, and is read no further until then.
+pub const HEAD_BYTES_FREE: u32 = 18 * KIB;
+/// Bytes beyond that, of all heads of a caller: to decode and encode so many takes some milliseconds. It may have 64 heads
+/// of 26 KiB a second; others wait, and a connection that is its own is read no further meanwhile.
 pub const HEAD_BYTES: Rate = Rate { burst: 256 * KIB, per: Duration::from_millis(500) };
 /// Bytes of an upstream's heads that cost nothing beyond their turn: answers are short, and what is always the
 /// same in them takes a byte or two.
@@ -152,15 +111,16 @@ pub const ANSWER_HEAD_BYTES_FREE: u32 = KIB;
 pub const ANSWER_HEAD_BYTES: Rate = Rate { burst: MIB, per: Duration::from_millis(500) };
 /// HEADERS frames that one call explains on its lane: 1xx, the head of the answer, and trailers.
 pub const EXPLAINED_BY_CALL: u32 = INFORMATIONAL_MAX as u32 + 2;
-/// DATA frames of less than [`SMALL_FRAME`](tunnel::limits::SMALL_FRAME) that are read from one connection at once, where more follow.
+/// DATA frames of less than [`SMALL_FRAME`](tunnel::limits::SMALL_FRAME) that are read from a caller's own connection at
+/// once, where more follow.
 /// 100,000 a second follow, which is more than a stream of small messages brings about, and what one thread passes on
 /// in a twentieth of its time.
 pub const SMALL_DATA: Rate = Rate { burst: 4096, per: Duration::from_millis(40) };
-/// Calls that the hub itself answers one connection at once: its own services, and refusals.
+/// Calls that the hub itself answers one caller of a connection at once: its own services, and refusals.
 /// What goes beyond waits for its answer. A client that looks through 10,000 names of which none is there is told so in
 /// two seconds.
 pub const ANSWERS: Rate = Rate { burst: 1024, per: Duration::from_millis(250) };
-/// The same for a refused HTTP/1.1 request, which may be a person's mistake.
+/// How long a refused HTTP/1.1 request waits for its answer: less than who floods, for it may be a person's mistake.
 pub const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// Calls of one connection that are begun before others on its thread get their turn.
 pub const ACCEPT_TURN: usize = WORK_TURN / WORK_PER_CALL;
@@ -173,8 +133,8 @@ pub const LANE_AGENTS: usize = 3;
 /// Lanes to one of them, for want of streams: an upstream's limit of streams is a protection, which callers who dial
 /// it themselves meet too.
 pub const LANES_OF_AGENT: usize = 4;
-/// A lane takes its turn while it has no more calls in flight than so many beyond the least busy one's. Callers with
-/// few calls at once are spread evenly so, and an agent that is stuck keeps no more of them.
+/// A lane takes its turn while it has no more calls in flight than the least busy one, one, and as many again, up to so
+/// many more. Callers are spread evenly so, and an agent that is stuck keeps few of them.
 pub const LANE_LEAD: usize = 8;
 /// How long a lane may be idle while fewer than half of its agent's lanes are in use: gRPC servers are commonly
 /// called again within a minute.

@@ -40,7 +40,7 @@ pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// the others.
 pub const TCP_UNSENT: u32 = 128 * KIB;
 
-// --- HTTP/2, on every end that is ours ---
+// --- HTTP/2 ---
 
 /// Flow control window of one stream, each way. 512 KiB carry 10 MB/s at 50 ms round trip time, and
 /// this much is what one stalled stream can hold in the hub.
@@ -55,20 +55,21 @@ pub const MAX_FRAME_SIZE: u32 = 64 * KIB;
 /// costs some 300 bytes there besides its payload, so this holds down what slow small messages cost; two
 /// frames of 16 KiB keep a connection busy.
 pub const MAX_SEND_BUFFER: usize = 32 * KIB as usize;
-/// Bytes of a header list that h2 takes from a client before it answers 431 itself; between the two limits
-/// the hub does, with a `hub-reason` and a gRPC status.
+/// Bytes of a header list that h2 takes from a client before it answers 431 itself; below it, and above
+/// the hub's own `MAX_HEADER_LIST`, the hub does, with a `hub-reason` and a gRPC status.
 pub const MAX_HEADER_LIST_READ: u32 = 64 * KIB;
 /// Bytes of a header list that an upstream may answer with. Above the clients' limit, so that a server
 /// which echoes what it got does not lose its answer.
 pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
 /// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the *connection* dies. One
 /// stalled stream of 25-byte messages needs 4.8 MB of it, and splices read eagerly, so a client that
-/// uses up this much is flooding.
+/// uses up this much is flooding. Calls that wait before they are passed on are not read: four of them with a first window
+/// of single bytes use it up.
 pub const CLIENT_DATA_FRAME_BUDGET: usize = 64 * MIB as usize;
 /// HEADERS followed by RST_STREAM before the hub has seen the call: h2's default of 20 is reached by one
 /// read of an honest client that gives up a batch of calls.
 pub const CLIENT_PENDING_RESETS: usize = 1024;
-/// For how long it remembers them: longer than any honest round trip.
+/// For how long a lane, or a server of ours, remembers streams that it has reset: longer than any honest round trip.
 pub const LANE_RESET_MEMORY: Duration = Duration::from_secs(30);
 /// What one connection may do at a stretch, in bytes, before others on its thread get their turn. 32 KiB
 /// take some 30 us; yielding costs about 1 us, so bulk does not notice.
@@ -161,7 +162,7 @@ pub const LANE_FRAMES_EXPLAINED: u32 = 4;
 /// upstream; nginx comes with 512 or 768, Envoy with 1024.
 pub const LANES_MAX: u32 = 1024;
 
-// --- hub ---
+// --- programs ---
 
 /// Default of `--drain-timeout`: Kubernetes kills after 30 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -59,12 +59,13 @@ fn flood(target: &Target, tally: &'static Tally, message: &[u8]) -> io::Result<(
 /// HTTP/2 frames of a type that nobody knows, which mean nothing (RFC 9113 4.1).
 fn frames(target: &Target, tally: &'static Tally) -> io::Result<()> {
     const UNKNOWN: u8 = 0xee;
-    // As many as the lane has credit for; after that the hub has ended it, and the next session begins.
+    // As many as the lane has credit for; then the hub ends it, and the next session begins.
     const FRAMES: usize = 7000;
-    let mut ws = another(target, tally)?;
+    const RESET_OF_LANE_1: [u8; 5] = [4, 0, 0, 0, 1];
+    let mut ws = WebSocket::serve(target, tally, &another_name())?;
     ws.write(&on_lane(&frame(UNKNOWN, 0, 0, &[]).repeat(FRAMES)))?;
     tally.did(FRAMES as u64);
-    Ok(())
+    ws.until(&RESET_OF_LANE_1)
 }
 
 /// Frames of lanes that mean nothing: of a kind that nobody knows, and for a lane that is over.
@@ -100,11 +101,14 @@ fn fragments(target: &Target, tally: &'static Tally) -> io::Result<()> {
 
 /// A session of a name of its own.
 fn another(target: &Target, tally: &Tally) -> io::Result<WebSocket> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("{OTHER}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut ws = WebSocket::serve(target, tally, &name)?;
+    let mut ws = WebSocket::serve(target, tally, &another_name())?;
     ws.drain()?;
     Ok(ws)
+}
+
+fn another_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{OTHER}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// One message after which the hub hangs up, and the next session.

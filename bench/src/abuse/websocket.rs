@@ -63,17 +63,23 @@ impl WebSocket {
     /// The same, as far as every HTTP/2 server goes: after its SETTINGS on the hub's first lane the hub shows the name.
     pub(super) fn serve(target: &Target, tally: &Tally, name: &str) -> io::Result<Self> {
         let mut ws = Self::register(target, tally, name)?;
+        ws.until(&OPEN_OF_LANE_1)?;
+        ws.write(&on_lane(&frame(SETTINGS, 0, 0, &[])))?;
+        Ok(ws)
+    }
+
+    /// Reads until the hub says this.
+    pub(super) fn until(&mut self, wanted: &[u8]) -> io::Result<()> {
         let mut heard = Vec::new();
-        while !heard.windows(OPEN_OF_LANE_1.len()).any(|frame| frame == OPEN_OF_LANE_1) {
+        while !heard.windows(wanted.len()).any(|frame| frame == wanted) {
             let mut chunk = [0; 4096];
-            let bytes = ws.reader.read(&mut chunk)?;
+            let bytes = self.reader.read(&mut chunk)?;
             if bytes == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             heard.extend_from_slice(&chunk[..bytes]);
         }
-        ws.write(&on_lane(&frame(SETTINGS, 0, 0, &[])))?;
-        Ok(ws)
+        Ok(())
     }
 
     /// Writes it all.

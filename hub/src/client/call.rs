@@ -72,7 +72,7 @@ struct Call {
     /// Bytes of its head.
     head: usize,
     /// It has waited for its turn, as each call does once, whatever becomes of it.
-    went_on: bool,
+    has_begun: bool,
 }
 
 /// Why no stream was opened.
@@ -98,7 +98,7 @@ impl Call {
         let record = Record::start(&client.origin, target, request.uri().path(), name);
         let form = answer_form(request.method(), request.headers());
         let head = header_list::request_size(request);
-        Self { client, respond, record, form, paces, head, went_on: false }
+        Self { client, respond, record, form, paces, head, has_begun: false }
     }
 
     /// Passes the call on over one of the caller's lanes.
@@ -129,7 +129,7 @@ impl Call {
         let mut splice = Splice::new(body, respond, opened, form, &client);
         let lost = Refusal::SessionLost(name);
         let (end, outcome) = splice.run(&lost).await;
-        if matches!(end, End::ClientReset(_)) {
+        if matches!(end, End::ClientReset(_) | End::ClientMalformed | End::ClientFlood) {
             paces.gave_up();
         }
         record.passed(splice.bytes());
@@ -221,11 +221,11 @@ impl Call {
         }
     }
 
-    /// Waits until a call of this caller with such a head may go on.
+    /// Waits until a call of this caller with such a head may begin.
     async fn wait_for_turn(&mut self) -> Result<(), Reason> {
-        if !self.went_on {
-            unless_reset(&mut self.respond, self.paces.may_go_on(self.head)).await?;
-            self.went_on = true;
+        if !self.has_begun {
+            unless_reset(&mut self.respond, self.paces.may_begin(self.head)).await?;
+            self.has_begun = true;
         }
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Call {
     }
 
     fn given_up(self, reason: Reason) {
-        if self.went_on {
+        if self.has_begun {
             self.paces.gave_up();
         }
         self.record.ended(End::ClientReset(reason), Outcome::Reset(reason), None);

@@ -1,6 +1,7 @@
 //! Several callers on one connection, as a proxy makes it: what one of them does, the others do not wait for.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -10,12 +11,13 @@ use tokio::io::duplex;
 use tokio::time::{Duration, Instant};
 use tunnel::wire::{HUB_REASON, HUB_TOKEN, NAME};
 
+use super::Client;
 use super::connection::serve;
 use crate::config::Config;
 use crate::config::auth::Auth;
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
-use crate::limits::{CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, OWN_CALLS};
+use crate::limits::{CALLERS_REMEMBERED, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, OWN_CALLS};
 
 const ABUSER: &str = "abuser";
 const BYSTANDER: &str = "bystander";
@@ -86,7 +88,7 @@ async fn calls_that_are_given_up() {
             }
         }
     };
-    // The hub answers so many of them in a quarter of a second, and as many again in half a second.
+    // By `ANSWERS` alone, the first half takes no time, and the second a quarter of a second.
     give_up(CLIENT_RESETS.burst / AT_ONCE).await;
     assert!(start.elapsed() < CLIENT_RESETS.per / 4, "{:?}", start.elapsed());
     give_up(CLIENT_RESETS.burst / AT_ONCE).await;
@@ -112,4 +114,37 @@ async fn long_heads() {
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_refused(&waiting.pop().unwrap().await.expect("an answer"));
     assert!(start.elapsed() >= HEAD_BYTES.per, "{:?}", start.elapsed());
+}
+
+fn client() -> Arc<Client> {
+    let hub = Hub::new(Config::default());
+    let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
+    Client::new(Origin { hub, peer, worker: 0, stop })
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_given_up_while_others_wait_count() {
+    const MORE: u32 = CLIENT_RESETS.burst / 4;
+    let (client, start) = (client(), Instant::now());
+    let paces = client.paces(Some(ABUSER));
+    (0..CLIENT_RESETS.burst + 1).for_each(|_| paces.gave_up());
+    let give_up = async { (0..MORE).for_each(|_| paces.gave_up()) };
+    tokio::join!(paces.may_begin(0), give_up);
+    let owed = CLIENT_RESETS.per * MORE / CLIENT_RESETS.burst;
+    assert!(start.elapsed() >= owed, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_front_has_several_callers_with_tokens_and_forgets_those_who_owe_nothing() {
+    let client = client();
+    client.paces(Some(ABUSER));
+    client.paces(None);
+    assert!(!client.is_front(), "whoever has one token could look like one");
+    let waiting = client.paces(Some(BYSTANDER));
+    assert!(client.is_front());
+    for user in 0..3 * CALLERS_REMEMBERED {
+        client.paces(Some(&user.to_string()));
+    }
+    assert!(client.callers.lock().len() <= CALLERS_REMEMBERED);
+    assert!(Arc::ptr_eq(&client.paces(Some(BYSTANDER)), &waiting));
 }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 use tunnel::lanes::{LaneEnd, ResetCode};
+use tunnel::limits::OFFENDER_PAUSE;
 
 use super::context::LaneContext;
 use super::lane::Lane;
@@ -69,6 +70,8 @@ impl Driver {
                 () = self.watch.slowed() => reached(Limit::AgentHeads),
                 () = self.watch.flooded() => {
                     reached(Limit::AgentFrames);
+                    // Or it would be back at once, with its session or on another lane.
+                    sleep(OFFENDER_PAUSE).await;
                     return Err(Reason::ENHANCE_YOUR_CALM.into());
                 }
                 () = &mut look => match self.look_after() {
@@ -100,8 +103,12 @@ impl Driver {
         };
         let next = match lane.idle_since() {
             Some(since) if lane.owner().is_none() => {
-                let is_over = now - since >= SENTINEL_KEPT && self.context.sentinels.forget(&lane);
-                return (!is_over).then_some(since.max(now) + SENTINEL_KEPT);
+                if now < since + SENTINEL_KEPT {
+                    return Some(since + SENTINEL_KEPT);
+                }
+                // One that is not kept any more has just been taken.
+                let is_kept = self.context.sentinels.forget(&lane);
+                return (!is_kept).then_some(now + SENTINEL_KEPT);
             }
             Some(since) if now - since >= limit => {
                 lane.retire();

@@ -238,7 +238,7 @@ impl State {
     fn take_stream(&mut self) -> Option<Permit> {
         let with_room = || self.lanes.iter().filter(|lane| lane.has_room());
         let least = with_room().map(|lane| lane.calls()).min()?;
-        let busy = least + LANE_LEAD;
+        let busy = least + LANE_LEAD.min(1 + least);
         let level = with_room().filter(|lane| lane.calls() <= busy);
         let best = level.min_by_key(|lane| lane.last_call())?;
         let permit = best.take_stream(self.calls + 1)?;

@@ -106,6 +106,11 @@ impl Lane {
         self.streams.lock().as_ref().map(SendRequest::current_max_send_streams)
     }
 
+    /// It is idle from now on.
+    pub(super) fn rest(&self) {
+        *self.idle_since.lock() = Instant::now();
+    }
+
     /// Takes one of the streams that the upstream allows, if one is left, for this one of its owner's calls.
     pub(super) fn take_stream(self: &Arc<Self>, call: u64) -> Option<Permit> {
         let streams = self.streams.lock().clone()?;
@@ -200,7 +205,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let lane = &self.lane;
         lane.session.agent.call_ended();
-        *lane.idle_since.lock() = Instant::now();
+        lane.rest();
         if lane.calls.fetch_sub(1, Ordering::SeqCst) == 1 && lane.session.is_draining() {
             lane.retire();
         }

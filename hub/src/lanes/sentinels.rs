@@ -14,8 +14,13 @@ use crate::registry::Agent;
 pub(crate) struct Sentinels(Mutex<HashMap<u64, Arc<Lane>>>);
 
 impl Sentinels {
+    /// Keeps it from now on, unless it has ended already.
     pub(crate) fn keep(&self, lane: Arc<Lane>) {
-        self.0.lock().insert(lane.session.agent.id, lane);
+        let mut sentinels = self.0.lock();
+        if lane.is_open() {
+            lane.rest();
+            sentinels.insert(lane.session.agent.id, lane);
+        }
     }
 
     /// The agent's sentinel, for a caller.

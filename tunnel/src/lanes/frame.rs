@@ -54,7 +54,7 @@ pub enum ResetCode {
     TooMany,
     /// 3: the other end said something that this one cannot serve.
     Protocol,
-    /// 4: the sender is going away.
+    /// 4: the sender is going away. From a hub: it has no use for the lane, and the agent may keep its connection.
     GoingAway,
     /// Any other, of a newer peer.
     Other(u8),

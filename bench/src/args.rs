@@ -61,6 +61,16 @@ pub(crate) enum Load {
     Paced,
 }
 
+impl Front {
+    /// As its makers write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nghttpx => "nghttpx",
+            Self::Envoy => "Envoy",
+        }
+    }
+}
+
 /// The other parts that this program plays, as processes of their own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {

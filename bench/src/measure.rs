@@ -15,7 +15,7 @@ use crate::bare::Bare;
 use crate::bystander::Bystander;
 use crate::front;
 use crate::report::{self, Measured, NO_CALLS_MS, Verdict};
-use crate::rows::{COMPARISON, ROWS, Row};
+use crate::rows::{self, COMPARISON, Row};
 use crate::sample::Sample;
 use crate::upstream::has_nginx;
 use crate::vitals::{Peak, calm, resident_kib};
@@ -39,10 +39,10 @@ const ROW_MARGIN: Duration = Duration::from_secs(240);
 /// # Errors
 /// Something of ours did not start, or nothing fits `--only`.
 pub(crate) fn run(table: &Table) -> Result<bool> {
-    let rows: Vec<_> = ROWS.iter().filter(|row| is_asked_for(row, &table.only)).collect();
+    let rows: Vec<_> = rows::all().filter(|row| is_asked_for(row, &table.only)).collect();
     ensure!(!rows.is_empty(), "no row fits --only; --list tells which there are");
     if table.list {
-        rows.iter().for_each(|row| report::say(&format!("{:34} {}", row.id(), row.words)));
+        rows.iter().for_each(|row| report::say(&format!("{:34} {}", row.id(), row.words())));
         return Ok(true);
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -67,7 +67,7 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
         *like = like.max(take(row, None)?.0);
     }
     let mut kept = true;
-    for row in rows {
+    for row in &rows {
         kept &= take(row, Some(if row.callers == 1 { machine } else { crowd }))?.1;
     }
     if let Some(file) = &table.write {
@@ -77,8 +77,8 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
 }
 
 fn is_asked_for(row: &Row, only: &[String]) -> bool {
-    let id = row.id();
-    only.is_empty() || only.iter().any(|part| id.contains(part) || row.words.contains(part))
+    let (id, words) = (row.id(), row.words());
+    only.is_empty() || only.iter().any(|part| id.contains(part) || words.contains(part))
 }
 
 /// Ends early on a signal, so that everything that was started is ended, too.

@@ -189,7 +189,7 @@ pub(crate) fn head(table: &Table) -> Vec<String> {
 
 /// One row of it.
 pub(crate) fn line(row: &Row, measured: &Measured, verdict: &Verdict) -> String {
-    let words = row.words;
+    let words = row.words();
     if measured.beside.is_empty() {
         return format!("| {words} | | | | | | | | | | | {verdict} | |");
     }

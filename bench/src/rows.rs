@@ -4,9 +4,10 @@ use crate::args::{Front, Kind};
 use crate::child::Stderr;
 
 /// One row.
+#[derive(Clone, Copy)]
 pub(crate) struct Row {
-    /// What the table says.
-    pub(crate) words: &'static str,
+    /// What is done.
+    words: &'static str,
     /// The word by which the abuser is told, and with the upstream the row's id.
     pub(crate) abuse: &'static str,
     pub(crate) upstream: Kind,
@@ -74,6 +75,12 @@ impl Row {
         self
     }
 
+    /// What the table says.
+    pub(crate) fn words(&self) -> String {
+        let front = self.front.map(|front| format!("through {}: ", front.name()));
+        front.unwrap_or_default() + self.words
+    }
+
     /// What `--only` finds it by.
     pub(crate) fn id(&self) -> String {
         let upstream = format!("{:?}", self.upstream).to_lowercase();
@@ -95,7 +102,7 @@ pub(crate) const COMPARISON: &[Row] = &[
     Row::new("calls", "*ten callers who do no harm, as fast as they are answered*").by_ten(),
 ];
 
-/// All other rows.
+/// Whose callers come to the hub itself.
 pub(crate) const ROWS: &[Row] = &[
     // Stalled readers.
     Row::new("stall-bulk", "100 callers stop reading a bulk stream").stalled(100),
@@ -190,85 +197,28 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("refused-upgrades", "refused upgrades in a loop"),
     Row::new("refused-upgrades", "refused upgrades in a loop; nobody reads the hub's log")
         .unread_log(),
-    // Through proxies that put all callers on one connection to the hub.
-    Row::new("cancel-at-once", "through nghttpx: rapid reset; tonic").through(Front::Nghttpx),
-    Row::new("cancel-before-head", "through nghttpx: cancelled before the head; tonic")
-        .through(Front::Nghttpx),
-    Row::new(
-        "cancel-before-head",
-        "through nghttpx: cancelled before the head; Netty's guard (emulated)",
-    )
-    .at(Kind::LikeNetty)
-    .through(Front::Nghttpx),
-    Row::new(
-        "cancel-after-head",
-        "through nghttpx: cancelled after the head; Netty's guard (emulated)",
-    )
-    .at(Kind::LikeNetty)
-    .through(Front::Nghttpx),
-    Row::new(
-        "one-byte-data-unread",
-        "through nghttpx: DATA frames of 1 byte, to a handler that never reads",
-    )
-    .through(Front::Nghttpx),
-    Row::new(
-        "headers-20k",
-        "through nghttpx: calls with a header of 20 KiB, more than the upstream takes",
-    )
-    .through(Front::Nghttpx),
-    Row::new(
-        "streams-100",
-        "through nghttpx: one caller holds all 100 streams that the upstream allows",
-    )
-    .at(Kind::Limit100)
-    .through(Front::Nghttpx),
-    Row::new("stall-bulk-streams", "through nghttpx: one caller stops reading 100 streams of bulk")
-        .stalled(100)
-        .through(Front::Nghttpx),
-    Row::new("stall-drip-streams", "through nghttpx: the same, of 20-byte messages")
-        .stalled(100)
-        .through(Front::Nghttpx),
-    Row::new("uploads", "through nghttpx: 32 callers upload to a handler that never reads")
-        .stalled(32)
-        .through(Front::Nghttpx),
-    Row::new("cancel-at-once", "through Envoy: rapid reset; tonic").through(Front::Envoy),
-    Row::new("cancel-before-head", "through Envoy: cancelled before the head; tonic")
-        .through(Front::Envoy),
-    Row::new(
-        "cancel-before-head",
-        "through Envoy: cancelled before the head; Netty's guard (emulated)",
-    )
-    .at(Kind::LikeNetty)
-    .through(Front::Envoy),
-    Row::new(
-        "cancel-after-head",
-        "through Envoy: cancelled after the head; Netty's guard (emulated)",
-    )
-    .at(Kind::LikeNetty)
-    .through(Front::Envoy),
-    Row::new(
-        "one-byte-data-unread",
-        "through Envoy: DATA frames of 1 byte, to a handler that never reads",
-    )
-    .through(Front::Envoy),
-    Row::new(
-        "headers-20k",
-        "through Envoy: calls with a header of 20 KiB, more than the upstream takes",
-    )
-    .through(Front::Envoy),
-    Row::new(
-        "streams-100",
-        "through Envoy: one caller holds all 100 streams that the upstream allows",
-    )
-    .at(Kind::Limit100)
-    .through(Front::Envoy),
-    Row::new("stall-bulk-streams", "through Envoy: one caller stops reading 100 streams of bulk")
-        .stalled(100)
-        .through(Front::Envoy),
-    Row::new("stall-drip-streams", "through Envoy: the same, of 20-byte messages")
-        .stalled(100)
-        .through(Front::Envoy),
-    Row::new("uploads", "through Envoy: 32 callers upload to a handler that never reads")
-        .stalled(32)
-        .through(Front::Envoy),
 ];
+
+/// The rows that are measured through each front, too.
+const THROUGH: &[Row] = &[
+    Row::new("cancel-at-once", "rapid reset; tonic"),
+    Row::new("cancel-before-head", "cancelled before the head; tonic"),
+    Row::new("cancel-before-head", "cancelled before the head; Netty's guard (emulated)")
+        .at(Kind::LikeNetty),
+    Row::new("cancel-after-head", "cancelled after the head; Netty's guard (emulated)")
+        .at(Kind::LikeNetty),
+    Row::new("one-byte-data-unread", "DATA frames of 1 byte, to a handler that never reads"),
+    Row::new("headers-20k", "calls with a header of 20 KiB, more than the upstream takes"),
+    Row::new("streams-100", "one caller holds all 100 streams that the upstream allows")
+        .at(Kind::Limit100),
+    Row::new("stall-bulk-streams", "one caller stops reading 100 streams of bulk").stalled(100),
+    Row::new("stall-drip-streams", "the same, of 20-byte messages").stalled(100),
+    Row::new("uploads", "32 callers upload to a handler that never reads").stalled(32),
+];
+
+/// All but those for comparison.
+pub(crate) fn all() -> impl Iterator<Item = Row> {
+    let through = |front| THROUGH.iter().map(move |row| row.through(front));
+    let fronts = [Front::Nghttpx, Front::Envoy].into_iter().flat_map(through);
+    ROWS.iter().copied().chain(fronts)
+}

@@ -33,8 +33,10 @@ pub(crate) struct Client {
     pub(crate) own_calls: Semaphore,
     /// What is due to the windows of its streams.
     pub(crate) grants: Arc<Grants>,
-    /// Who has called on it: what the auth file calls them. All without a good token are one.
-    callers: Mutex<HashMap<Option<String>, Arc<Paces>>>,
+    /// Of all who call without a good token.
+    nobody: Arc<Paces>,
+    /// Of the others, by what the auth file calls them.
+    callers: Mutex<HashMap<String, Arc<Paces>>>,
     /// Several have, with a token each.
     is_front: AtomicBool,
 }
@@ -47,6 +49,7 @@ impl Client {
             lanes: Pool::new(owner),
             own_calls: Semaphore::new(OWN_CALLS),
             grants: Arc::default(),
+            nobody: Arc::new(Paces::new(&origin)),
             callers: Mutex::default(),
             is_front: AtomicBool::new(false),
             origin,
@@ -61,20 +64,21 @@ impl Client {
 
     /// How fast the caller of this name may be served; all who have none are one.
     pub(crate) fn paces(&self, caller: Option<&str>) -> Arc<Paces> {
-        let caller = caller.map(str::to_owned);
+        let Some(caller) = caller else {
+            return self.nobody.clone();
+        };
         let mut callers = self.callers.lock();
-        if let Some(paces) = callers.get(&caller) {
+        if let Some(paces) = callers.get(caller) {
             return paces.clone();
+        }
+        if !callers.is_empty() {
+            self.is_front.store(true, Ordering::Relaxed);
         }
         if callers.len() >= CALLERS_REMEMBERED {
             callers.retain(|_, paces| Arc::strong_count(paces) > 1 || !paces.is_unused());
         }
-        let others = callers.keys().any(Option::is_some);
-        if others && caller.is_some() {
-            self.is_front.store(true, Ordering::Relaxed);
-        }
         let paces = Arc::new(Paces::new(&self.origin));
-        callers.insert(caller, paces.clone());
+        callers.insert(caller.to_owned(), paces.clone());
         paces
     }
 

@@ -10,8 +10,9 @@ const MIB: u32 = 1 << 20;
 
 // --- handshakes ---
 
-/// A peer that has connected must finish TLS and show its first bytes within this, and then send its
-/// HTTP/1.1 head or HTTP/2 preface within this again. A slow mobile link needs about 3 s for TLS; 10 s leaves room and bounds idle sockets.
+/// A peer that has connected must finish TLS and show its first bytes within this, and then send its HTTP/1.1 head or
+/// HTTP/2 preface within this again. A slow mobile link needs about 3 s for TLS; 10 s leaves room and bounds idle
+/// sockets.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The highest number of worker threads: more than any machine has cores. Each holds files and a stack.
 pub const WORKERS_MAX: u16 = 1024;
@@ -19,13 +20,13 @@ pub const WORKERS_MAX: u16 = 1024;
 // --- HTTP/2 ---
 
 /// What a peer is told of a stream's window at first; it grows as the other side takes what comes, up to
-/// [`STREAM_WINDOW`](tunnel::limits::STREAM_WINDOW). gRPC implementations begin with as much, so a stalled call costs no more than theirs.
+/// `STREAM_WINDOW`. gRPC implementations begin with as much, so a stalled call costs no more than theirs.
 pub const FIRST_WINDOW: u32 = 64 * KIB;
 /// Windows grow by so much at least, not by every message: half a first window, so that it is never used
 /// up before it grows.
 pub const WINDOW_STEP: u32 = 32 * KIB;
-/// Bytes a second that an answer gets without growing, however far away the agent is: what
-/// [`STREAM_WINDOW`](tunnel::limits::STREAM_WINDOW) carries at 50 ms.
+/// Bytes a second that an answer gets without growing, however far away the agent is: what `STREAM_WINDOW` carries at
+/// 50 ms.
 pub const FIRST_RATE: u32 = 10_000_000;
 /// Bytes of a header list that a client may send. gRPC's own default is 8 KiB; tokens make it grow.
 /// Well below 64 KiB: hyper, and so tonic, takes 16 KiB, answers up to four times that with 431, and ends
@@ -40,8 +41,8 @@ pub const CALLERS_REMEMBERED: usize = 256;
 /// Calls at once on one client connection; a gRPC client queues what goes beyond. With the stream
 /// window this is the memory one client can hold.
 pub const MAX_CLIENT_STREAMS: u32 = 1024;
-/// 1xx responses before the real one. They have no flow control; servers send one or two. All of them together may
-/// be as large as one head, [`MAX_RESPONSE_HEADER_LIST`](tunnel::limits::MAX_RESPONSE_HEADER_LIST).
+/// 1xx responses before the real one. They have no flow control; servers send one or two. All of them together may be
+/// as large as one head, `MAX_RESPONSE_HEADER_LIST`.
 pub const INFORMATIONAL_MAX: u8 = 16;
 /// Calls at once on the first lane of an agent, until its upstream's SETTINGS say otherwise.
 pub const INITIAL_MAX_LANE_STREAMS: usize = 100;
@@ -52,13 +53,12 @@ pub const CLIENT_BREACHES: usize = 256;
 /// Streams that the hub has ended on a client's connection and still remembers, in times of all that may be open:
 /// late frames for them are no breach.
 pub const CLIENT_RESETS_REMEMBERED: usize = 4;
-/// For how long it remembers them: a window of [`STREAM_WINDOW`](tunnel::limits::STREAM_WINDOW) takes as long at 1 Mbit/s.
+/// For how long it remembers them: a window of `STREAM_WINDOW` takes as long at 1 Mbit/s.
 pub const CLIENT_RESET_MEMORY: Duration = Duration::from_secs(5);
 /// Streams that a lane cancelled and still remembers, so that late frames for them are no error.
 pub const LANE_RESETS_REMEMBERED: usize = 10_000;
-/// How long a reset waits for the bytes before it. They are at most [`MAX_SEND_BUFFER`](tunnel::limits::MAX_SEND_BUFFER) and a frame, which
-/// a link of 3 Mbit/s takes in this time; where the client's window is used up to the byte, none are left
-/// and it waits in vain.
+/// How long a reset waits for the bytes before it. They are at most `MAX_SEND_BUFFER` and a frame, which a link of 3
+/// Mbit/s takes in this time; where the client's window is used up to the byte, none are left and it waits in vain.
 pub const RESET_FLUSH: Duration = Duration::from_millis(250);
 /// Small chunks that wait for a window are copied together up to this size: one frame instead of many.
 pub const COALESCE_BYTES: usize = 16 * KIB as usize;
@@ -92,16 +92,16 @@ pub const EXPLAINED_BY_FRAME: u32 = 4;
 pub const EXPLAINING_BYTES: usize = 256;
 /// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
 pub const EXPLAINED_MAX: u32 = 1 << 20;
-/// Calls that a caller may give up before its next ones wait, and its connection, where nobody else calls on it, is read
-/// no further: all that one connection can have open, and as many again in two seconds. To open a call at an upstream and
-/// to take it back costs a thread some 50 us, so one caller cannot keep more than a fortieth of it busy so. nghttp2 allows
-/// 1000 and 33 a second, and hangs up.
+/// Calls that a caller may give up before its next ones wait, and its connection, where nobody else calls on it, is
+/// read no further: all that one connection can have open, and as many again in two seconds. To open a call at an
+/// upstream and to take it back costs a thread some 50 us, so one caller cannot keep more than a fortieth of it busy
+/// so. nghttp2 allows 1000 and 33 a second, and hangs up.
 pub const CLIENT_RESETS: Rate = Rate { burst: MAX_CLIENT_STREAMS, per: Duration::from_secs(2) };
 /// Bytes of a request's head that cost nothing beyond their turn: a gateway's tokens of 16 KiB, and what else it
 /// sends.
 pub const HEAD_BYTES_FREE: u32 = 18 * KIB;
-/// Bytes beyond that, of all heads of a caller: to decode and encode so many takes some milliseconds. It may have 64 heads
-/// of 26 KiB a second; others wait, and a connection that is its own is read no further meanwhile.
+/// Bytes beyond that, of all heads of a caller: to decode and encode so many takes some milliseconds. It may have 64
+/// heads of 26 KiB a second; others wait, and a connection that is its own is read no further meanwhile.
 pub const HEAD_BYTES: Rate = Rate { burst: 256 * KIB, per: Duration::from_millis(500) };
 /// Bytes of an upstream's heads that cost nothing beyond their turn: answers are short, and what is always the
 /// same in them takes a byte or two.
@@ -111,8 +111,7 @@ pub const ANSWER_HEAD_BYTES_FREE: u32 = KIB;
 pub const ANSWER_HEAD_BYTES: Rate = Rate { burst: MIB, per: Duration::from_millis(500) };
 /// HEADERS frames that one call explains on its lane: 1xx, the head of the answer, and trailers.
 pub const EXPLAINED_BY_CALL: u32 = INFORMATIONAL_MAX as u32 + 2;
-/// DATA frames of less than [`SMALL_FRAME`](tunnel::limits::SMALL_FRAME) that are read from a caller's own connection at
-/// once, where more follow.
+/// DATA frames of less than `SMALL_FRAME` that are read from a caller's own connection at once, where more follow.
 /// 100,000 a second follow, which is more than a stream of small messages brings about, and what one thread passes on
 /// in a twentieth of its time.
 pub const SMALL_DATA: Rate = Rate { burst: 4096, per: Duration::from_millis(40) };
@@ -141,8 +140,8 @@ pub const LANE_LEAD: usize = 8;
 pub const LANE_IDLE: Duration = Duration::from_secs(60);
 /// The same where more are in use.
 pub const LANE_IDLE_SCARCE: Duration = Duration::from_secs(5);
-/// For how long the lane that has shown an upstream to be there waits for a first caller. Then the agent alone keeps its
-/// connection, without HTTP/2, and an idle agent costs the hub no more than its session.
+/// For how long the lane that has shown an upstream to be there waits for a first caller. Then the agent alone keeps
+/// its connection, without HTTP/2, and an idle agent costs the hub no more than its session.
 pub const SENTINEL_KEPT: Duration = Duration::from_secs(2);
 /// The least that is learned from an upstream that ends idle connections itself.
 pub const LANE_IDLE_MIN: Duration = Duration::from_secs(1);

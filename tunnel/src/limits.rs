@@ -61,10 +61,9 @@ pub const MAX_HEADER_LIST_READ: u32 = 64 * KIB;
 /// Bytes of a header list that an upstream may answer with. Above the clients' limit, so that a server
 /// which echoes what it got does not lose its answer.
 pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
-/// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the *connection* dies. One
-/// stalled stream of 25-byte messages needs 4.8 MB of it, and splices read eagerly, so a client that
-/// uses up this much is flooding. Calls that wait before they are passed on are not read: four of them with a first window
-/// of single bytes use it up.
+/// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the *connection* dies. One stalled stream of
+/// 25-byte messages needs 4.8 MB of it, and splices read eagerly, so a client that uses up this much is flooding. Calls
+/// that wait before they are passed on are not read: four of them with a first window of single bytes use it up.
 pub const CLIENT_DATA_FRAME_BUDGET: usize = 64 * MIB as usize;
 /// HEADERS followed by RST_STREAM before the hub has seen the call: h2's default of 20 is reached by one
 /// read of an honest client that gives up a batch of calls.

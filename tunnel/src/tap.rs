@@ -61,13 +61,6 @@ impl<S, T> Tapped<S, T> {
     }
 }
 
-#[cfg(test)]
-impl<S, T> Tapped<S, T> {
-    pub(crate) fn tap(&self) -> &T {
-        &self.tap
-    }
-}
-
 impl<S: AsyncRead + Unpin, T: Tap + Unpin> AsyncRead for Tapped<S, T> {
     fn poll_read(
         mut self: Pin<&mut Self>,

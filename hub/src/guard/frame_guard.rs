@@ -1,7 +1,7 @@
 //! Weighs the frames of a peer before HTTP/2 sees them: what floods is to be ended, what is costly is read slowly.
 //!
-//! PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, empty DATA and frames of unknown types cost whoever sends them next to
-//! nothing, and `h2` answers or ignores them without counting. They are *overhead*, which calls explain.
+//! PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, empty DATA and frames of unknown types cost whoever sends them
+//! next to nothing, and `h2` answers or ignores them without counting. They are *overhead*, which calls explain.
 
 use std::task::{Context, Poll, ready};
 

@@ -1,5 +1,6 @@
 //! Which of a name's agents and sessions take its calls.
 
+use hub::limits::LANE_LEAD;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -169,6 +170,28 @@ async fn when_one_of_two_agents_is_killed_the_other_serves() {
         call(&client).await;
     }
     assert_eq!(pair.answered(), [0, 20]);
+}
+
+/// Calls take turns over two agents, but not those beyond a few that one of them leaves unanswered.
+#[tokio::test]
+async fn an_agent_that_is_stuck_keeps_few_calls() {
+    const CALLS: usize = 40;
+    let hub = Hub::start().await;
+    let (well, stuck) = (Upstream::listen().await, Upstream::listen().await);
+    let start = |upstream: &Upstream| Agent::start(config(&hub, server(upstream.address)));
+    let _agents = [start(&well), start(&stuck)];
+    until_sessions(&hub, 2).await;
+    well.all().answer_all(Arc::default());
+    let (mut stuck, client) = (stuck.all(), hub.client().await);
+    let mut kept = Vec::new();
+    for _ in 0..CALLS {
+        let (response, sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+        tokio::select! {
+            answer = answer(response) => drop(answer.expect("an answer")),
+            call = stuck.call() => kept.push((call, sending)),
+        }
+    }
+    assert!((1..=LANE_LEAD).contains(&kept.len()), "{}", kept.len());
 }
 
 /// Its server is away, the agent is not: the other one is asked first.

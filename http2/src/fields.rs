@@ -1,0 +1,127 @@
+//! A decoded header or trailer section: a flat list of fields, in the order in which they came.
+
+/// How the sender wrote a field (RFC 7541 6), which whoever passes it on repeats: so that a reference of one byte stays
+/// one, and what must not be compressed is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexing {
+    /// Put into the dynamic table, or a reference into a table (6.1, 6.2.1).
+    Incremental,
+    /// Literal, and not put into the table (6.2.2).
+    Without,
+    /// Literal, and never to be put into a table by anybody (6.2.3, 7.1.3).
+    Never,
+}
+
+/// One field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'f> {
+    /// Lower case, with a colon in front where it is a pseudo-field.
+    pub name: &'f [u8],
+    /// As it came.
+    pub value: &'f [u8],
+    /// How the sender wrote it.
+    pub indexing: Indexing,
+}
+
+/// A list of fields in one buffer, which is kept when the list is cleared.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    ends: Vec<Ends>,
+}
+
+/// Where a field's name and value end in the buffer; they begin where what is before ends.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    name: u32,
+    value: u32,
+    indexing: Indexing,
+}
+
+/// What a field counts beyond its bytes (RFC 9113 6.5.2, RFC 7541 4.1).
+pub const FIELD_OVERHEAD: usize = 32;
+
+impl Fields {
+    /// An empty list.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets all fields, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a field at the end. Lists of 4 GiB do not exist: blocks are bounded far below.
+    pub fn push(&mut self, name: &[u8], value: &[u8], indexing: Indexing) {
+        self.bytes.extend_from_slice(name);
+        let name = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(value);
+        self.ends.push(Ends { name, value: self.bytes.len() as u32, indexing });
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The size of the list as RFC 9113 6.5.2 counts it: names, values, and 32 bytes for each field.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len() + FIELD_OVERHEAD * self.ends.len()
+    }
+
+    /// All fields, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        let mut from = 0;
+        self.ends.iter().map(move |ends| {
+            let (name, value) = (ends.name as usize, ends.value as usize);
+            let field = Field {
+                name: &self.bytes[from..name],
+                value: &self.bytes[name..value],
+                indexing: ends.indexing,
+            };
+            from = value;
+            field
+        })
+    }
+
+    /// The values of all fields of this name.
+    pub fn all<'f>(&'f self, name: &'f [u8]) -> impl Iterator<Item = &'f [u8]> + 'f {
+        self.iter().filter(move |field| field.name == name).map(|field| field.value)
+    }
+
+    /// The value of the first field of this name.
+    #[must_use]
+    pub fn get<'f>(&'f self, name: &'f [u8]) -> Option<&'f [u8]> {
+        self.all(name).next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_order() {
+        let mut fields = Fields::new();
+        fields.push(b":path", b"/", Indexing::Incremental);
+        fields.push(b"x", b"", Indexing::Never);
+        fields.push(b"x", b"2", Indexing::Without);
+        assert_eq!(fields.get(b"x"), Some(&b""[..]));
+        assert_eq!(fields.get(b"y"), None);
+        assert_eq!(fields.all(b"x").collect::<Vec<_>>(), [&b""[..], b"2"]);
+        assert_eq!((fields.len(), fields.size()), (3, 3 * 32 + 9));
+        fields.clear();
+        assert!(fields.is_empty());
+    }
+}

@@ -1,0 +1,13 @@
+//! The switch between a client and upstreams that keep strictly to their windows.
+
+mod end;
+mod endings;
+mod faults;
+mod hears;
+mod hostile;
+mod messages;
+mod model;
+mod oracle;
+mod replays;
+mod windows;
+mod world;

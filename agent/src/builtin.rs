@@ -7,11 +7,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tonic::service::Routes;
 use tunnel::bridge;
-use tunnel::limits::{
-    CLIENT_DATA_FRAME_BUDGET, CLIENT_PENDING_RESETS, MAX_HEADER_LIST_READ, SETTINGS_TIMEOUT,
-};
+use tunnel::limits::{MAX_HEADER_LIST_READ, SETTINGS_TIMEOUT};
 
-use crate::limits::MAX_SERVICE_STREAMS;
+use crate::limits::{DATA_FRAME_BUDGET, MAX_SERVICE_STREAMS, PENDING_RESETS};
 
 /// Serves `services` on `io`, whose other end is the hub's HTTP/2 client, until the hub closes it.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -38,7 +36,7 @@ fn builder() -> Builder {
     builder
         .max_header_list_size(MAX_HEADER_LIST_READ)
         .max_concurrent_streams(MAX_SERVICE_STREAMS)
-        .max_pending_accept_reset_streams(CLIENT_PENDING_RESETS)
-        .data_frame_budget(CLIENT_DATA_FRAME_BUDGET);
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .data_frame_budget(DATA_FRAME_BUDGET);
     builder
 }

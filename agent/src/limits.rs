@@ -78,3 +78,12 @@ pub const FLUENTD_KILL_WAIT: Duration = Duration::from_secs(5);
 /// Callers who wait for a start, and as many for a stop. More than anybody has use for: what they wait
 /// for happens once, and also without them.
 pub const FLUENTD_MAX_WAITING: usize = 64;
+
+// --- built-in services ---
+
+/// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the lane ends. One stalled stream of 25-byte
+/// messages needs 4.8 MB of it.
+pub const DATA_FRAME_BUDGET: usize = 64 << 20;
+/// HEADERS followed by RST_STREAM before a service has seen the call: h2's default of 20 is reached by one read of an
+/// honest client that gives up a batch of calls.
+pub const PENDING_RESETS: usize = 1024;

@@ -121,7 +121,7 @@ async fn measure(table: &Table, row: &Row) -> Measured {
 async fn windows_of(table: &Table, row: &Row, measured: &mut Measured) -> Result<()> {
     let length = Duration::from_secs(table.seconds);
     let mut world = World::start(table, row)?;
-    measured.stalled_call_kib = world.stalled_call_kib;
+    measured.client_kib = world.client_kib;
     let bystander =
         Bystander::new(world.entry.clone(), NAME, world.bystander_token(), row.upstream)?;
     let usual = bystander.calls(Load::One, WARM_UP).await.quantile(0.5).unwrap_or_default();

@@ -36,8 +36,8 @@ pub(crate) struct Measured {
     pub(crate) during_kib: u64,
     /// What it came back to.
     pub(crate) after_kib: u64,
-    /// What one stalled call may hold, as the hub says.
-    pub(crate) stalled_call_kib: u64,
+    /// What the hub may hold for one client connection, as it says.
+    pub(crate) client_kib: u64,
     /// What the last abuser has to tell.
     pub(crate) did: String,
     /// p99 alone and beside the abuser through the row's front, without a hub.
@@ -143,7 +143,7 @@ impl fmt::Display for Verdict {
 /// Failures and memory.
 fn broken_otherwise(row: &Row, measured: &Measured) -> Vec<String> {
     let mut ways = Vec::from_iter(measured.failure());
-    let bound = measured.room_kib() + row.stalled * measured.stalled_call_kib;
+    let bound = measured.room_kib() + row.stalled * measured.client_kib;
     if row.stalled > 0 && measured.during_kib > bound {
         ways.push(format!("memory above {} MiB", bound >> 10));
     }
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(verdict(&measured), Verdict::Broken(vec!["memory stays".into()]));
         measured.after_kib = 0;
         measured.during_kib = ROOM_KIB + ROWS[0].stalled + 1;
-        measured.stalled_call_kib = 1;
+        measured.client_kib = 1;
         assert!(!verdict(&measured).is_kept());
         measured.during_kib -= 1;
         assert_eq!(verdict(&measured), Verdict::Kept);

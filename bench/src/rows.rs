@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) front: Option<Front>,
     /// How many do it at once.
     pub(crate) callers: usize,
-    /// How many stalled streams the hub may hold memory for, where that is its bound.
+    /// How many client connections with stalled streams the hub may hold memory for, where that is its bound.
     pub(crate) stalled: u64,
     /// Whether the abuse has come to rest before anything is measured.
     pub(crate) settles: bool,
@@ -55,8 +55,8 @@ impl Row {
         self
     }
 
-    const fn stalled(mut self, streams: u64) -> Self {
-        (self.stalled, self.settles) = (streams, true);
+    const fn stalled(mut self, connections: u64) -> Self {
+        (self.stalled, self.settles) = (connections, true);
         self
     }
 
@@ -109,8 +109,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("stall-drip", "100 callers stop reading an endless stream of 20-byte messages")
         .stalled(100),
     Row::new("stall-drip", "the same, while the windows fill").stalled(100).at_once(),
-    Row::new("stall-bulk-streams", "the same bulk, 100 streams of one connection").stalled(100),
-    Row::new("stall-drip-streams", "the same messages, 100 streams of one connection").stalled(100),
+    Row::new("stall-bulk-streams", "the same bulk, 100 streams of one connection").stalled(1),
+    Row::new("stall-drip-streams", "the same messages, 100 streams of one connection").stalled(1),
     Row::new("uploads", "32 callers upload to a handler that never reads").stalled(32),
     Row::new("uploads", "the same; h2 upstream with the largest connection window")
         .at(Kind::H2)
@@ -211,8 +211,8 @@ const THROUGH: &[Row] = &[
     Row::new("headers-20k", "calls with a header of 20 KiB, more than the upstream takes"),
     Row::new("streams-100", "one caller holds all 100 streams that the upstream allows")
         .at(Kind::Limit100),
-    Row::new("stall-bulk-streams", "one caller stops reading 100 streams of bulk").stalled(100),
-    Row::new("stall-drip-streams", "the same, of 20-byte messages").stalled(100),
+    Row::new("stall-bulk-streams", "one caller stops reading 100 streams of bulk").stalled(4),
+    Row::new("stall-drip-streams", "the same, of 20-byte messages").stalled(4),
     Row::new("uploads", "32 callers upload to a handler that never reads").stalled(32),
 ];
 

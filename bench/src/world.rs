@@ -26,8 +26,8 @@ pub(crate) struct World {
     pub(crate) entry: Address,
     /// The hub itself.
     pub(crate) hub: Program,
-    /// What one stalled call may hold in the hub, by its own words.
-    pub(crate) stalled_call_kib: u64,
+    /// What the hub may hold for one client connection with a lane, by its own words.
+    pub(crate) client_kib: u64,
     /// Where the hub tells its metrics.
     admin: SocketAddr,
     front: Option<Program>,
@@ -83,14 +83,15 @@ impl World {
         let address = Address { address, cert: certificate.map(|(cert, _)| cert) };
         let agent = start_agent(path, table, &address, server, row)?;
         hub.logged("registered", Some(("name", NAME)))?;
-        let stalled_call_kib = listening["stalled_call_kib"].as_u64().unwrap_or_default();
+        let kib = |key: &str| listening[key].as_u64().unwrap_or_default();
+        let client_kib = kib("client_kib") + kib("lane_kib");
         let (front, entry) = match row.front {
             None => (None, address),
             Some(kind) => {
                 start_front(path, table, kind, address.address).map(|(f, e)| (Some(f), e))?
             }
         };
-        Ok(Self { entry, hub, stalled_call_kib, admin, front, agent, upstream, dir })
+        Ok(Self { entry, hub, client_kib, admin, front, agent, upstream, dir })
     }
 
     /// The bystander's credential.

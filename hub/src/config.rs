@@ -8,9 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tunnel::limits::{
-    DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES, STREAM_WINDOW,
-};
+use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES};
 use tunnel::tls::{TlsError, server_config};
 use tunnel::ws::KeepaliveConfig;
 
@@ -31,8 +29,6 @@ pub struct Config {
     pub max_connections: usize,
     /// Calls at once on one client connection.
     pub max_calls: u32,
-    /// Flow control window of one stream, each way, in bytes: what one stalled call can hold.
-    pub stream_window: u32,
     /// Serve TLS, which must offer ALPN `h2` and `http/1.1`; plain TCP without.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who may register and who may call.
@@ -58,7 +54,6 @@ impl Default for Config {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: CONNECTIONS,
             max_calls: MAX_CLIENT_STREAMS,
-            stream_window: STREAM_WINDOW,
             tls: None,
             auth: Auth::Open,
         }
@@ -100,7 +95,6 @@ impl TryFrom<&Args> for Config {
                 .max_connections
                 .map_or(default.max_connections, NonZeroUsize::get),
             max_calls: args.max_calls,
-            stream_window: args.stream_window,
             tls,
             auth: args.auth_file.as_deref().map_or(Ok(Auth::Open), Auth::from_file)?,
         })

@@ -2,8 +2,6 @@
 
 pub(crate) mod frame_guard;
 pub(crate) mod frames;
-pub(crate) mod growing_windows;
-pub(crate) mod growth;
 pub(crate) mod handshakes;
+pub(crate) mod peer_guard;
 pub(crate) mod rate_by;
-pub(crate) mod sieve;

@@ -1,25 +1,21 @@
-//! Lanes of client connections: each caller has its own connection to an agent's server.
+//! Lanes to agents' servers: which one a call gets, opening, ending, who gets none for a while.
 //!
 //! ```text
-//!  call -> Pool (a client connection's) -> Group (a name, a caller) -> Lane -> h2 client -> tunnel lane -> agent
-//!                                            |  opens on the better of two agents
-//!                                            v
-//!                                         registry -> Agent
+//!  call -> Group (a name, a caller) -> a lane of the switch
+//!            | on the better of two agents          ^
+//!            v                                      |
+//!         registry -> Agent -> LaneOpener -> Opened: a byte stream on a session, and its Seat
 //! ```
 
-mod context;
-mod driver;
 mod group;
-mod lane;
 mod open;
-mod owner;
 mod penalty;
-mod place;
-mod pool;
+mod probe;
+mod seat;
 mod sentinels;
-mod watch;
 
-pub(crate) use self::lane::Permit;
-pub(crate) use self::open::{LaneOpener, OpenError};
-pub(crate) use self::owner::Owner;
-pub(crate) use self::pool::{Pool, network};
+pub(crate) use self::group::{Group, LaneView, Take};
+pub(crate) use self::open::{LaneOpener, OpenError, Opened, failure, said};
+pub(crate) use self::probe::Sentinel;
+pub(crate) use self::seat::Seat;
+pub(crate) use self::sentinels::Sentinels;

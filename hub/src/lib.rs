@@ -1,13 +1,13 @@
 //! The hub: any gRPC client reaches any gRPC server behind NAT, by name.
 //!
 //! ```text
-//!  gRPC client -> front -> client: connection -> call -> route -> splice --+
-//!                   |                                                       | lanes: one connection to the
-//!                   |                                                       |  server for each caller
-//!                   |                                                       v
-//!                   |        services <---- without a name               registry
-//!                   |                                                       ^
-//!  agent --------> front -> agent: upgrade -> registrar --------------------+ register
+//!  gRPC client -> front -> client: connection <-> switch --+
+//!                   |         |                            | lanes: one connection to the
+//!                   |         v                            |  server for each caller
+//!                   |     services, without a name         v
+//!                   |                                   registry
+//!                   |                                      ^
+//!  agent --------> front -> agent: upgrade -> registrar ---+ register
 //! ```
 //!
 //! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
@@ -34,9 +34,9 @@ mod stop;
 use std::io;
 use std::sync::Arc;
 
+use switch::{CLIENT_BYTES, LANE_BYTES};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
-use tunnel::limits::{MAX_FRAME_SIZE, MAX_SEND_BUFFER};
 
 pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
@@ -86,18 +86,14 @@ pub async fn run(
 }
 
 fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
-    // What the two pumps of one stalled call hold: a window each, what h2 has taken for sending, and the
-    // chunk that went beyond it.
-    let (window, chunk) = (u64::from(hub.config.stream_window), u64::from(MAX_FRAME_SIZE));
-    let call = 2 * (window + MAX_SEND_BUFFER as u64 + chunk);
     info!(
         address = %listeners.public.local_addr()?,
         tls = hub.config.tls.is_some(),
         workers = hub.config.workers,
         node = hub.node_id,
         max_connections = hub.config.max_connections,
-        stalled_call_kib = call >> 10,
-        client_connection_mib = (call * u64::from(hub.config.max_calls)) >> 20,
+        client_kib = CLIENT_BYTES >> 10,
+        lane_kib = LANE_BYTES >> 10,
         "listening",
     );
     if let Some(admin) = &listeners.admin {

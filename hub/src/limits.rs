@@ -19,23 +19,13 @@ pub const WORKERS_MAX: u16 = 1024;
 
 // --- HTTP/2 ---
 
-/// What a peer is told of a stream's window at first; it grows as the other side takes what comes, up to
-/// `STREAM_WINDOW`. gRPC implementations begin with as much, so a stalled call costs no more than theirs.
-pub const FIRST_WINDOW: u32 = 64 * KIB;
-/// Windows grow by so much at least, not by every message: half a first window, so that it is never used
-/// up before it grows.
-pub const WINDOW_STEP: u32 = 32 * KIB;
-/// Bytes a second that an answer gets without growing, however far away the agent is: what `STREAM_WINDOW` carries at
-/// 50 ms.
-pub const FIRST_RATE: u32 = 10_000_000;
 /// Bytes of a header list that a client may send. gRPC's own default is 8 KiB; tokens make it grow.
 /// Well below 64 KiB: hyper, and so tonic, takes 16 KiB, answers up to four times that with 431, and ends
 /// the connection, beyond. The hub may add an `:authority` to it.
 pub const MAX_HEADER_LIST: u32 = 48 * KIB;
-/// Bytes of a header list that h2 takes from an upstream. Far beyond the limit, because what goes beyond
-/// this ends the lane, and all calls on it: h2 allows a list as many CONTINUATION frames as it
-/// would need at the largest frame size, and servers send smaller ones.
-pub const MAX_RESPONSE_HEADER_LIST_READ: u32 = MIB;
+/// Bytes of a header block that is taken from an upstream. Far beyond the limit, because what goes beyond
+/// this ends the lane, and all calls on it.
+pub const MAX_RESPONSE_HEADER_LIST_READ: u32 = 512 * KIB;
 /// Callers of one connection that are remembered though they owe nothing: a proxy may have thousands.
 pub const CALLERS_REMEMBERED: usize = 256;
 /// Calls at once on one client connection; a gRPC client queues what goes beyond. With the stream
@@ -50,18 +40,6 @@ pub const INITIAL_MAX_LANE_STREAMS: usize = 100;
 /// does: no honest one does so twice, but whoever may do it a thousand times has that much work done for nothing.
 /// Those that are refused because they are more than [`MAX_CLIENT_STREAMS`] count, too, and a client may not know yet.
 pub const CLIENT_BREACHES: usize = 256;
-/// Streams that the hub has ended on a client's connection and still remembers, in times of all that may be open:
-/// late frames for them are no breach.
-pub const CLIENT_RESETS_REMEMBERED: usize = 4;
-/// For how long it remembers them: a window of `STREAM_WINDOW` takes as long at 1 Mbit/s.
-pub const CLIENT_RESET_MEMORY: Duration = Duration::from_secs(5);
-/// Streams that a lane cancelled and still remembers, so that late frames for them are no error.
-pub const LANE_RESETS_REMEMBERED: usize = 10_000;
-/// How long a reset waits for the bytes before it. They are at most `MAX_SEND_BUFFER` and a frame, which a link of 3
-/// Mbit/s takes in this time; where the client's window is used up to the byte, none are left and it waits in vain.
-pub const RESET_FLUSH: Duration = Duration::from_millis(250);
-/// Small chunks that wait for a window are copied together up to this size: one frame instead of many.
-pub const COALESCE_BYTES: usize = 16 * KIB as usize;
 /// How long a call may wait where its lanes have as many streams as their upstreams take.
 pub const STREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many calls of one caller for one name may wait so: all that a client connection may have open.
@@ -124,6 +102,16 @@ pub const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// Calls of one connection that are begun before others on its thread get their turn.
 pub const ACCEPT_TURN: usize = WORK_TURN / WORK_PER_CALL;
 
+// --- a client's connection ---
+
+/// Bytes that are read of a client at once.
+pub const CLIENT_READ: usize = 32 * KIB as usize;
+/// Bytes of answers to PING, SETTINGS and the like, and of heads, that wait for a client before it is read no further.
+/// DATA does not count: a proxy that waits for its own peer must still be heard.
+pub const CLIENT_OUTPUT: usize = 96 * KIB as usize;
+/// Bytes on their way to or from the hub's own services, of one caller of a connection.
+pub const OWN_LANE_BYTES: usize = 64 * KIB as usize;
+
 // --- lanes, at the hub ---
 
 /// Agents of one name that one caller has lanes to, on one connection: enough to go on when one goes, and few
@@ -145,6 +133,8 @@ pub const LANE_IDLE_SCARCE: Duration = Duration::from_secs(5);
 pub const SENTINEL_KEPT: Duration = Duration::from_secs(2);
 /// The least that is learned from an upstream that ends idle connections itself.
 pub const LANE_IDLE_MIN: Duration = Duration::from_secs(1);
+/// A lane that takes nothing for so long of what waits for it is given up: its server, or its agent, has stopped.
+pub const LANE_STUCK: Duration = Duration::from_secs(30);
 /// A lane that has been idle for so long may be ended for a new one.
 pub const LANE_EVICTED_AFTER: Duration = Duration::from_secs(1);
 /// How long a lane that is to be opened waits for another to end.
@@ -173,8 +163,6 @@ pub const PENALTY_FORGIVEN: Duration = Duration::from_secs(60);
 /// A lane that had a call within this time is ended for what its caller did, if its upstream says that there was an
 /// error. C-core says so of connections that were idle for long.
 pub const LANE_ENDED_LATELY: Duration = Duration::from_secs(1);
-/// Requests of a lane of which is known where they began, to tell whether they were delivered: as many as may run.
-pub const LANE_HEADS_REMEMBERED: usize = 1024;
 /// Names of which one client connection remembers its lanes; beyond it, those without lanes are forgotten.
 pub const POOL_GROUPS: usize = 64;
 
@@ -205,7 +193,7 @@ pub const HEALTH_LOOK: Duration = Duration::from_micros(50);
 /// Agents on one page of a list, at most.
 pub const LIST_PAGE: usize = 500;
 /// Bytes of a page, at most: gRPC clients take 4 MiB. The [`OWN_CALLS`] pages that a connection can leave unread
-/// hold 64 MiB, less than as many stalled calls hold (`stalled_call_kib`), so `client_connection_mib` covers them.
+/// hold 64 MiB, on lanes in memory.
 pub const LIST_PAGE_BYTES: usize = 256 * KIB as usize;
 /// Names and sessions that one page looks at, while nobody can register: less than a millisecond. A page without
 /// agents is what a caller gets that may see none of so many names.

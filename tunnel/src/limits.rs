@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::token_bucket::Rate;
 
 const KIB: u32 = 1 << 10;
-const MIB: u32 = 1 << 20;
 
 // --- names and registration headers ---
 
@@ -51,7 +50,7 @@ pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Largest frame we take. Bigger frames make for fewer and bigger reads; beyond 64 KiB a frame holds
 /// up the other streams of a thin link.
 pub const MAX_FRAME_SIZE: u32 = 64 * KIB;
-/// Bytes of one stream that h2 takes for sending before the splice stops reading the other side. A frame
+/// Bytes of one stream that h2 takes for sending before the writer stops. A frame
 /// costs some 300 bytes there besides its payload, so this holds down what slow small messages cost; two
 /// frames of 16 KiB keep a connection busy.
 pub const MAX_SEND_BUFFER: usize = 32 * KIB as usize;
@@ -61,13 +60,6 @@ pub const MAX_HEADER_LIST_READ: u32 = 64 * KIB;
 /// Bytes of a header list that an upstream may answer with. Above the clients' limit, so that a server
 /// which echoes what it got does not lose its answer.
 pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
-/// Unread DATA below 256 bytes costs h2 a share of this budget; used up, the *connection* dies. One stalled stream of
-/// 25-byte messages needs 4.8 MB of it, and splices read eagerly, so a client that uses up this much is flooding. Calls
-/// that wait before they are passed on are not read: four of them with a first window of single bytes use it up.
-pub const CLIENT_DATA_FRAME_BUDGET: usize = 64 * MIB as usize;
-/// HEADERS followed by RST_STREAM before the hub has seen the call: h2's default of 20 is reached by one
-/// read of an honest client that gives up a batch of calls.
-pub const CLIENT_PENDING_RESETS: usize = 1024;
 /// For how long a lane, or a server of ours, remembers streams that it has reset: longer than any honest round trip.
 pub const LANE_RESET_MEMORY: Duration = Duration::from_secs(30);
 /// What one connection may do at a stretch, in bytes, before others on its thread get their turn. 32 KiB

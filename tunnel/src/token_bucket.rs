@@ -68,6 +68,11 @@ impl TokenBucket {
         !was_in_debt && self.is_in_debt()
     }
 
+    /// When everything that was owed will be paid, if it is not.
+    pub fn in_debt_until(&mut self) -> Option<Instant> {
+        self.is_in_debt().then(|| self.full_at - self.rate.per)
+    }
+
     /// Ready once everything that was owed is paid.
     pub fn poll_paid(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.is_in_debt() {

@@ -42,6 +42,12 @@ impl Turn {
         Poll::Ready(())
     }
 
+    /// Whether nothing is left of it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.done >= WORK_TURN
+    }
+
     /// So much was done, in bytes or what costs as much.
     pub fn did(&mut self, work: usize) {
         self.done += work;

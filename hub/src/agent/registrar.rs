@@ -121,7 +121,7 @@ async fn show(session: Arc<Session>, hub: Arc<Hub>) {
     let agent = &session.agent;
     let _one = agent.probing.lock().await;
     if agent.upstream() != Upstream::Up
-        && let Err(error) = hub.lanes.probe(&session).await
+        && let Err(error) = hub.sentinels.probe(&session).await
     {
         return tell_failure(&error, &session, &hub);
     }

@@ -25,11 +25,11 @@ use tunnel::ws::{Fragments, ReadAhead};
 use tunnel::{wire, ws};
 
 use crate::agent::registrar;
+use crate::client::groups::network;
 use crate::config::auth::Denied;
 use crate::context::hub::{Hub, random_id};
 use crate::context::origin::Origin;
 use crate::guard::handshakes::Handshake;
-use crate::lanes::network;
 use crate::limits::{
     HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, REQUEST_HEAD, RETRY_AFTER_SECONDS,
 };

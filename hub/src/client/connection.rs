@@ -1,139 +1,253 @@
-//! One client's HTTP/2 connection: takes its calls, and takes leave when the hub drains.
+//! One client's HTTP/2 connection: bytes in, bytes out, lanes beside it.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream};
-use http::Request;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use bytes::BytesMut;
+use futures_util::stream::FuturesUnordered;
+use http2::error::{ConnectionError, Reason};
+use switch::{LaneId, Limits, Switch};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::io::poll_read_buf;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
-use tunnel::bridge;
-use tunnel::limits::{
-    CLIENT_DATA_FRAME_BUDGET, CLIENT_PENDING_RESETS, MAX_HEADER_LIST_READ, OFFENDER_PAUSE,
-};
 
-use crate::client::Client;
-use crate::client::call;
-use crate::client::flood_guard::{ClientGuard, Reading};
-use crate::config::Config;
+use super::call::Call;
+use super::callers::Callers;
+use super::groups::{GroupId, Groups};
+use super::lane::ClientLane;
+use super::wakers::Wakers;
 use crate::context::origin::Origin;
-use crate::guard::growing_windows::GrowingWindows;
+use crate::guard::frame_guard::Slow;
+use crate::guard::peer_guard::PeerGuard;
+use crate::lanes::{OpenError, Opened};
 use crate::limits::{
-    ACCEPT_TURN, CLIENT_BREACHES, CLIENT_RESET_MEMORY, CLIENT_RESETS_REMEMBERED, FAREWELL_TIMEOUT,
-    HANDSHAKE_TIMEOUT,
+    CLIENT_OUTPUT, CLIENT_READ, FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, LINGER_TIMEOUT,
 };
 use crate::observe::limit::Limit;
+use crate::observe::metrics::Meter;
+use crate::registry::Session;
+
+/// A lane that is being opened, for a group.
+type Opening =
+    Pin<Box<dyn Future<Output = (GroupId, Arc<Session>, Result<Opened, OpenError>)> + Send>>;
+
+/// One client, for as long as its connection lives.
+pub(super) struct Connection {
+    pub(super) origin: Origin,
+    pub(super) switch: Switch<Call, PeerGuard>,
+    pub(super) callers: Callers,
+    pub(super) groups: Groups,
+    /// Beside the switch's, by the same numbers.
+    pub(super) lanes: Vec<Option<ClientLane>>,
+    pub(super) wakers: Arc<Wakers>,
+    pub(super) opening: FuturesUnordered<Opening>,
+    pub(super) look_at_opening: bool,
+    /// Groups with calls that have come back from a lane.
+    pub(super) returned: Vec<GroupId>,
+    /// Lanes to the hub's own services, by caller.
+    pub(super) own_lanes: HashMap<Option<String>, LaneId>,
+    pub(super) own_calls: usize,
+    pub(super) io: BoxIo,
+    /// All that was written has left.
+    pub(super) is_flushed: bool,
+    pub(super) read: BytesMut,
+    pub(super) woken: Vec<LaneId>,
+    /// When to look after what time brings about.
+    pub(super) look_at: Option<Instant>,
+    pub(super) timer: Pin<Box<Sleep>>,
+    pub(super) sweep_at: Instant,
+    /// The client is to have begun as HTTP/2 does by then.
+    pub(super) greet_by: Instant,
+    pub(super) meters: (Meter, Meter),
+    pub(super) end: Option<End>,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// The client has gone.
+    Gone,
+    /// It has done something wrong.
+    Wrong(ConnectionError),
+    /// One of both has taken leave, and the last call is over.
+    Drained,
+}
 
 /// Serves the connection until the client closes it, or the hub must end.
 ///
 /// On draining, the client is told to go elsewhere (GOAWAY) and running calls go on; the connection ends
 /// by itself after the last of them. On closing, what still runs is cut off.
 pub(crate) async fn serve(io: BoxIo, origin: Origin) {
-    let (hub, peer) = (origin.hub.clone(), origin.peer);
-    let _counted = hub.metrics.client_connection();
-    let client = Client::new(origin);
-    let io = GrowingWindows::on(io, 0, client.grants.clone());
-    let (io, reading) = ClientGuard::on(io, &client);
-    let mut connection = match timeout(HANDSHAKE_TIMEOUT, builder(&hub.config).handshake(io)).await
-    {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return debug!(%peer, %error, "client connection failed"),
-        Err(_) => {
-            return debug!(%peer, error = "handshake too slow", "client connection failed");
-        }
-    };
+    let _counted = origin.hub.metrics.client_connection();
+    let peer = origin.peer;
+    let mut connection = Connection::new(io, origin);
     debug!(%peer, "client connected");
-    match accept_calls(&mut connection, &reading, &client).await {
-        Ok(()) => debug!(%peer, "client disconnected"),
-        Err(error) => debug!(%peer, %error, "client disconnected"),
-    }
+    let end = connection.run().await;
+    connection.take_leave(end).await;
+    debug!(%peer, ?end, "client disconnected");
 }
 
-/// Only accepts: to be polled is what drives the whole connection, so nothing else may wait in here.
-async fn accept_calls(
-    connection: &mut Connection<impl AsyncRead + AsyncWrite + Unpin, Bytes>,
-    reading: &Reading,
-    client: &Arc<Client>,
-) -> Result<(), h2::Error> {
-    let stop = &client.origin.stop;
-    let (mut draining, mut closing) = (pin!(stop.draining()), pin!(stop.closing()));
-    let mut flooded = pin!(reading.flooded());
-    let mut drains = false;
-    let mut begun = 0;
-    let reason = loop {
-        tokio::select! {
-            biased;
-            () = &mut closing => break Reason::NO_ERROR,
-            () = &mut flooded => {
-                client.reached(Limit::ClientFrames);
-                break Reason::ENHANCE_YOUR_CALM;
+impl Connection {
+    fn new(io: BoxIo, origin: Origin) -> Self {
+        let limits = Limits { max_calls: origin.hub.config.max_calls };
+        let metrics = &origin.hub.metrics;
+        let now = Instant::now();
+        Self {
+            switch: Switch::new(limits, PeerGuard::client()),
+            callers: Callers::new(),
+            groups: Groups::default(),
+            lanes: Vec::new(),
+            wakers: Arc::default(),
+            opening: FuturesUnordered::new(),
+            look_at_opening: false,
+            returned: Vec::new(),
+            own_lanes: HashMap::new(),
+            own_calls: 0,
+            io,
+            is_flushed: true,
+            read: BytesMut::new(),
+            woken: Vec::new(),
+            look_at: Some(now + HANDSHAKE_TIMEOUT),
+            timer: Box::pin(sleep(HANDSHAKE_TIMEOUT)),
+            sweep_at: now + LINGER_TIMEOUT,
+            greet_by: now + HANDSHAKE_TIMEOUT,
+            meters: (metrics.request_meter(), metrics.response_meter()),
+            end: None,
+            origin,
+        }
+    }
+
+    /// Serves until something ends it.
+    async fn run(&mut self) -> End {
+        let stop = self.origin.stop.clone();
+        let (mut draining, mut closing) = (pin!(stop.draining()), pin!(stop.closing()));
+        let mut heard_by: Option<Pin<Box<Sleep>>> = None;
+        let mut drains = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closing => return End::Drained,
+                () = &mut draining, if !drains => {
+                    self.switch.drain();
+                    heard_by = Some(Box::pin(sleep(FAREWELL_TIMEOUT)));
+                    drains = true;
+                }
+                end = poll_fn(|cx| self.poll(cx)) => return end,
+                () = until(&mut heard_by) => self.switch.take_no_more(Reason::NO_ERROR, b""),
             }
-            () = &mut draining, if !drains => {
-                connection.graceful_shutdown();
-                drains = true;
+        }
+    }
+
+    /// Does what can be done now. Ready at the end of the connection.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.poll_timer(cx);
+        if let Some(end) = self.end {
+            return Poll::Ready(end);
+        }
+        self.poll_opening(cx);
+        self.poll_lanes(cx);
+        if self.poll_client(cx).is_ready() {
+            // What it has said before still counts.
+            let _ = self.poll_writes(cx);
+            return Poll::Ready(self.end.unwrap_or(End::Gone));
+        }
+        self.poll_opening(cx);
+        if self.poll_writes(cx).is_err() {
+            return Poll::Ready(End::Gone);
+        }
+        if self.switch.calls() == 0 && (self.switch.takes_no_more() || self.switch.client_leaves())
+        {
+            return Poll::Ready(End::Drained);
+        }
+        // What was woken meanwhile, and what is due sooner now.
+        self.wakers.take(cx.waker(), &mut self.woken);
+        if self.poll_timer(cx) || !self.woken.is_empty() || self.look_at_opening {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    // --- the client ---
+
+    /// Reads, and does what the client asks for. Ready when it is gone, or has done something wrong.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.callers.is_front() {
+                self.switch.client_guard().is_front();
             }
-            accepted = poll_fn(|cx| poll_accept(connection, reading, cx)) => match accepted {
-                Some(call) => {
-                    let (request, respond) = call?;
-                    tokio::spawn(call::serve(request, respond, client.clone()));
-                    begun += 1;
-                    if begun % ACCEPT_TURN == 0 {
-                        tokio::task::yield_now().await;
+            ready!(self.switch.client_guard().poll_more(cx));
+            loop {
+                match self.switch.next_of_client() {
+                    Ok(Some(event)) => self.handle(event),
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.end = Some(End::Wrong(error));
+                        return Poll::Ready(());
                     }
                 }
-                None => return Ok(()),
-            },
+            }
+            self.note_slow();
+            if self.switch.is_tired() {
+                continue;
+            }
+            // Whoever takes no answers is asked for no more: PINGs and SETTINGS are answered without a window.
+            if self.switch.client_waits_for() > CLIENT_OUTPUT {
+                let _ = self.poll_write_client(cx);
+                if self.switch.client_waits_for() > CLIENT_OUTPUT {
+                    return Poll::Pending;
+                }
+            }
+            if ready!(self.poll_read(cx)) == 0 {
+                self.end = Some(End::Gone);
+                return Poll::Ready(());
+            }
         }
-    };
-    connection.abrupt_shutdown(reason);
-    reading.go_on();
-    let farewell = async { while let Some(Ok(_)) = connection.accept().await {} };
-    // A client that does not read does not get to hear it; one that floods is left waiting before.
-    let pause = if reason == Reason::NO_ERROR { Duration::ZERO } else { OFFENDER_PAUSE };
-    let _ = timeout(pause + FAREWELL_TIMEOUT, farewell).await;
-    Ok(())
+    }
+
+    /// Reads what there is. Ready with how much; nothing at the connection's end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        if self.read.capacity() < CLIENT_READ / 4 {
+            self.read = BytesMut::with_capacity(CLIENT_READ);
+        }
+        let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.io), cx, &mut self.read) else {
+            if self.switch.calls() == 0 {
+                // An idle connection needs no memory for what may come.
+                self.read = BytesMut::new();
+            }
+            self.switch.client_guard().read(0);
+            return Poll::Pending;
+        };
+        let len = read.unwrap_or_default();
+        if len > 0 {
+            self.switch.client_guard().read(len);
+            self.switch.client_came(self.read.split().freeze());
+        }
+        Poll::Ready(len)
+    }
+
+    /// Tells of a limit that the client has reached.
+    fn note_slow(&mut self) {
+        let limit = match self.switch.client_guard().take_slow() {
+            None => return,
+            Some(Slow::Heads) => Limit::ClientHeads,
+            Some(Slow::Resets) => Limit::ClientResets,
+            Some(Slow::SmallData) => Limit::ClientData,
+        };
+        self.reached(limit, None);
+    }
 }
 
-/// A call, or the connection's end.
-type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
-
-/// The next call. No more is read before all in what was read are taken: h2 keeps those that are given up meanwhile,
-/// and ends the connection when they are many.
-fn poll_accept<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: &mut Connection<S, Bytes>,
-    reading: &Reading,
-    cx: &mut Context<'_>,
-) -> Poll<Accepted> {
-    let mut accepted = connection.poll_accept(cx);
-    if accepted.is_pending() && reading.go_on() {
-        accepted = connection.poll_accept(cx);
+/// Resolves when the time has come, if there is one.
+async fn until(time: &mut Option<Pin<Box<Sleep>>>) {
+    match time {
+        Some(sleep) => {
+            sleep.await;
+            *time = None;
+        }
+        None => std::future::pending().await,
     }
-    if accepted.is_ready() {
-        reading.hold();
-    }
-    accepted
-}
-
-/// The HTTP/2 server that clients meet. Guards stand here, on the offender's own connection.
-fn builder(config: &Config) -> Builder {
-    let mut builder = bridge::server_builder();
-    builder
-        .initial_window_size(config.stream_window)
-        .max_header_list_size(MAX_HEADER_LIST_READ)
-        .max_concurrent_streams(config.max_calls)
-        // The hub ends many at once when a session is lost. Frames that are on their way for streams that
-        // it no longer remembers are breaches, too.
-        .max_concurrent_reset_streams(CLIENT_RESETS_REMEMBERED * config.max_calls as usize)
-        .reset_stream_duration(CLIENT_RESET_MEMORY)
-        .max_local_error_reset_streams(Some(CLIENT_BREACHES))
-        .max_pending_accept_reset_streams(CLIENT_PENDING_RESETS)
-        .data_frame_budget(CLIENT_DATA_FRAME_BUDGET);
-    builder
 }

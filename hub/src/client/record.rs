@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+use http2::error::Reason;
+use switch::{Ended, How};
 use tokio::time::Instant;
 use tracing::{Level, debug, info, warn};
-use tunnel::bridge::Answered;
 use tunnel::name::Name;
 
-use crate::client::splice::End;
 use crate::config::auth::Caller;
 use crate::context::origin::Origin;
 use crate::message::refusal::Refusal;
@@ -47,6 +48,11 @@ impl Record {
         }
     }
 
+    /// Whom it is for, if not the hub.
+    pub(crate) fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
     /// Who calls.
     pub(crate) fn called_by(&mut self, caller: &Caller) {
         self.caller = caller.id().map(str::to_owned);
@@ -57,31 +63,26 @@ impl Record {
         self.instance.clone_from(&session.agent.instance);
     }
 
-    /// Bytes of the request and of the response.
-    pub(crate) fn passed(&mut self, bytes: (u64, u64)) {
-        self.bytes = bytes;
-    }
-
-    /// The hub refused it.
-    pub(crate) fn refused(mut self, outcome: Outcome, refusal: &Refusal) {
-        self.write(outcome, Some(refusal), Level::DEBUG);
-    }
-
-    /// It was passed on; `lost` is what the hub said if the session went away under it.
-    pub(crate) fn ended(mut self, end: End, outcome: Outcome, lost: Option<&Refusal>) {
-        self.write(outcome, lost.filter(|_| end == End::SessionLost), end.level());
-    }
-
-    /// The hub's own services answered it.
-    pub(crate) fn answered(mut self, answered: &Result<Answered, h2::Error>) {
-        let outcome = match answered {
-            Ok(answered) => {
-                self.bytes.1 = answered.bytes;
-                Outcome::of(answered.status, answered.grpc_status)
+    /// It is over; `refusal` is what the hub itself has answered, and how.
+    pub(crate) fn ended(mut self, end: &Ended, refusal: Option<(&Refusal, Outcome)>) {
+        self.bytes = end.bytes;
+        let lost = matches!(refusal, Some((Refusal::SessionLost(_), _)));
+        let reset = |reason: Reason| Outcome::Reset(reason.0.into());
+        let (outcome, level) = match (end.how, refusal) {
+            (How::Answered, Some((_, outcome))) if lost => (outcome, Level::WARN),
+            (How::Answered, Some((_, outcome))) => (outcome, Level::DEBUG),
+            (How::Answered, None) if lost => (reset(Reason::INTERNAL_ERROR), Level::WARN),
+            (How::Complete | How::Answered, _) => (complete(end), Level::DEBUG),
+            // What only the client brought about is its own affair.
+            (How::ClientReset(reason) | How::ClientBreach(reason), _) => {
+                (reset(reason), Level::DEBUG)
             }
-            Err(error) => Outcome::Reset(error.reason().unwrap_or(h2::Reason::CANCEL)),
+            (How::UpstreamReset(reason), _) => (reset(reason), Level::INFO),
+            // There is a line of its limit, which is itself limited.
+            (How::UpstreamBreach(_), _) => (reset(Reason::INTERNAL_ERROR), Level::DEBUG),
+            (How::Refused, _) => (reset(Reason::REFUSED_STREAM), Level::INFO),
         };
-        self.write(outcome, None, Level::DEBUG);
+        self.write(outcome, refusal.map(|(refusal, _)| refusal), level);
     }
 
     fn write(&mut self, outcome: Outcome, refusal: Option<&Refusal>, level: Level) {
@@ -131,6 +132,13 @@ impl Record {
             _ => line!(debug),
         }
     }
+}
+
+/// What a response says that was passed on whole.
+fn complete(end: &Ended) -> Outcome {
+    let status = StatusCode::from_u16(end.status).unwrap_or(StatusCode::OK);
+    let grpc_status = end.grpc_status.map(|code| u16::try_from(code).unwrap_or(u16::MAX));
+    Outcome::of(status, grpc_status)
 }
 
 impl Drop for Record {

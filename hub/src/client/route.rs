@@ -1,7 +1,6 @@
 //! Where a call goes, from its head alone: no I/O, no clock.
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http2::fields::Fields;
 use tunnel::name::Name;
 use tunnel::wire;
 
@@ -18,17 +17,18 @@ pub(crate) enum Route {
 }
 
 /// Chooses by `name`: with it to an agent, whatever the path; without it to the hub itself.
-pub(crate) fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Route, Refusal> {
-    if method == Method::CONNECT {
+pub(crate) fn route(head: &Fields) -> Result<Route, Refusal> {
+    if head.get(b":method") == Some(b"CONNECT") {
         return Err(Refusal::Connect);
     }
-    let mut names = headers.get_all(wire::NAME).into_iter();
+    let mut names = head.all(wire::NAME.as_bytes());
     match (names.next(), names.next()) {
-        (None, _) if services::is_own(uri.path()) => Ok(Route::Own),
+        (None, _) if services::is_own(path(head)) => Ok(Route::Own),
         (None, _) => Err(Refusal::NoName),
         (Some(_), Some(_)) => Err(Refusal::BadName(BadName::Repeated)),
         (Some(name), None) => {
-            let name = name.to_str().map_err(|_| Refusal::BadName(BadName::Bytes))?;
+            let name = std::str::from_utf8(name).ok().filter(|name| name.is_ascii());
+            let name = name.ok_or(Refusal::BadName(BadName::Bytes))?;
             name.parse()
                 .map(Route::Agent)
                 .map_err(|error| Refusal::BadName(BadName::Invalid(error)))
@@ -36,29 +36,45 @@ pub(crate) fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<R
     }
 }
 
+/// The path, without its query.
+pub(crate) fn path(head: &Fields) -> &str {
+    let target = head.get(b":path").and_then(|path| std::str::from_utf8(path).ok());
+    target.unwrap_or_default().split('?').next().unwrap_or_default()
+}
+
 /// What kind of answer the client can take. gRPC is `application/grpc`, `application/grpc+proto` and the
 /// like; what gRPC-Web sends is something else.
-pub(crate) fn answer_form(method: &Method, headers: &HeaderMap) -> AnswerForm {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+pub(crate) fn answer_form(head: &Fields) -> AnswerForm {
+    let kind = head.get(b"content-type").unwrap_or_default();
     match kind.strip_prefix(b"application/grpc").map(|rest| rest.first()) {
         Some(None | Some(b'+' | b';')) => AnswerForm::Grpc,
-        _ if method == Method::HEAD => AnswerForm::HttpHead,
+        _ if head.get(b":method") == Some(b"HEAD") => AnswerForm::HttpHead,
         _ => AnswerForm::Http,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http2::fields::Indexing;
     use tunnel::name::NameError;
 
     use super::*;
 
-    fn to(path: &'static str, names: &[&'static [u8]]) -> Result<Route, Refusal> {
-        let mut headers = HeaderMap::new();
-        for name in names {
-            headers.append("name", HeaderValue::from_bytes(name).expect("a header value"));
+    fn head(fields: &[(&str, &[u8])]) -> Fields {
+        let mut head = Fields::new();
+        for (name, value) in fields {
+            head.push(name.as_bytes(), value, Indexing::Without);
         }
-        route(&Method::POST, &Uri::from_static(path), &headers)
+        head
+    }
+
+    fn to(path: &str, names: &[&[u8]]) -> Result<Route, Refusal> {
+        let names = names.iter().map(|name| ("name", *name));
+        let fields: Vec<_> = [(":method", &b"POST"[..]), (":path", path.as_bytes())]
+            .into_iter()
+            .chain(names)
+            .collect();
+        route(&head(&fields))
     }
 
     #[test]
@@ -66,6 +82,7 @@ mod tests {
         let agent = Route::Agent("testserver".parse().expect("a name"));
         let bad = |why| Err(Refusal::BadName(why));
         assert_eq!(to("/hub.v1.Hub/ListClients", &[]), Ok(Route::Own));
+        assert_eq!(to("/hub.v1.Hub/ListClients?a=/", &[]), Ok(Route::Own));
         assert_eq!(to("/grpc.health.v1.Health/Check", &[]), Ok(Route::Own));
         assert_eq!(to("/hub.v1.Hub/ListClients", &[b"testserver"]), Ok(agent));
         assert_eq!(to("/my.Service/Method", &[]), Err(Refusal::NoName));
@@ -73,8 +90,7 @@ mod tests {
         assert_eq!(to("/x", &[b"a", b"a"]), bad(BadName::Repeated));
         assert_eq!(to("/x", &[b""]), bad(BadName::Invalid(NameError::Empty)));
         assert_eq!(to("/x", &["tür".as_bytes()]), bad(BadName::Bytes));
-        let connect = route(&Method::CONNECT, &Uri::from_static("host:80"), &HeaderMap::new());
-        assert_eq!(connect, Err(Refusal::Connect));
+        assert_eq!(route(&head(&[(":method", b"CONNECT")])), Err(Refusal::Connect));
     }
 
     #[test]
@@ -86,10 +102,10 @@ mod tests {
             ("application/grpc-web+proto", AnswerForm::Http),
             ("application/json", AnswerForm::Http),
         ] {
-            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-            assert_eq!(answer_form(&Method::POST, &headers), form, "{kind}");
+            let head = head(&[(":method", b"POST"), ("content-type", kind.as_bytes())]);
+            assert_eq!(answer_form(&head), form, "{kind}");
         }
-        assert_eq!(answer_form(&Method::GET, &HeaderMap::new()), AnswerForm::Http);
-        assert_eq!(answer_form(&Method::HEAD, &HeaderMap::new()), AnswerForm::HttpHead);
+        assert_eq!(answer_form(&head(&[(":method", b"GET")])), AnswerForm::Http);
+        assert_eq!(answer_form(&head(&[(":method", b"HEAD")])), AnswerForm::HttpHead);
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
-use tunnel::limits::STREAM_WINDOW;
 use tunnel::program::LogFormat;
 
 use crate::config::listen_addr::ListenAddr;
@@ -70,11 +69,6 @@ pub struct Args {
     /// Calls at once on one client connection; gRPC clients queue what goes beyond
     #[arg(long, env = "HUB_MAX_CALLS", value_name = "N", default_value_t = MAX_CLIENT_STREAMS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_calls: u32,
-
-    /// Bytes of one stream on their way at most, each direction; fast streams over long links want more, and a
-    /// stalled call may hold as much
-    #[arg(long, env = "HUB_STREAM_WINDOW", value_name = "BYTES", default_value_t = STREAM_WINDOW, value_parser = clap::value_parser!(u32).range(65_535..=1 << 30))]
-    pub stream_window: u32,
 
     /// text or json
     #[arg(long, env = "HUB_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]

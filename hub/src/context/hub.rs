@@ -9,7 +9,7 @@ use tonic::service::Routes;
 use crate::config::Config;
 use crate::guard::handshakes::Handshakes;
 use crate::guard::rate_by::RateBy;
-use crate::lanes::LaneOpener;
+use crate::lanes::{LaneOpener, Sentinels};
 use crate::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS};
 use crate::observe::activity::Activity;
 use crate::observe::limit::Limits;
@@ -35,6 +35,8 @@ pub(crate) struct Hub {
     pub(crate) registrants: RateBy<IpAddr>,
     /// Opens lanes on agents' sessions.
     pub(crate) lanes: Arc<LaneOpener>,
+    /// Lanes that stand ready.
+    pub(crate) sentinels: Arc<Sentinels>,
     pub(crate) services: Routes,
     pub(crate) stop: Stop,
     /// Every accepted connection.
@@ -50,7 +52,8 @@ impl Hub {
         let stop = Stop::default();
         let metrics = Metrics::new();
         let limits = Arc::new(Limits::new(metrics.clone()));
-        let lanes = LaneOpener::new(&registry, &limits, &metrics, config.stream_window);
+        let lanes = LaneOpener::new(&registry, &metrics);
+        let sentinels = Sentinels::new(&lanes, &limits);
         Arc::new(Self {
             node_id: random_id(),
             // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
@@ -62,6 +65,7 @@ impl Hub {
             limits,
             handshakes: Handshakes::new(HANDSHAKES),
             registrants: RateBy::new(REGISTRATIONS, REGISTRANTS),
+            sentinels,
             lanes,
             metrics,
             stop,

@@ -1,15 +1,17 @@
 //! Weighs the frames of a peer before HTTP/2 sees them: what floods is to be ended, what is costly is read slowly.
 //!
 //! PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, empty DATA and frames of unknown types cost whoever sends them
-//! next to nothing, and `h2` answers or ignores them without counting. They are *overhead*, which calls explain.
+//! next to nothing, and nobody counts them elsewhere. They are *overhead*, which calls explain.
 
 use std::task::{Context, Poll, ready};
 
+use http2::frame::Head;
+use http2::frame::kind::{CONTINUATION, DATA, HEADERS, RST_STREAM, SETTINGS};
 use tunnel::limits::{WORK_PER_FRAME, WORK_TURN};
 use tunnel::token_bucket::{Rate, TokenBucket};
 use tunnel::turn::Turn;
 
-use crate::guard::frames::{CONTINUATION, DATA, HEADERS, Head, RST_STREAM, SETTINGS};
+use crate::guard::frames::{head_work, is_idle_data, is_small_data};
 use crate::limits::{
     ANSWER_HEAD_BYTES, ANSWER_HEAD_BYTES_FREE, CLIENT_RESETS, EXPLAINED_BY_CALL,
     EXPLAINED_BY_FRAME, EXPLAINED_MAX, EXPLAINING_BYTES, HEAD_BYTES, HEAD_BYTES_FREE, OVERHEAD,
@@ -128,9 +130,9 @@ impl FrameGuard {
         self.turn.read(bytes);
     }
 
-    /// Reads this peer no faster from now on than a turn now and then.
-    pub(crate) fn slow_down(&mut self, turn: Turn) {
-        self.turn = turn;
+    /// Whether nothing is left of its turn: more waits until [`Self::poll_more`] is ready.
+    pub(crate) fn is_tired(&self) -> bool {
+        self.turn.is_over()
     }
 
     /// A frame came in.
@@ -150,16 +152,11 @@ impl FrameGuard {
         }
     }
 
-    /// Returns `true` if the peer is about to have sent too much.
-    pub(crate) fn is_nearly_flooded(&mut self) -> bool {
-        self.overhead.is_low()
-    }
-
     /// What a frame costs of a turn besides its bytes.
     fn work(&self, head: Head) -> usize {
         match head.kind {
-            HEADERS => self.policy.head_work.max(head.head_work()),
-            CONTINUATION => WORK_PER_FRAME.max(head.head_work()),
+            HEADERS => self.policy.head_work.max(head_work(head)),
+            CONTINUATION => WORK_PER_FRAME.max(head_work(head)),
             // HTTP/2 goes through all streams of the connection for it.
             SETTINGS => WORK_TURN,
             _ => WORK_PER_FRAME,
@@ -199,7 +196,7 @@ impl FrameGuard {
             HEADERS => 0,
             CONTINUATION => self.block,
             RST_STREAM => return owes(&mut self.resets, 1).then_some(Slow::Resets),
-            _ if !head.is_small_data() => return None,
+            _ if !is_small_data(head) => return None,
             _ => return owes(&mut self.small_data, 1).then_some(Slow::SmallData),
         };
         self.block = before.saturating_add(head.len as u32);
@@ -212,7 +209,7 @@ impl FrameGuard {
 fn is_of_call(head: Head) -> bool {
     match head.kind {
         HEADERS => true,
-        DATA => !head.is_idle_data(),
+        DATA => !is_idle_data(head),
         _ => false,
     }
 }

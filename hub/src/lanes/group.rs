@@ -1,45 +1,39 @@
 //! The lanes that one caller has to the agents of one name, on one client connection.
 
-use std::net::SocketAddr;
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout, timeout_at};
+use switch::{CallId, LaneId};
+use tokio::time::Instant;
 use tunnel::lanes::Source;
 use tunnel::limits::SETTINGS_TIMEOUT;
 use tunnel::name::Name;
 
-use super::lane::{Lane, LaneOwner, Permit};
 use super::open::OpenError;
-use super::owner::Owner;
 use super::penalty::Penalty;
 use crate::limits::{
-    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANE_LOOK, LANES_OF_AGENT,
-    STREAM_QUEUE_MAX, STREAM_QUEUE_TIMEOUT,
+    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANES_OF_AGENT, STREAM_QUEUE_TIMEOUT,
 };
-
 use crate::message::refusal::Refusal;
-use crate::observe::limit::Limit;
-use crate::registry::{Agent, Session};
+use crate::registry::{Agent, Registry, Session};
+
+/// What is known of the lanes of a connection.
+pub(crate) trait LaneView {
+    /// Whether the lane takes another call.
+    fn has_room(&self, lane: LaneId) -> bool;
+    /// Calls that run on it.
+    fn calls(&self, lane: LaneId) -> usize;
+}
 
 /// One name's lanes of one caller.
 #[derive(Debug)]
 pub(crate) struct Group {
-    owner: Owner,
-    source: Source,
-    name: Name,
-    state: Mutex<State>,
-    /// Calls that wait, first come first served: only the first looks.
-    line: tokio::sync::Mutex<()>,
-    /// Told when the first that waits should look again.
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    lanes: Vec<Arc<Lane>>,
+    pub(crate) name: Name,
+    pub(crate) source: Source,
+    /// Where its client is served.
+    worker: usize,
+    lanes: Vec<OfAgent>,
     /// Agents on which a lane is being opened.
     opening: Vec<Weak<Agent>>,
     /// Agents that have failed a lane lately.
@@ -47,9 +41,19 @@ struct State {
     penalty: Penalty,
     /// Calls so far.
     calls: u64,
-    waiting: usize,
+    /// Calls that wait, first come first served.
+    pub(crate) waiting: VecDeque<CallId>,
     /// The registry's generation when there was last no further agent to spread to.
     spread_at: Option<u64>,
+}
+
+/// A lane.
+#[derive(Debug)]
+struct OfAgent {
+    id: LaneId,
+    agent: Arc<Agent>,
+    /// Which of the group's calls was the last that it took.
+    last_call: u64,
 }
 
 /// An agent that is left alone for a while.
@@ -62,201 +66,156 @@ struct Out {
 }
 
 /// What comes of looking for a stream.
-enum Take {
-    Permit(Permit),
+#[derive(Debug)]
+pub(crate) enum Take {
+    /// The call is this lane's.
+    Lane(LaneId),
+    /// A lane is to be opened here first.
+    Open(Arc<Session>),
     /// There may be one within this time.
     Wait(Duration),
+    /// There is none.
+    Refuse(Refusal),
 }
 
 impl Group {
-    pub(super) fn new(owner: Owner, source: Source, name: Name) -> Self {
-        let (state, line, changed) = Default::default();
-        Self { owner, source, name, state, line, changed }
+    pub(crate) fn new(name: Name, source: Source, worker: usize) -> Self {
+        Self {
+            name,
+            source,
+            worker,
+            lanes: Vec::new(),
+            opening: Vec::new(),
+            out: Vec::new(),
+            penalty: Penalty::default(),
+            calls: 0,
+            waiting: VecDeque::new(),
+            spread_at: None,
+        }
     }
 
     /// Whether it holds nothing that would be missed.
-    pub(super) fn is_spent(&self) -> bool {
-        let mut state = self.state.lock();
-        state.lanes.retain(|lane| lane.is_open());
-        let busy = state.waiting > 0 || !state.lanes.is_empty() || !state.opening.is_empty();
-        !busy && state.penalty.at(Instant::now()).is_none()
+    pub(crate) fn is_spent(&self, now: Instant) -> bool {
+        let idle = self.lanes.is_empty() && self.opening.is_empty() && self.waiting.is_empty();
+        idle && self.penalty.at(now).is_none() && self.out.iter().all(|out| out.until <= now)
     }
 
-    /// The right to one stream of one of the lanes. Opens one where there is none, or all are full.
-    ///
-    /// # Errors
-    /// No agent serves the name, none of them can be reached, or no stream became free in time.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Permit, Refusal> {
-        let begun = Instant::now();
-        if self.state.lock().waiting == 0
-            && let Take::Permit(permit) = self.take()?
-        {
-            return Ok(permit);
-        }
-        let _place = Place::enter(self).ok_or_else(|| self.full())?;
-        let longest = SETTINGS_TIMEOUT + STREAM_QUEUE_TIMEOUT;
-        let first = timeout(longest, self.line.lock()).await;
-        let _first = first.map_err(|_| self.full())?;
-        loop {
-            // Listening before looking: what changes in between is not missed.
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            let patience = match self.take()? {
-                Take::Permit(permit) => return Ok(permit),
-                Take::Wait(patience) => patience,
-            };
-            let now = Instant::now();
-            if now >= begun + patience {
-                return Err(self.full());
-            }
-            // And once more when an agent that was left out may be tried again.
-            let _ = timeout_at((begun + patience).min(now + LANE_LOOK), changed).await;
-        }
-    }
-
-    fn as_owner(self: &Arc<Self>) -> Weak<dyn LaneOwner> {
-        Arc::downgrade(&(self.clone() as Arc<dyn LaneOwner>))
-    }
-
-    fn full(&self) -> Refusal {
-        self.owner.opener.context.limits.reached(Limit::Streams, self.owner.peer, Some(&self.name));
-        Refusal::Limit(self.name.clone())
-    }
-
-    fn take(self: &Arc<Self>) -> Result<Take, Refusal> {
-        let mut state = self.state.lock();
-        state.lanes.retain(|lane| lane.is_open());
-        if let Some(permit) = state.take_stream() {
-            self.spread(&mut state);
-            return Ok(Take::Permit(permit));
+    /// A lane for one more call.
+    pub(crate) fn take(&mut self, registry: &Registry, view: &impl LaneView) -> Take {
+        if let Some(lane) = self.take_stream(view) {
+            return Take::Lane(lane);
         }
         let now = Instant::now();
-        if state.lanes.is_empty()
-            && let Some((_, why)) = state.penalty.at(now)
+        if self.lanes.is_empty()
+            && let Some((_, why)) = self.penalty.at(now)
         {
-            return Err(Refusal::UpstreamClosed { name: self.name.clone(), why: why.to_owned() });
+            let (name, why) = (self.name.clone(), why.to_owned());
+            return Take::Refuse(Refusal::UpstreamClosed { name, why });
         }
-        if !state.opening.is_empty() {
-            return Ok(Take::Wait(SETTINGS_TIMEOUT));
+        if !self.opening.is_empty() {
+            return Take::Wait(SETTINGS_TIMEOUT);
         }
-        state.out.retain(|out| {
+        self.out.retain(|out| {
             out.until > now || out.agent.strong_count() > 0 && now < out.until + AGENT_OUT_MAX
         });
-        let registry = &self.owner.opener.context.registry;
-        match registry.choose(&self.name, self.owner.worker, |agent| state.leaves_out(agent, now)) {
-            Ok(Some(session)) => {
-                self.open(&mut state, session);
-                match state.take_stream() {
-                    Some(permit) => Ok(Take::Permit(permit)),
-                    None => Ok(Take::Wait(SETTINGS_TIMEOUT)),
-                }
-            }
-            Err(refusal) if state.lanes.is_empty() => Err(refusal),
-            Ok(None) if state.lanes.is_empty() => self.failure(&state),
-            Ok(None) | Err(_) => Ok(Take::Wait(STREAM_QUEUE_TIMEOUT)),
+        match registry.choose(&self.name, self.worker, |agent| self.leaves_out(agent, now)) {
+            Ok(Some(session)) => Take::Open(session),
+            Err(refusal) if self.lanes.is_empty() => Take::Refuse(refusal),
+            Ok(None) if self.lanes.is_empty() => self.failure(),
+            Ok(None) | Err(_) => Take::Wait(STREAM_QUEUE_TIMEOUT),
         }
     }
 
     /// All agents have failed lately.
-    fn failure(&self, state: &State) -> Result<Take, Refusal> {
-        if state.out.iter().any(|out| out.error == OpenError::Full) {
-            return Ok(Take::Wait(STREAM_QUEUE_TIMEOUT));
+    fn failure(&self) -> Take {
+        if self.out.iter().any(|out| out.error == OpenError::Full) {
+            return Take::Wait(STREAM_QUEUE_TIMEOUT);
         }
-        Err(Refusal::UpstreamUnreachable(self.name.clone()))
+        Take::Refuse(Refusal::UpstreamUnreachable(self.name.clone()))
     }
 
-    /// Opens a lane to a second and third agent, so that the calls of one connection are spread. Nobody waits for it.
-    fn spread(self: &Arc<Self>, state: &mut State) {
-        let agents = state.agents();
-        if agents >= LANE_AGENTS || agents as u64 >= state.calls || !state.opening.is_empty() {
-            return;
+    /// Where a lane is to be opened to a second or third agent, so that the calls of one connection are spread. Nobody
+    /// waits for it.
+    pub(crate) fn spread(&mut self, registry: &Registry) -> Option<Arc<Session>> {
+        let agents = self.agents();
+        if agents >= LANE_AGENTS || agents as u64 >= self.calls || !self.opening.is_empty() {
+            return None;
         }
-        let registry = &self.owner.opener.context.registry;
         let generation = registry.generation();
-        if state.spread_at == Some(generation) {
-            return;
+        if self.spread_at == Some(generation) {
+            return None;
         }
         let now = Instant::now();
-        let skip = |agent: &Agent| state.lanes_of(agent) > 0 || state.leaves_out(agent, now);
-        match registry.choose(&self.name, self.owner.worker, skip) {
-            Ok(Some(session)) => self.open(state, session),
-            Ok(None) | Err(_) => state.spread_at = Some(generation),
-        }
-    }
-
-    /// Opens a lane in the background; one that stands ready is taken at once.
-    fn open(self: &Arc<Self>, state: &mut State, session: Arc<Session>) {
-        if let Some(lane) = self.owner.opener.ready(&session.agent) {
-            lane.belongs_to(self.as_owner());
-            state.lanes.push(lane);
-            return;
-        }
-        state.opening.push(Arc::downgrade(&session.agent));
-        let group = self.clone();
-        tokio::spawn(async move {
-            let opened = group.owner.opener.open(&session, group.source).await;
-            group.opened(&session.agent, opened);
-        });
-    }
-
-    fn opened(self: &Arc<Self>, agent: &Arc<Agent>, opened: Result<Arc<Lane>, OpenError>) {
-        let mut state = self.state.lock();
-        let is_it = |other: &Weak<Agent>| std::ptr::eq(other.as_ptr(), Arc::as_ptr(agent));
-        if let Some(at) = state.opening.iter().position(is_it) {
-            state.opening.swap_remove(at);
-        }
-        match opened {
-            Ok(lane) => {
-                lane.belongs_to(self.as_owner());
-                state.lanes.push(lane);
-                state.out.retain(|out| !is_it(&out.agent));
+        let skip = |agent: &Agent| self.lanes_of(agent) > 0 || self.leaves_out(agent, now);
+        match registry.choose(&self.name, self.worker, skip) {
+            Ok(Some(session)) => Some(session),
+            Ok(None) | Err(_) => {
+                self.spread_at = Some(generation);
+                None
             }
-            Err(error) => state.leave_out(agent, error),
         }
-        drop(state);
-        self.wake();
-    }
-}
-
-impl LaneOwner for Group {
-    fn peer(&self) -> SocketAddr {
-        self.owner.peer
     }
 
-    fn wake(&self) {
-        self.changed.notify_waiters();
+    /// A lane is being opened on this agent.
+    pub(crate) fn opens(&mut self, agent: &Arc<Agent>) {
+        self.opening.push(Arc::downgrade(agent));
     }
 
-    fn closed_for_cause(&self, why: String) {
-        self.state.lock().penalty.ended(Instant::now(), why);
+    /// The lane is there, or will not be.
+    pub(crate) fn opened(&mut self, agent: &Arc<Agent>, lane: Result<LaneId, OpenError>) {
+        if let Some(at) = self.opening.iter().position(|other| is(other, agent)) {
+            self.opening.swap_remove(at);
+        }
+        match lane {
+            Ok(id) => self.lanes.push(OfAgent { id, agent: agent.clone(), last_call: 0 }),
+            Err(error) => self.leave_out(agent, error),
+        }
     }
-}
 
-impl State {
+    /// The upstream of this agent has spoken.
+    pub(crate) fn is_fine(&mut self, agent: &Arc<Agent>) {
+        self.out.retain(|out| !is(&out.agent, agent));
+    }
+
+    /// The upstream has ended a lane for what its caller did, in these words.
+    pub(crate) fn closed_for_cause(&mut self, why: String) {
+        self.penalty.ended(Instant::now(), why);
+    }
+
+    /// The lane takes no new calls.
+    pub(crate) fn left(&mut self, lane: LaneId) {
+        self.lanes.retain(|of| of.id != lane);
+    }
+
     /// Takes a stream of the lane that has waited longest for a call, of those that are not much busier than the
     /// least busy one: by calls in flight alone, an agent that is a little faster would get most of them.
-    fn take_stream(&mut self) -> Option<Permit> {
-        let with_room = || self.lanes.iter().filter(|lane| lane.has_room());
-        let least = with_room().map(|lane| lane.calls()).min()?;
+    fn take_stream(&mut self, view: &impl LaneView) -> Option<LaneId> {
+        if let [only] = &self.lanes[..] {
+            let taken = view.has_room(only.id).then_some(only.id)?;
+            self.calls += 1;
+            return Some(taken);
+        }
+        let with_room = || self.lanes.iter().filter(|lane| view.has_room(lane.id));
+        let least = with_room().map(|lane| view.calls(lane.id)).min()?;
         let busy = least + LANE_LEAD.min(1 + least);
-        let level = with_room().filter(|lane| lane.calls() <= busy);
-        let best = level.min_by_key(|lane| lane.last_call())?;
-        let permit = best.take_stream(self.calls + 1)?;
+        let mut level = self.lanes.iter_mut().filter(|lane| view.has_room(lane.id));
+        let level = level.by_ref().filter(|lane| view.calls(lane.id) <= busy);
+        let best = level.min_by_key(|lane| lane.last_call)?;
         self.calls += 1;
-        Some(permit)
+        best.last_call = self.calls;
+        Some(best.id)
     }
 
     /// How many agents it has lanes to.
     fn agents(&self) -> usize {
-        let mut agents: Vec<_> =
-            self.lanes.iter().map(|lane| Arc::as_ptr(&lane.session.agent)).collect();
+        let mut agents: Vec<_> = self.lanes.iter().map(|lane| Arc::as_ptr(&lane.agent)).collect();
         agents.sort_unstable();
         agents.dedup();
         agents.len()
     }
 
     fn lanes_of(&self, agent: &Agent) -> usize {
-        self.lanes.iter().filter(|lane| std::ptr::eq(&*lane.session.agent, agent)).count()
+        self.lanes.iter().filter(|lane| std::ptr::eq(&*lane.agent, agent)).count()
     }
 
     /// Whether no lane is to be opened on this agent now.
@@ -268,30 +227,15 @@ impl State {
     }
 
     /// The agent has failed a lane.
-    fn leave_out(&mut self, agent: &Arc<Agent>, error: OpenError) {
-        let is_it = |out: &Out| std::ptr::eq(out.agent.as_ptr(), Arc::as_ptr(agent));
-        let before = self.out.iter().position(is_it).map(|at| self.out.swap_remove(at).pause);
+    pub(crate) fn leave_out(&mut self, agent: &Arc<Agent>, error: OpenError) {
+        let before = self.out.iter().position(|out| is(&out.agent, agent));
+        let before = before.map(|at| self.out.swap_remove(at).pause);
         let pause = before.map_or(AGENT_OUT_MIN, |pause| (2 * pause).min(AGENT_OUT_MAX));
         let until = Instant::now() + pause;
         self.out.push(Out { agent: Arc::downgrade(agent), pause, until, error });
     }
 }
 
-/// A place among the calls that wait, until dropped.
-struct Place<'g>(&'g Group);
-
-impl<'g> Place<'g> {
-    fn enter(group: &'g Group) -> Option<Self> {
-        let mut state = group.state.lock();
-        (state.waiting < STREAM_QUEUE_MAX).then(|| {
-            state.waiting += 1;
-            Self(group)
-        })
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().waiting -= 1;
-    }
+fn is(one: &Weak<Agent>, agent: &Arc<Agent>) -> bool {
+    std::ptr::eq(one.as_ptr(), Arc::as_ptr(agent))
 }

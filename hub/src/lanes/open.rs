@@ -2,28 +2,13 @@
 
 use std::sync::Arc;
 
-use h2::client::Builder;
-use tokio::sync::{Semaphore, oneshot};
+use http2::error::Reason;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tunnel::lanes::{LaneEnd, Open, ResetCode, Source};
-use tunnel::limits::{
-    CONNECTION_WINDOW, LANE_RESET_MEMORY, MAX_FRAME_SIZE, MAX_SEND_BUFFER, SETTINGS_TIMEOUT,
-};
+use tunnel::lanes::{Lane, LaneEnd, Open, ResetCode, Source};
 
-use super::context::LaneContext;
-use super::driver::Driver;
-use super::lane::Lane;
-use super::place::Place;
-use super::sentinels::Sentinels;
-use super::watch::LaneWatch;
-use crate::guard::frames::PREFACE_BYTES;
-use crate::guard::growing_windows::GrowingWindows;
-use crate::guard::sieve::Sieve;
-use crate::limits::{
-    LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LANE_RESETS_REMEMBERED, LANES_OPENING,
-    MAX_RESPONSE_HEADER_LIST_READ,
-};
-use crate::observe::limit::Limits;
+use super::seat::Seat;
+use crate::limits::{LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LANES_OPENING, LOGGED_MAX};
 use crate::observe::metrics::Metrics;
 use crate::registry::{Agent, Registry, Session, Upstream};
 
@@ -58,133 +43,85 @@ impl OpenError {
             Self::Lost => "session-lost",
         }
     }
+
+    /// Of an upstream that says nothing: one that serves its connections one after the other leaves the others silent.
+    pub(crate) fn silent(agent: &Agent) -> Self {
+        if agent.lanes.len() > 1 { Self::Full } else { Self::Silent }
+    }
 }
 
-/// Opens lanes, and knows of those that no caller has yet.
+/// A lane whose upstream has not spoken yet.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) io: Lane,
+    pub(crate) seat: Seat,
+    /// Until the upstream has spoken.
+    pub(crate) under_way: OwnedSemaphorePermit,
+}
+
+/// Opens lanes.
 #[derive(Debug)]
 pub(crate) struct LaneOpener {
-    pub(super) context: Arc<LaneContext>,
+    pub(super) registry: Arc<Registry>,
+    metrics: Arc<Metrics>,
     /// Lanes that may be opened at once.
-    under_way: Semaphore,
-    /// Bytes of the window in which an upstream answers a call, at most.
-    stream_window: u32,
+    under_way: Arc<Semaphore>,
 }
 
 impl LaneOpener {
-    pub(crate) fn new(
-        registry: &Arc<Registry>,
-        limits: &Arc<Limits>,
-        metrics: &Arc<Metrics>,
-        stream_window: u32,
-    ) -> Arc<Self> {
+    pub(crate) fn new(registry: &Arc<Registry>, metrics: &Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
-            context: Arc::new(LaneContext {
-                registry: registry.clone(),
-                limits: limits.clone(),
-                metrics: metrics.clone(),
-                sentinels: Sentinels::default(),
-            }),
-            under_way: Semaphore::new(LANES_OPENING),
-            stream_window,
+            registry: registry.clone(),
+            metrics: metrics.clone(),
+            under_way: Arc::new(Semaphore::new(LANES_OPENING)),
         })
     }
 
-    /// Finds out whether the upstream speaks HTTP/2, and tells the registry. The lane stays as a sentinel.
+    /// Opens a lane for `source`. Whether there is an upstream is not known yet.
     ///
     /// # Errors
-    /// It does not, or is not there.
-    pub(crate) async fn probe(self: &Arc<Self>, session: &Arc<Session>) -> Result<(), OpenError> {
-        let lane = self.open(session, Source::default()).await?;
-        self.context.sentinels.keep(lane);
-        self.context.registry.set_upstream(&session.agent, Upstream::Up);
-        Ok(())
-    }
-
-    /// A lane of the agent that stands ready: its sentinel.
-    pub(super) fn ready(&self, agent: &Agent) -> Option<Arc<Lane>> {
-        self.context.sentinels.take(agent)
-    }
-
-    /// Opens a lane for `source` and waits until its upstream has spoken. What is learned of the upstream, the
-    /// registry is told.
-    ///
-    /// # Errors
-    /// There is none. Nothing of a call has been sent.
-    pub(super) async fn open(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
+    /// There is no place for it, or the session is over.
+    pub(crate) async fn open(
+        &self,
+        session: Arc<Session>,
         source: Source,
-    ) -> Result<Arc<Lane>, OpenError> {
-        let agent = &session.agent;
-        let opened = timeout(SETTINGS_TIMEOUT, self.try_open(session, source)).await;
-        let opened = match opened.unwrap_or(Err(OpenError::Silent)) {
-            // A server that serves its connections one after the other leaves the others silent.
-            Err(OpenError::Silent) if agent.lanes.len() > 1 => Err(OpenError::Full),
-            opened => opened,
-        };
-        self.context.metrics.lane_opened(opened.as_ref().err().map_or("opened", OpenError::label));
-        match &opened {
-            Ok(lane) => {
-                if let Some(max) = lane.max_streams() {
-                    agent.note_max_streams(max);
-                }
-                agent.lanes.has_room();
-            }
-            Err(OpenError::Full) => agent.lanes.is_full_now(),
-            Err(OpenError::Unreachable(_)) => {
-                self.context.registry.set_upstream(agent, Upstream::Down)
-            }
-            Err(_) => {}
-        }
-        opened
-    }
-
-    async fn try_open(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        source: Source,
-    ) -> Result<Arc<Lane>, OpenError> {
-        let agent = &session.agent;
-        while !agent.opens.admit(source) {
+    ) -> Result<Opened, OpenError> {
+        while !session.agent.opens.admit(source) {
             sleep(LANE_OPEN_PAUSE).await;
         }
+        let under_way = self.under_way.clone().acquire_owned().await;
         // Never closed.
-        let _under_way = self.under_way.acquire().await;
-        let place = timeout(LANE_PLACE_TIMEOUT, Place::take(session)).await;
-        let place = Arc::new(place.map_err(|_| OpenError::Full)?);
+        let under_way = under_way.map_err(|_| OpenError::Lost)?;
+        let seat = Seat::take(&session, &self.registry, &self.metrics);
+        let seat = timeout(LANE_PLACE_TIMEOUT, seat).await.map_err(|_| OpenError::Full)?;
         let io = session.tunnel.open(Open { source }).ok_or(OpenError::Lost)?;
-        let (id, watch) = (io.id(), LaneWatch::new(io.status()));
-        let io = GrowingWindows::on(io, PREFACE_BYTES, watch.grants.clone());
-        let io = Sieve::on(io, watch.frames(), 0, PREFACE_BYTES);
-        let handshake = builder(self.stream_window, agent.max_streams()).handshake(io).await;
-        let (streams, connection) = handshake.map_err(|_| failure(&watch, agent))?;
-        let lane = Lane::new(session.clone(), streams, watch.clone(), self.stream_window);
-        let lane = Arc::new(lane);
-        let (over, mut is_over) = oneshot::channel();
-        let driver = Driver {
-            lane: Arc::downgrade(&lane),
-            id,
-            watch: watch.clone(),
-            context: self.context.clone(),
-            session: session.clone(),
-            place: place.clone(),
-        };
-        tokio::spawn(driver.run(connection, over));
-        let is_http2 = tokio::select! {
-            is_http2 = watch.spoken() => is_http2,
-            _ = &mut is_over => return Err(failure(&watch, agent)),
-        };
-        if !is_http2 {
-            return Err(OpenError::NotHttp2);
+        Ok(Opened { io, seat, under_way })
+    }
+
+    /// Notes what came of opening a lane on the session: its upstream has spoken, or why there is none.
+    pub(crate) fn note(&self, session: &Session, error: Option<&OpenError>) {
+        self.metrics.lane_opened(error.map_or("opened", OpenError::label));
+        let agent = &session.agent;
+        match error {
+            None => agent.lanes.has_room(),
+            Some(OpenError::Full) => agent.lanes.is_full_now(),
+            Some(OpenError::Unreachable(_)) => {
+                self.registry.set_upstream(agent, Upstream::Down);
+            }
+            Some(_) => {}
         }
-        place.opened(&lane);
-        Ok(lane)
     }
 }
 
+/// What an upstream said in its GOAWAY, which can be much.
+pub(crate) fn said(reason: Reason, debug: &[u8]) -> String {
+    let said = format!("{reason}: {}", String::from_utf8_lossy(debug));
+    said.trim_end_matches([':', ' ']).chars().take(LOGGED_MAX).collect()
+}
+
 /// Why a lane ended before its upstream spoke.
-fn failure(watch: &LaneWatch, agent: &Agent) -> OpenError {
-    match watch.end() {
+pub(crate) fn failure(io: &Lane, agent: &Agent) -> OpenError {
+    match io.status().end() {
         Some(LaneEnd::Reset { code: ResetCode::Unreachable, reason, .. }) => {
             OpenError::Unreachable(reason.clone())
         }
@@ -194,22 +131,4 @@ fn failure(watch: &LaneWatch, agent: &Agent) -> OpenError {
         Some(LaneEnd::Finished { .. }) | None => OpenError::NotHttp2,
         Some(LaneEnd::Lost) => OpenError::Lost,
     }
-}
-
-/// The HTTP/2 client of a lane. Its own guards are off where ours count better, see [`LaneWatch`].
-fn builder(stream_window: u32, max_streams: usize) -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .enable_push(false)
-        .initial_max_send_streams(max_streams)
-        .initial_window_size(stream_window)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME_SIZE)
-        .max_header_list_size(MAX_RESPONSE_HEADER_LIST_READ)
-        .max_send_buffer_size(MAX_SEND_BUFFER)
-        .max_concurrent_reset_streams(LANE_RESETS_REMEMBERED)
-        .reset_stream_duration(LANE_RESET_MEMORY)
-        .max_local_error_reset_streams(None)
-        .data_frame_budget(usize::MAX);
-    builder
 }

@@ -196,18 +196,18 @@ impl Metrics {
         self.call_duration.record(duration);
     }
 
-    /// Counts the DATA of one call's request.
+    /// Counts the DATA of one connection's requests.
     pub(crate) fn request_meter(&self) -> Meter {
         Meter::new(&self.request_bytes)
     }
 
-    /// Counts the DATA of one call's response.
+    /// Counts the DATA of one connection's responses.
     pub(crate) fn response_meter(&self) -> Meter {
         Meter::new(&self.response_bytes)
     }
 }
 
-/// Counts the bytes of one direction of one call. Tells the metric now and then, because a stream may run
+/// Counts the bytes of one direction of one connection. Tells the metric now and then, because a stream may run
 /// for days, and not at each chunk, because all workers share it.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -221,18 +221,16 @@ impl Meter {
         Self { counter: counter.clone(), total: 0, told: 0 }
     }
 
-    pub(crate) fn add(&mut self, bytes: usize) {
-        self.total += bytes as u64;
+    /// So many there were until now.
+    pub(crate) fn set(&mut self, total: u64) {
+        self.total = total;
         if self.total - self.told >= METER_STEP {
             self.tell();
         }
     }
 
-    pub(crate) fn total(&self) -> u64 {
-        self.total
-    }
-
-    fn tell(&mut self) {
+    /// Tells all of it now.
+    pub(crate) fn tell(&mut self) {
         self.counter.increment(self.total - self.told);
         self.told = self.total;
     }
@@ -304,9 +302,8 @@ mod tests {
         metrics.call(Target::Agent, Outcome::Grpc(0), None, second);
         metrics.call(Target::Agent, Outcome::Grpc(14), Some(&Refusal::NoName), second);
         let mut meter = metrics.response_meter();
-        meter.add(3);
-        meter.add(1);
-        assert_eq!(meter.total(), 4);
+        meter.set(3);
+        meter.set(4);
         drop(meter);
         let stream = metrics.stream();
         let text = metrics.render(2, 5);

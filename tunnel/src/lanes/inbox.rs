@@ -34,6 +34,20 @@ impl Inbox {
         self.pieces.push_back(piece);
     }
 
+    /// Takes what came first, in one piece; `None` if there is nothing.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        let piece = match self.pieces.pop_front() {
+            Some(piece) => piece,
+            None if self.tail.is_empty() => return None,
+            None => std::mem::take(&mut self.tail).freeze(),
+        };
+        self.len -= piece.len();
+        if self.len == 0 {
+            *self = Self::default();
+        }
+        Some(piece)
+    }
+
     /// Moves as much as fits into `buf`; returns how much that was.
     pub(super) fn read(&mut self, buf: &mut ReadBuf<'_>) -> usize {
         let before = buf.remaining();

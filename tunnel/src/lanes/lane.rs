@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::end::{LaneEnd, LaneStatus};
@@ -72,6 +73,29 @@ impl Lane {
         let mut state = self.lanes.0.state.lock();
         if state.life != Life::Open || !state.mux.is_open(self.id) {
             return Poll::Ready(());
+        }
+        state.wait_to_read(self.id, cx);
+        Poll::Pending
+    }
+
+    /// The next piece of what has come, without a copy; empty at the lane's end.
+    ///
+    /// # Errors
+    /// The lane was reset, or its session lost.
+    pub fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<io::Result<Bytes>> {
+        let mut state = self.lanes.0.state.lock();
+        let (piece, credit_is_due) = state.mux.read_piece(self.id);
+        if let Some(piece) = piece {
+            let driver = if credit_is_due { state.take_driver() } else { None };
+            drop(state);
+            wake(driver);
+            return Poll::Ready(Ok(piece));
+        }
+        if let Some(error) = self.broken() {
+            return Poll::Ready(Err(error));
+        }
+        if state.mux.is_read_to_end(self.id) {
+            return Poll::Ready(Ok(Bytes::new()));
         }
         state.wait_to_read(self.id, cx);
         Poll::Pending

@@ -210,6 +210,19 @@ impl Mux {
         false
     }
 
+    /// Takes what came first, in one piece, and whether there is something to send because of it.
+    pub fn read_piece(&mut self, id: u32) -> (Option<Bytes>, bool) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            let piece = lane.take();
+            return (piece, note_urgent(&mut self.urgent, id, lane));
+        }
+        let piece = self.unread.get_mut(&id).and_then(Inbox::take);
+        if self.unread.get(&id).is_some_and(|inbox| inbox.len() == 0) {
+            self.drop_unread(id);
+        }
+        (piece, false)
+    }
+
     /// Queues as much of `slices` as there is room for; returns how much that was. Nothing on a lane that is over.
     pub fn write(&mut self, id: u32, slices: &[IoSlice<'_>]) -> usize {
         let Some(lane) = self.lanes.get_mut(&id) else {

@@ -100,9 +100,9 @@ async fn many_small_messages_that_nobody_reads() {
     const BULK: usize = STREAM_WINDOW as usize / 2;
     let mut world = World::start().await;
     let bystander = Bystander::of(&world).await;
-    // It has room for the bulk, which makes the hub's own window grow, and none for the messages.
+    // Its connection has room for the bulk, and none for the messages: they wait in the hub.
     let mut client = builder();
-    client.initial_window_size(BULK as u32).initial_connection_window_size(BULK as u32);
+    client.initial_window_size(4 * BULK as u32).initial_connection_window_size(BULK as u32);
     let client = Client::connect_with(world.hub.address, &client).await;
     let (response, _sending) = client.open(grpc(NAME, "/a.B/Small"), true).await;
     let mut body = world.session.call().await.begin();

@@ -97,15 +97,13 @@ async fn of_a_request_at_the_limit() {
 async fn of_a_request_over_the_limit() {
     let limit = MAX_HEADER_LIST as usize;
     let mut lists = Lists::start().await;
-    let by_the_hub = ("grpc-status", "8");
-    let by_http2 = (":status", "431");
-    for (stream, size, told) in [(1, limit + 1, by_the_hub), (3, 2 * limit - 1000, by_http2)] {
+    for (stream, size) in [(1, limit + 1), (3, 2 * limit - 1000)] {
         let client = &mut lists.pair.client;
         client.head(stream, &request(size), END_STREAM);
         client.flush().await;
         client.until("an answer", |client| client.heard(stream).ended).await;
         let head = client.heard(stream).head.clone().expect("a head");
-        assert!(head.contains(&(told.0.to_owned(), told.1.to_owned())), "{size}: {head:?}");
+        assert!(head.contains(&("grpc-status".to_owned(), "8".to_owned())), "{size}: {head:?}");
     }
     // The hub itself takes no more than an upstream.
     let client = &mut lists.pair.client;

@@ -1,9 +1,10 @@
-//! The splice against a model: whatever both sides do, in whatever order, each hears what the other said.
+//! The switch against a model: whatever both sides do, in whatever order, each hears what the other said.
 //!
 //! `PROPTEST_CASES` widens it. What fails is printed as the shortest sequence of steps that still fails.
 
 mod call;
 mod finale;
+mod judge;
 mod run;
 mod say;
 mod step;
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SHRINKING: Duration = Duration::from_secs(1);
 
 #[test]
-fn the_splice_does_what_the_model_does() {
+fn the_switch_does_what_the_model_does() {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.unwrap();
     let hub = runtime.block_on(Hub::start());

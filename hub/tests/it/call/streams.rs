@@ -75,11 +75,11 @@ async fn an_answer_before_the_end_of_the_request_arrives_whole() {
     let (response, mut sending) = world.client.open(grpc(NAME, "/a.B/C"), false).await;
     let mut call = world.session.call().await;
     let mut body = call.begin();
-    send(&mut body, message(&[7; 100_000]), false).await.expect("sent");
+    send(&mut body, message(&[7; 50_000]), false).await.expect("sent");
     body.send_trailers(ok()).unwrap();
     drop((call, body));
     let answer = answer(response).await.expect("an answer");
-    assert_eq!(answer.body, message(&[7; 100_000]));
+    assert_eq!(answer.body, message(&[7; 50_000]));
     assert_eq!(answer.end.expect("trailers"), ok());
     assert_eq!(reset(&mut sending).await, Reason::NO_ERROR);
 }

@@ -54,9 +54,9 @@ impl Trap {
 /// As much of a request as a hub takes before its upstream takes any.
 fn fill(client: &mut Peer, stream: u32) -> usize {
     let mut bytes = 0;
-    while client.allows(stream, 65_536) {
-        client.data(stream, &[7; 65_536], 0);
-        bytes += 65_536;
+    while client.allows(stream, 16_384) {
+        client.data(stream, &[7; 16_384], 0);
+        bytes += 16_384;
     }
     bytes
 }

@@ -89,7 +89,7 @@ async fn lanes_are_told_of() {
     assert_eq!(ended.r#type(), EventType::LaneEnded);
     let lane = ended.lane.expect("a lane");
     assert_eq!((&*lane.session, lane.open), (session.to_str().unwrap(), 0));
-    assert!(lane.error.contains("excessive load"), "{lane:?}");
+    assert!(lane.error.contains("ENHANCE_YOUR_CALM"), "{lane:?}");
 }
 
 #[tokio::test]

@@ -62,6 +62,8 @@ pub(crate) struct Peer {
     /// By how much windows shrink, and the youngest stream that this is about, for each SETTINGS that the
     /// hub has not acknowledged yet: until it has, it may use the old ones.
     unacknowledged: Vec<(i64, u32)>,
+    /// The hub opens the streams.
+    is_server: bool,
     block: Option<(u32, u8, Vec<u8>)>,
     pings: u64,
     pongs: u64,
@@ -89,7 +91,9 @@ impl Peer {
         let mut preface = [0; PREFACE.len()];
         within("a preface", io.read_exact(&mut preface)).await.expect("a preface");
         assert_eq!(preface, PREFACE);
-        Self::on(io, settings).begun().await
+        let mut peer = Self::on(io, settings);
+        peer.is_server = true;
+        peer.begun().await
     }
 
     fn on<S>(io: S, settings: Settings) -> Self
@@ -114,6 +118,7 @@ impl Peer {
             hub_window: DEFAULT_WINDOW,
             stream_window: settings.stream_window.into(),
             unacknowledged: vec![(0, 0)],
+            is_server: false,
             block: None,
             pings: 0,
             pongs: 0,
@@ -226,6 +231,8 @@ impl Peer {
         let by = i64::from(stream_window) - self.stream_window;
         self.stream_window += by;
         let youngest = self.streams.keys().copied().max().unwrap_or(0);
+        // Streams that the hub opens before it has heard are older.
+        let youngest = if self.is_server { u32::MAX } else { youngest };
         self.widen(by.max(0), youngest);
         self.unacknowledged.push((by.min(0), youngest));
         self.send(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, stream_window));
@@ -318,8 +325,11 @@ impl Peer {
     }
 
     fn known(&mut self, stream: u32) -> &mut Heard {
-        let (room, allowance) = (self.stream_window, self.hub_window);
-        self.streams.entry(stream).or_insert_with(|| Heard { room, allowance, ..Heard::default() })
+        let unheard = self.unacknowledged.iter().map(|(by, _)| by).sum::<i64>();
+        let room = self.stream_window - if self.is_server { unheard } else { 0 };
+        let allowance = self.hub_window;
+        let new = || Heard { room, allowance, told: allowance, ..Heard::default() };
+        self.streams.entry(stream).or_insert_with(new)
     }
 }
 

@@ -146,6 +146,12 @@ impl LaneState {
         self.grant();
     }
 
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        let piece = self.inbox.take();
+        self.grant();
+        piece
+    }
+
     /// Grants anew what was read: when half of the window is used; or a whole message, when the peer stands at
     /// zero. By less, a reader of single bytes would have each sent alone.
     fn grant(&mut self) {

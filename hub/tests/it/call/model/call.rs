@@ -1,13 +1,14 @@
-//! The model: what each side of a call must hear, given what the other has said. Pure.
+//! The model: a call, what each side has said of it, and what has become of it by that. Pure.
 
 use super::step::{Form, Side};
 use crate::support::hpack::Headers;
-use crate::support::peer::{Broken, Heard};
+use crate::support::peer::Heard;
 
-const NO_ERROR: u32 = 0;
-const INTERNAL_ERROR: u32 = 2;
-const REFUSED_STREAM: u32 = 7;
-const CANCEL: u32 = 8;
+pub(super) const REFUSED_STREAM: u32 = 7;
+pub(super) const CANCEL: u32 = 8;
+/// How often a hub sends a call once more, and how much of its body may have been sent then.
+const REPLAYS: usize = 2;
+const KEPT: usize = 16_384;
 
 /// One call, and all that was said about it.
 #[derive(Debug)]
@@ -17,12 +18,12 @@ pub(super) struct Call {
     pub(super) client_stream: u32,
     /// Known once the upstream has heard of it.
     pub(super) upstream_stream: Option<u32>,
+    /// Streams on which the upstream has refused it: it has heard of it once more each time.
+    pub(super) refused: Vec<u32>,
     pub(super) client: Said,
     pub(super) upstream: Said,
     pub(super) fate: Fate,
-    /// The test was too slow to make room for what an upstream had said before it reset the stream, for
-    /// which a hub waits a second. So some of it may be lost.
-    pub(super) late: bool,
+    pub(super) cut: Cut,
 }
 
 /// What one side has said on the call's stream.
@@ -58,16 +59,15 @@ pub(super) enum Fate {
     SessionLost,
 }
 
-/// What the client must hear.
-enum Answer {
-    /// What the upstream has said, and this code if it was cut short.
-    Upstreams(Option<u32>),
-    /// What the upstream has said so far, and then trailers of the hub.
-    CutByHub,
-    /// An answer of the hub itself: status of plain HTTP, `hub-reason`.
-    Hubs(&'static str, &'static str),
-    /// A reset, and nothing else.
-    Reset(u32),
+/// An answer that breaks off: what the client's own window has no room for is not waited for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cut {
+    /// There was more than the client's window has room for, since it has made it smaller.
+    pub(super) is_tight: bool,
+    /// The window had no room at all: nothing keeps the end back.
+    pub(super) is_shut: bool,
+    /// The client has made room since.
+    pub(super) has_grown: bool,
 }
 
 impl Call {
@@ -77,10 +77,11 @@ impl Call {
             form,
             client_stream,
             upstream_stream: None,
+            refused: Vec::new(),
             client: Said::default(),
             upstream: Said::default(),
             fate: Fate::Spliced,
-            late: false,
+            cut: Cut::default(),
         }
     }
 
@@ -132,242 +133,51 @@ impl Call {
         (at..at + bytes).map(|at| byte(at) as u8).collect()
     }
 
-    /// The client has reset the stream, of which it had heard `heard`.
-    pub(super) fn given_up(&mut self, heard: &Heard) {
-        let Said { end, reset, .. } = self.upstream;
-        let closed_here = self.client.end.is_some() && heard.ended;
-        // Both sides have said all they have to say. `h2` does not reset such a stream, though the last
-        // of the request may still wait in it for the upstream's window.
-        let closed_there = reset.is_some() || (end.is_some() && self.client.end.is_some());
-        if self.fate == Fate::Spliced && !closed_here {
-            self.fate = if closed_there { Fate::Over } else { Fate::Cancelled };
+    /// The client has reset the stream, of which the upstream had heard `heard`, with this much room on its
+    /// connection.
+    pub(super) fn given_up(&mut self, heard: Option<&Heard>, room: i64) {
+        if self.fate != Fate::Spliced {
+            return;
         }
+        // Whether the upstream's stream is closed, or may be: what is left of the request fits, and goes
+        // in the same breath.
+        let is_closed = heard.is_some_and(|heard| {
+            let left = (self.client.bytes - heard.body.len()) as i64;
+            let may_end = self.client.end.is_some() && left <= heard.room.min(room).max(0);
+            let ended = self.upstream.end.is_some() && (heard.ended || may_end);
+            ended || self.upstream.reset.is_some()
+        });
+        self.fate = if is_closed { Fate::Over } else { Fate::Cancelled };
     }
 
-    /// Whether the upstream has heard all that it must, with this much room on its connection.
-    pub(super) fn judge_request(
-        &self,
-        heard: Option<&Heard>,
-        name: &str,
-        room: i64,
-    ) -> Result<bool, Broken> {
-        let Some(heard) = heard else {
-            // Who opens a call and gives it up in one breath may not get it to the upstream.
-            return Ok(self.fate != Fate::Spliced || self.upstream.reset.is_some());
+    /// The upstream refuses the stream, of which it has heard `heard`, before it has begun to answer. Returns
+    /// whether it hears of the call once more: of the body, what was sent must be kept.
+    pub(super) fn is_sent_again(&mut self, heard: &Heard) -> bool {
+        let is_kept = heard.body.len() <= KEPT && heard.trailers.is_none();
+        let Some(stream) = self.upstream_stream.filter(|_| is_kept) else {
+            return false;
         };
-        if self.fate == Fate::Refused {
-            return Err("a call that was refused".into());
+        if self.fate != Fate::Spliced || self.refused.len() >= REPLAYS {
+            return false;
         }
-        same("head", heard.head.as_ref(), &self.request_head(name))?;
-        self.judge_body(Side::Client, heard)?;
-        match heard.reset {
-            Some(CANCEL) if self.client.reset.is_some() || self.upstream.reset.is_some() => {}
-            Some(code) => return Err(format!("reset with {code}")),
-            None => {}
-        }
-        Ok(match self.fate {
-            Fate::Cancelled => heard.reset.is_some(),
-            Fate::Spliced if self.upstream.reset.is_none() => self.client.arrived(heard, room),
-            _ => true,
-        })
+        self.refused.push(stream);
+        self.upstream_stream = None;
+        true
     }
 
-    /// Whether the client has heard all that it must, with this much room on its connection.
-    pub(super) fn judge_response(&self, heard: &Heard, room: i64) -> Result<bool, Broken> {
-        let answer = self.answer();
-        match answer {
-            Answer::Upstreams(_) | Answer::CutByHub => self.judge_upstreams(heard)?,
-            Answer::Hubs(status, reason) => return self.judge_hubs(heard, status, reason, room),
-            Answer::Reset(_) => {}
-        }
-        self.judge_reset(heard, &answer)?;
-        if self.client.reset.is_some() {
-            return Ok(true);
-        }
-        let told = heard.informational.len() == self.upstream.informational;
-        Ok(match answer {
-            Answer::Reset(code) => heard.reset == Some(code),
-            // Told that nobody reads the rest of the request, if there was one.
-            Answer::Upstreams(Some(NO_ERROR)) if self.client.end.is_some() => {
-                told && self.upstream.arrived(heard, room)
-            }
-            Answer::Upstreams(Some(NO_ERROR)) => {
-                let whole = self.upstream.arrived(heard, room);
-                told && whole && (heard.reset.is_some() || !heard.ended)
-            }
-            Answer::Upstreams(Some(_)) => {
-                let flowed = self.upstream.flowed(heard, room);
-                let all = heard.body.len() == self.upstream.bytes;
-                heard.reset.is_some() || (told && flowed && !all)
-            }
-            Answer::Upstreams(None) => told && self.upstream.arrived(heard, room),
-            Answer::CutByHub if self.form == Form::Plain => heard.reset.is_some(),
-            Answer::CutByHub => heard.ended,
-            Answer::Hubs(..) => true,
-        })
+    /// The answer breaks off, of which the client has heard `heard`.
+    pub(super) fn cut_off(&mut self, heard: &Heard) {
+        self.cut = Cut { is_shut: heard.room <= 0, ..Cut::default() };
+        self.cut_to(heard, heard.room);
     }
 
-    fn answer(&self) -> Answer {
-        let Said { head, end, reset, .. } = self.upstream;
-        match self.fate {
-            Fate::Refused => Answer::Hubs("503", "upstream-unreachable"),
-            Fate::Unprocessed => Answer::Reset(REFUSED_STREAM),
-            _ if end.is_some() => Answer::Upstreams(reset.map(|_| NO_ERROR)),
-            _ if reset.is_some() => Answer::Upstreams(reset.map(crossed)),
-            Fate::SessionLost if head.is_none() => Answer::Hubs("502", "session-lost"),
-            Fate::SessionLost => Answer::CutByHub,
-            _ => Answer::Upstreams(None),
-        }
-    }
-
-    fn judge_upstreams(&self, heard: &Heard) -> Result<(), Broken> {
-        let informational = owned(&[(":status", "103"), ("link", "a")]);
-        for early in &heard.informational {
-            same("1xx", Some(early), &informational)?;
-        }
-        if heard.head.is_some() {
-            same("head", heard.head.as_ref(), &self.response_head())?;
-            if heard.head_only != (self.upstream.head == Some(true)) {
-                return Err(format!("a head that is all of the answer: {}", heard.head_only));
-            }
-        }
-        if self.fate == Fate::SessionLost && self.upstream.end.is_none() && heard.ended {
-            let trailers = heard.trailers.clone().unwrap_or_default();
-            return has(&trailers, &[("grpc-status", "14"), ("hub-reason", "session-lost")]);
-        }
-        self.judge_body(Side::Upstream, heard)
-    }
-
-    fn judge_reset(&self, heard: &Heard, answer: &Answer) -> Result<(), Broken> {
-        let Some(code) = heard.reset else {
-            return Ok(());
-        };
-        let allowed = match answer {
-            Answer::Upstreams(allowed) => *allowed,
-            Answer::CutByHub if self.form == Form::Plain => Some(INTERNAL_ERROR),
-            // An answer without the rest of the request.
-            Answer::CutByHub | Answer::Hubs(..) => Some(NO_ERROR),
-            Answer::Reset(code) => Some(*code),
-        };
-        let lost = self.fate == Fate::SessionLost && self.upstream.end.is_some();
-        if allowed != Some(code) && !(lost && code == NO_ERROR) {
-            return Err(format!("reset with {code}"));
-        }
-        let whole = heard.body.len() == self.upstream.bytes;
-        if matches!(answer, Answer::Upstreams(_))
-            && !whole
-            && !self.late
-            && self.client.reset.is_none()
-        {
-            let (got, said) = (heard.body.len(), self.upstream.bytes);
-            return Err(format!("reset after {got} of {said} bytes"));
-        }
-        Ok(())
-    }
-
-    fn judge_hubs(
-        &self,
-        heard: &Heard,
-        status: &str,
-        reason: &str,
-        room: i64,
-    ) -> Result<bool, Broken> {
-        let Some(head) = &heard.head else {
-            return Ok(self.client.reset.is_some());
-        };
-        let for_cause = ("hub-reason".to_owned(), "upstream-closed".to_owned());
-        // After a GOAWAY that names an error, once the lane has ended.
-        let (status, code, reason) = if self.fate == Fate::Refused && head.contains(&for_cause) {
-            ("429", "8", "upstream-closed")
-        } else {
-            (status, "14", reason)
-        };
-        let grpc = [(":status", "200"), ("grpc-status", code), ("hub-reason", reason)];
-        let plain = [(":status", status), ("hub-reason", reason)];
-        let grpcs = self.form == Form::Grpc;
-        has(head, if grpcs { &grpc } else { &plain })?;
-        if grpcs && !heard.head_only {
-            return Err("more than a head".into());
-        }
-        if let Some(code) = heard.reset.filter(|code| *code != NO_ERROR) {
-            return Err(format!("reset with {code}"));
-        }
-        // The sentence of a plain answer may wait for a window.
-        Ok(heard.ended || heard.room.min(room) <= 0 || self.client.reset.is_some())
-    }
-
-    /// Nothing that was not said, and the end only after everything.
-    fn judge_body(&self, from: Side, heard: &Heard) -> Result<(), Broken> {
-        let said = self.said(from);
-        let bytes = heard.body.len();
-        if bytes > said.bytes {
-            return Err(format!("{bytes} of {} bytes", said.bytes));
-        }
-        if !heard.ended {
-            return Ok(());
-        }
-        if bytes != said.bytes || said.end.is_none() {
-            return Err(format!("the end after {bytes} of {} bytes: {said:?}", said.bytes));
-        }
-        match (said.end, &heard.trailers) {
-            (Some(Ended::Bare), None) => Ok(()),
-            (Some(Ended::Trailers), Some(_)) => {
-                same("trailers", heard.trailers.as_ref(), &self.trailers(from))
-            }
-            (said, trailers) => Err(format!("{said:?} became {trailers:?}")),
-        }
-    }
-
-    /// Byte for byte.
-    pub(super) fn judge_content(&self, from: Side, heard: &Heard) -> Result<(), Broken> {
-        let hubs = matches!(self.answer(), Answer::Hubs(..)) && from == Side::Upstream;
-        if hubs || heard.body == self.content(from, 0, heard.body.len()) {
-            return Ok(());
-        }
-        Err(format!("{:?} said something else", from))
+    /// The client's window has this much room from now on.
+    pub(super) fn cut_to(&mut self, heard: &Heard, room: i64) {
+        let coming = self.upstream.bytes.saturating_sub(heard.body.len());
+        self.cut.is_tight |= coming as i64 > room;
     }
 }
 
-impl Said {
-    /// Whether all has arrived that the windows let through.
-    fn arrived(&self, heard: &Heard, room: i64) -> bool {
-        let head = self.head.is_none() || heard.head.is_some();
-        let end = self.end.is_none() || heard.ended || heard.body.len() < self.bytes;
-        head && end && self.flowed(heard, room)
-    }
-
-    fn flowed(&self, heard: &Heard, room: i64) -> bool {
-        heard.body.len() == self.bytes || heard.room <= 0 || room <= 0
-    }
-}
-
-/// The code that a client hears: the table of resets.
-fn crossed(code: u32) -> u32 {
-    const ENHANCE_YOUR_CALM: u32 = 11;
-    const INADEQUATE_SECURITY: u32 = 12;
-    const HTTP_1_1_REQUIRED: u32 = 13;
-    match code {
-        REFUSED_STREAM | CANCEL | ENHANCE_YOUR_CALM | INADEQUATE_SECURITY | HTTP_1_1_REQUIRED => {
-            code
-        }
-        _ => INTERNAL_ERROR,
-    }
-}
-
-fn owned(headers: &[(&str, &str)]) -> Headers {
+pub(super) fn owned(headers: &[(&str, &str)]) -> Headers {
     headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-/// The order between names means nothing.
-fn same(what: &str, heard: Option<&Headers>, said: &Headers) -> Result<(), Broken> {
-    let mut heard = heard.cloned().unwrap_or_default();
-    let mut said = said.clone();
-    heard.sort_by(|a, b| a.0.cmp(&b.0));
-    said.sort_by(|a, b| a.0.cmp(&b.0));
-    if heard == said { Ok(()) } else { Err(format!("{what}: {said:?} became {heard:?}")) }
-}
-
-fn has(heard: &Headers, expected: &[(&str, &str)]) -> Result<(), Broken> {
-    let missing = owned(expected).into_iter().find(|pair| !heard.contains(pair));
-    missing.map_or(Ok(()), |missing| Err(format!("{missing:?} is missing: {heard:?}")))
 }

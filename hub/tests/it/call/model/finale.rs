@@ -2,11 +2,16 @@
 
 use tokio::time::{Instant, timeout};
 
-use super::call::Fate;
+use super::call::{CANCEL, Fate};
 use super::run::Run;
 use super::say::PLAIN_WIRE;
 use super::step::{CALLS, Form, Side};
 use crate::support::peer::Broken;
+
+/// The windows that a hub gives its client and a lane, and what streams begin with.
+const CLIENT_WINDOW: i64 = 1 << 20;
+const LANE_WINDOW: i64 = 512 << 10;
+const FIRST_WINDOW: i64 = 65_535;
 
 impl Run<'_> {
     /// Brings every call to a good end. Then nothing of any window may be missing.
@@ -39,37 +44,56 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A hub gives a stream's window back once the other side has taken the bytes: it may keep a third,
-    /// below which `h2` sends no update.
+    /// Nothing that either side may send is missing, and no more is promised than the other side takes.
     pub(super) async fn check_returned(&mut self) -> Result<(), Broken> {
         let deadline = Instant::now() + self.patience;
         while let Some(missing) = self.not_returned() {
             let Ok(heard) = timeout(deadline - Instant::now(), self.pair.hear()).await else {
-                return Err(format!("not given back: {missing}"));
+                return Err(format!("windows: {missing}"));
             };
             heard?;
         }
         Ok(())
     }
 
+    /// A hub gives windows back when half of them is used: the connection's, as nothing waits any more, and
+    /// those of streams as the other end has room.
     pub(super) fn not_returned(&self) -> Option<String> {
-        for side in [Side::Client, Side::Upstream] {
-            for (at, call) in self.calls.iter().enumerate() {
-                let other = call.said(side.other());
-                let open = call.fate == Fate::Spliced && other.reset.is_none();
-                let Some((_, heard)) = self.heard(side, at) else {
-                    continue;
-                };
-                let kept = self.peer_ref(side).hub_window - heard.allowance;
-                if open
-                    && self.may_speak(side, at).is_some()
-                    && kept * 3 > self.peer_ref(side).hub_window + 3
-                {
-                    return Some(format!("{kept} bytes of {side:?}: {call:?}"));
+        for (side, window) in [(Side::Client, CLIENT_WINDOW), (Side::Upstream, LANE_WINDOW)] {
+            let peer = self.peer_ref(side);
+            if !peer.ended && peer.allowance * 2 <= window {
+                return Some(format!("{} bytes are all of {side:?}'s connection", peer.allowance));
+            }
+            for at in 0..self.calls.len() {
+                if let Some(wrong) = self.wrong_window(side, at) {
+                    return Some(format!("{side:?}: {wrong}: {:?}", self.calls[at]));
                 }
             }
         }
         None
+    }
+
+    /// What is wrong with what a side may send on the call's stream.
+    fn wrong_window(&self, side: Side, at: usize) -> Option<String> {
+        let call = &self.calls[at];
+        let is_open = call.fate == Fate::Spliced && call.said(side.other()).reset.is_none();
+        if !is_open || self.may_speak(side, at).is_none() {
+            return None;
+        }
+        let ((_, sender), (_, receiver)) = (self.heard(side, at)?, self.heard(side.other(), at)?);
+        let (allowance, told, room) = (sender.allowance, sender.told, receiver.room);
+        if allowance <= told / 2 && allowance < room {
+            return Some(format!("{allowance} bytes of {told}, where {room} are taken"));
+        }
+        let most = match side {
+            Side::Upstream => room,
+            // It begins before the hub knows what the upstream takes, and what it was told cannot be taken back.
+            Side::Client if call.refused.is_empty() && !self.upstream_has_shrunk => {
+                room.max(FIRST_WINDOW - call.client.bytes as i64)
+            }
+            Side::Client => return None,
+        };
+        (allowance > most).then(|| format!("{allowance} bytes where {room} are taken"))
     }
 
     /// One more call gets all that is left of both connections' windows: nothing of them is tied up in calls that
@@ -101,10 +125,10 @@ impl Run<'_> {
         at: usize,
         mut bytes: usize,
     ) -> Result<(), Broken> {
+        let deadline = Instant::now() + self.patience;
         while bytes > 0 {
-            let chunk = bytes.min(16_384);
             let (stream, _) = self.heard(side, at).ok_or("no stream")?;
-            if self.peer(side).allows(stream, chunk) {
+            if let Some(chunk) = self.fitting(side, stream, bytes.min(16_384), 0) {
                 self.say_data(side, at, chunk, None, false);
                 bytes -= chunk;
                 if bytes > 0 {
@@ -112,21 +136,18 @@ impl Run<'_> {
                 }
             }
             self.gate(side).await?;
+            if Instant::now() > deadline {
+                return Err(format!("{side:?} is not granted the last {bytes} bytes"));
+            }
         }
         Ok(())
     }
 
     /// The client's connection is lost: whatever still runs is cancelled.
     pub(super) async fn lose_client(&mut self) -> Result<(), Broken> {
-        for call in &mut self.calls {
-            if call.client.reset.is_none() {
-                call.given_up(self.pair.client.heard(call.client_stream));
-            }
-            if call.fate == Fate::Spliced {
-                // The rest of the request may arrive or not.
-                call.fate = Fate::Over;
-            }
-            call.client.reset = Some(0);
+        for at in 0..self.calls.len() {
+            self.give_up(at);
+            self.calls[at].client.reset.get_or_insert(CANCEL);
         }
         self.lost = Some(Side::Client);
         self.pair.client.cut().await;
@@ -137,9 +158,12 @@ impl Run<'_> {
     pub(super) async fn lose_session(&mut self) -> Result<(), Broken> {
         self.lost = Some(Side::Upstream);
         self.pair.upstream.cut().await;
-        for call in &mut self.calls {
-            if call.fate == Fate::Spliced {
-                call.fate = Fate::SessionLost;
+        for at in 0..self.calls.len() {
+            if self.calls[at].fate == Fate::Spliced {
+                self.calls[at].fate = Fate::SessionLost;
+                if self.calls[at].upstream.reset.is_none() {
+                    self.cut_off(at);
+                }
             }
         }
         for at in 0..self.calls.len() {
@@ -155,6 +179,9 @@ impl Run<'_> {
                 if let Some((_, heard)) = self.heard(side, at) {
                     call.judge_content(side.other(), heard)?;
                 }
+            }
+            for stream in &call.refused {
+                call.judge_refused(self.pair.upstream.heard(*stream))?;
             }
         }
         Ok(())

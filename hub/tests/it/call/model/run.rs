@@ -6,14 +6,10 @@ use tokio::time::{Instant, timeout};
 use tunnel::lanes::ResetCode;
 
 use super::call::Call;
-use super::step::{Case, Finale, Side};
+use super::step::{Act, Case, Finale, Side, Step};
 use crate::support::hub::Hub;
 use crate::support::pair::Pair;
 use crate::support::peer::{Broken, Heard, Peer};
-
-/// A hub waits a second for a client to take what came before a reset. Who takes half of it to make room
-/// has lost the race.
-const RELEASE: Duration = Duration::from_millis(500);
 
 /// A case under way.
 pub(super) struct Run<'c> {
@@ -27,9 +23,13 @@ pub(super) struct Run<'c> {
     pub(super) upstream_leaves: bool,
     /// Whose connection the test has cut.
     pub(super) lost: Option<Side>,
-    /// Calls that were reset by the upstream, whose clients get the room for what came before.
-    pub(super) release: Vec<usize>,
-    pub(super) written: Instant,
+    /// What each side last said to be the window of its streams, and whether that was ever less than before.
+    pub(super) windows: (u32, u32),
+    pub(super) upstream_has_shrunk: bool,
+    /// By how much the client's windows shrink by what it has said since the last gate.
+    pub(super) client_shrinks: i64,
+    /// The upstream has made room since then: what it hears before the next gate is open.
+    pub(super) upstream_grew: bool,
 }
 
 /// Runs a case at a hub under a name of its own. Nothing takes longer than `patience`, unless it hangs.
@@ -51,14 +51,17 @@ pub(super) async fn run(
         client_leaves: false,
         upstream_leaves: false,
         lost: None,
-        release: Vec::new(),
-        written: Instant::now(),
+        windows: (case.client.stream_window, case.upstream.stream_window),
+        upstream_has_shrunk: false,
+        client_shrinks: 0,
+        upstream_grew: false,
     };
     let mut steps = case.steps.iter().enumerate().peekable();
     while let Some((at, step)) = steps.next() {
         run.take(step);
-        let next = steps.peek().map(|(_, next)| next.side);
-        if !(step.together && next == Some(step.side)) {
+        let next = steps.peek().map(|(_, next)| *next);
+        let joined = step.together && next.is_some_and(|next| next.side == step.side);
+        if !joined || next.is_some_and(|next| run.is_open(next)) {
             let gated = run.gate(step.side).await;
             gated.map_err(|broken| format!("after step {at}, {step:?}: {broken}"))?;
         }
@@ -77,27 +80,15 @@ impl Run<'_> {
 
     /// Writes what a side has said, and waits until both have heard all that they can.
     pub(super) async fn gate(&mut self, side: Side) -> Result<(), Broken> {
-        self.written = Instant::now();
         self.peer(side).ping().await?;
-        if !self.release.is_empty() {
-            self.release().await;
-        }
+        (self.client_shrinks, self.upstream_grew) = (0, false);
         self.settle().await
     }
 
-    /// Makes room at the client for all that was said before a reset.
-    pub(super) async fn release(&mut self) {
-        let release = std::mem::take(&mut self.release);
-        for &at in &release {
-            self.make_room(Side::Client, at);
-        }
-        self.widen(Side::Client);
-        self.pair.client.flush().await;
-        if self.written.elapsed() > RELEASE {
-            for at in release {
-                self.calls[at].late = true;
-            }
-        }
+    /// Whether it matters to the step if a hub reads it together with what was said before: a call of which
+    /// more was sent meanwhile than is kept is not sent once more.
+    fn is_open(&self, step: &Step) -> bool {
+        self.upstream_grew && matches!(step.act, Act::Reset { .. })
     }
 
     /// Makes room on the call's stream for all that is on its way to this side.
@@ -107,8 +98,17 @@ impl Run<'_> {
         };
         let room = self.coming(side, at) - heard.room;
         if !heard.ended && heard.reset.is_none() {
-            self.peer(side).grant(stream, room.max(0) as u32);
+            self.grant(side, at, stream, room.max(0) as u32);
         }
+    }
+
+    /// Makes so much room on the call's stream.
+    pub(super) fn grant(&mut self, side: Side, at: usize, stream: u32, bytes: u32) {
+        match side {
+            Side::Client => self.calls[at].cut.has_grown |= bytes > 0,
+            Side::Upstream => self.upstream_grew = true,
+        }
+        self.peer(side).grant(stream, bytes);
     }
 
     /// Makes room on the connection for all that is on its way to this side.
@@ -118,8 +118,7 @@ impl Run<'_> {
         peer.grant(0, (coming - peer.room).max(0) as u32);
     }
 
-    /// Bytes on their way to this side, and some for a sentence of the hub's. With no more room than is
-    /// used, a hub would look for more for a second before it resets the stream.
+    /// Bytes on their way to this side, and some for a sentence of the hub's.
     pub(super) fn coming(&self, side: Side, at: usize) -> i64 {
         const SENTENCE: i64 = 200;
         let heard = self.heard(side, at).map_or(0, |(_, heard)| heard.body.len());
@@ -190,7 +189,8 @@ impl Run<'_> {
         }
         let path = (":path".to_owned(), call.path());
         let heads = self.pair.upstream.streams.iter();
-        let mut heads = heads.filter_map(|(stream, heard)| Some((stream, heard.head.as_ref()?)));
+        let new = heads.filter(|(stream, _)| !call.refused.contains(stream));
+        let mut heads = new.filter_map(|(stream, heard)| Some((stream, heard.head.as_ref()?)));
         let found = heads.find(|(_, head)| head.contains(&path));
         call.upstream_stream = found.map(|(stream, _)| *stream);
     }

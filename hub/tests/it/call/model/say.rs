@@ -1,6 +1,6 @@
 //! Takes a case's steps: says what HTTP/2 allows at that moment, and notes it in the model.
 
-use super::call::{Call, Ended, Fate};
+use super::call::{Call, Ended, Fate, REFUSED_STREAM};
 use super::run::Run;
 use super::step::{Act, CALLS, Form, Side, Step, Wire};
 use super::wire;
@@ -14,8 +14,12 @@ impl Run<'_> {
     pub(super) fn take(&mut self, step: &Step) {
         let peer = self.peer(step.side);
         match step.act {
-            Act::GrantConnection { bytes } => return peer.grant(0, bytes),
-            Act::Resize { window } => return peer.resize(window),
+            Act::GrantConnection { bytes } => {
+                peer.grant(0, bytes);
+                self.upstream_grew |= step.side == Side::Upstream;
+                return;
+            }
+            Act::Resize { window } => return self.resize(step.side, window),
             Act::GoAway { code } if step.side == Side::Client => {
                 // Of streams that a hub begins there are none.
                 peer.go_away(0, code);
@@ -34,7 +38,7 @@ impl Run<'_> {
                     && !heard.ended
                     && heard.reset.is_none()
                 {
-                    self.peer(step.side).grant(stream, bytes);
+                    self.grant(step.side, at, stream, bytes);
                 }
             }
             Act::Informational if step.side == Side::Upstream => self.inform(at),
@@ -119,10 +123,11 @@ impl Run<'_> {
         let Some(stream) = self.may_speak(side, at) else {
             return;
         };
-        let counted = bytes + padding.map_or(0, |padding| 1 + usize::from(padding));
-        if !self.peer(side).allows(stream, counted) {
+        let around = padding.map_or(0, |padding| 1 + usize::from(padding));
+        let Some(bytes) = self.fitting(side, stream, bytes, around) else {
             return;
-        }
+        };
+        let counted = bytes + around;
         let call = &mut self.calls[at];
         let content = call.content(side, call.said(side).bytes, bytes);
         let said = call.saying(side);
@@ -131,6 +136,23 @@ impl Run<'_> {
         let frames = wire::data(stream, &content, end, padding);
         self.peer(side).queue(stream, &frames);
         self.peer(side).spend(stream, counted);
+    }
+
+    /// How much of so many bytes a hub's windows allow, with so many around them.
+    pub(super) fn fitting(
+        &mut self,
+        side: Side,
+        stream: u32,
+        bytes: usize,
+        around: usize,
+    ) -> Option<usize> {
+        let peer = self.peer_ref(side);
+        let allowance = peer.streams.get(&stream)?.allowance.min(peer.allowance);
+        if bytes + around == 0 {
+            return Some(0);
+        }
+        let room = usize::try_from(allowance).ok()?.checked_sub(around)?;
+        (bytes == 0 || room > 0).then_some(bytes.min(room))
     }
 
     pub(super) fn say_trailers(&mut self, side: Side, at: usize, wire: Wire) {
@@ -154,13 +176,61 @@ impl Run<'_> {
         {
             return;
         }
+        self.peer(side).send(RST_STREAM, 0, stream, &code.to_be_bytes());
         if side == Side::Client {
-            self.calls[at].given_up(self.pair.client.heard(stream));
-        } else if said.end.is_none() {
-            self.release.push(at);
+            self.give_up(at);
+        } else if self.is_sent_again(at, code) {
+            return;
+        } else if self.calls[at].upstream.end.is_none() {
+            self.cut_off(at);
         }
         self.calls[at].saying(side).reset = Some(code);
-        self.peer(side).send(RST_STREAM, 0, stream, &code.to_be_bytes());
+    }
+
+    /// The client does not want the call any more.
+    pub(super) fn give_up(&mut self, at: usize) {
+        let Run { calls, pair, .. } = self;
+        let upstream = &pair.upstream;
+        let heard = calls[at].upstream_stream.map(|stream| upstream.heard(stream));
+        calls[at].given_up(heard, upstream.room);
+    }
+
+    /// Whether the upstream hears of the call once more by resetting it: on the same lane, as there is no other.
+    fn is_sent_again(&mut self, at: usize, code: u32) -> bool {
+        let Run { calls, pair, .. } = self;
+        let call = &mut calls[at];
+        let refuses = code == REFUSED_STREAM && call.upstream.head.is_none();
+        let heard = call.upstream_stream.map(|stream| pair.upstream.heard(stream));
+        refuses && !self.upstream_leaves && heard.is_some_and(|heard| call.is_sent_again(heard))
+    }
+
+    /// The answer breaks off.
+    pub(super) fn cut_off(&mut self, at: usize) {
+        let Run { calls, pair, .. } = self;
+        if let Some(heard) = pair.client.streams.get(&calls[at].client_stream) {
+            calls[at].cut_off(heard);
+        }
+    }
+
+    fn resize(&mut self, side: Side, window: u32) {
+        let Run { calls, pair, windows, .. } = self;
+        let (before, peer) = match side {
+            Side::Client => (&mut windows.0, &mut pair.client),
+            Side::Upstream => (&mut windows.1, &mut pair.upstream),
+        };
+        let by = i64::from(window) - i64::from(std::mem::replace(before, window));
+        peer.resize(window);
+        if side == Side::Upstream {
+            self.upstream_grew |= by > 0;
+            self.upstream_has_shrunk |= by < 0;
+            return;
+        }
+        self.client_shrinks += by.min(0);
+        for call in calls {
+            let Some(heard) = pair.client.streams.get(&call.client_stream) else { continue };
+            call.cut.has_grown |= by > 0;
+            call.cut_to(heard, heard.room + self.client_shrinks);
+        }
     }
 
     /// The upstream's GOAWAY. What it has begun to answer it has looked at.
@@ -177,8 +247,8 @@ impl Run<'_> {
         let streams = self.calls.iter().filter(touched).filter_map(|call| call.upstream_stream);
         let last = streams.chain(self.calls[at].upstream_stream).max().unwrap_or(0);
         for call in &mut self.calls {
-            if call.upstream_stream.is_some_and(|stream| stream > last)
-                && call.fate == Fate::Spliced
+            // One that it has refused just before comes too late to be sent to it once more.
+            if call.upstream_stream.is_none_or(|stream| stream > last) && call.fate == Fate::Spliced
             {
                 call.fate = Fate::Unprocessed;
             }

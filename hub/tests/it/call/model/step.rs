@@ -1,16 +1,17 @@
-//! What can be done to a splice, and how sequences of it are made up.
+//! What can be done to a switch, and how sequences of it are made up.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::call::REFUSED_STREAM;
 use crate::support::peer::Settings;
 
 /// Calls in one case.
 pub(super) const CALLS: usize = 3;
 /// The largest frame that a hub takes.
-const HUB_FRAME: usize = 65_536;
+const HUB_FRAME: usize = 16_384;
 
-/// A side of the splice.
+/// A side of the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Client,
@@ -44,7 +45,7 @@ pub(super) enum Act {
     },
     /// A 1xx response.
     Informational,
-    /// A call that has not begun begins with it.
+    /// A call that has not begun begins with it. As much of it is said as the windows allow.
     Data {
         bytes: usize,
         padding: Option<u8>,
@@ -165,8 +166,7 @@ fn bytes() -> impl Strategy<Value = usize> {
         1 => Just(0),
         3 => Just(1),
         3 => 2..300_usize,
-        2 => Just(16_384),
-        2 => Just(HUB_FRAME),
+        4 => Just(HUB_FRAME),
     ]
 }
 
@@ -183,7 +183,7 @@ fn wire() -> impl Strategy<Value = Wire> {
     })
 }
 
-/// Every code there is, and one that nobody knows.
+/// Every code there is, and one that nobody knows; more often the one by which calls are sent once more.
 fn code() -> impl Strategy<Value = u32> {
-    prop_oneof![9 => 0..=13_u32, 1 => Just(0xdead_beef)]
+    prop_oneof![6 => 0..=13_u32, 3 => Just(REFUSED_STREAM), 1 => Just(0xdead_beef)]
 }

@@ -135,21 +135,31 @@ async fn malformed_answers_cost_their_calls_only() {
 /// Small messages wait in the hub for a reader that does not read, on the way up as on the way down.
 #[tokio::test]
 async fn small_messages_that_an_upstream_does_not_read() {
-    const MESSAGES: usize = 20_000;
+    /// On each stream: as many as its first window has room for.
+    const MESSAGES: usize = 65_535 / 25;
     let closed = Settings { stream_window: 0, ..Settings::default() };
     let mut trap = Trap::start_with(Settings::default(), closed).await;
-    let stream = trap.open(1, "/a.B/Small").await;
-    let Pair { client, upstream } = &mut trap.pair;
-    for _ in 0..MESSAGES {
-        client.data(1, &[7; 25], 0);
+    let mut streams = Vec::new();
+    // As much as may wait for one lane.
+    for stream in [1, 3, 5] {
+        let at_upstream = trap.open(stream, &format!("/a.B/Small{stream}")).await;
+        streams.push((stream, at_upstream));
+        let client = &mut trap.pair.client;
+        for _ in 0..MESSAGES {
+            client.data(stream, &[7; 25], 0);
+        }
+        client.data(stream, b"", END_STREAM);
+        client.ping().await.unwrap();
     }
-    client.data(1, b"", END_STREAM);
-    client.ping().await.unwrap();
-    upstream.grant(stream, 25 * MESSAGES as u32);
-    upstream.flush().await;
-    upstream.until("all of it", |upstream| upstream.heard(stream).ended).await;
-    assert_eq!(upstream.heard(stream).body.len(), 25 * MESSAGES);
-    upstream.answer(stream);
-    upstream.flush().await;
-    trap.assert_unharmed(3).await;
+    let Pair { client, upstream } = &mut trap.pair;
+    for (stream, at_upstream) in streams {
+        upstream.grant(at_upstream, 25 * MESSAGES as u32);
+        upstream.flush().await;
+        upstream.until("all of it", |upstream| upstream.heard(at_upstream).ended).await;
+        assert_eq!(upstream.heard(at_upstream).body.len(), 25 * MESSAGES);
+        upstream.answer(at_upstream);
+        upstream.flush().await;
+        client.until("an answer", |client| client.heard(stream).ended).await;
+    }
+    trap.assert_unharmed(7).await;
 }

@@ -27,6 +27,8 @@ pub(crate) struct Heard {
     pub(crate) room: i64,
     /// Bytes of DATA that may still be sent to the hub.
     pub(crate) allowance: i64,
+    /// What that was when the hub granted the last of it.
+    pub(crate) told: i64,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,11 @@ impl Peer {
             DATA => return self.note_data(stream, flags, &payload),
             RST_STREAM => return self.note_reset(stream, word(0)),
             WINDOW_UPDATE if stream == 0 => self.allowance += i64::from(word(0)),
-            WINDOW_UPDATE => self.known(stream).allowance += i64::from(word(0)),
+            WINDOW_UPDATE => {
+                let heard = self.known(stream);
+                heard.allowance += i64::from(word(0));
+                heard.told = heard.allowance;
+            }
             SETTINGS if flags & ACK != 0 => {
                 let (by, youngest) = self.unacknowledged.remove(0);
                 self.widen(by, youngest);
@@ -82,7 +88,13 @@ impl Peer {
     fn note_settings(&mut self, mut payload: &[u8]) {
         while let [a, b, c, d, e, f, rest @ ..] = payload {
             if u16::from_be_bytes([*a, *b]) == INITIAL_WINDOW_SIZE {
-                self.hub_window = u32::from_be_bytes([*c, *d, *e, *f]).into();
+                let window = u32::from_be_bytes([*c, *d, *e, *f]).into();
+                let by = window - std::mem::replace(&mut self.hub_window, window);
+                // Open streams change with it (RFC 9113 6.9.2).
+                for heard in self.streams.values_mut() {
+                    heard.allowance += by;
+                    heard.told += by;
+                }
             }
             payload = rest;
         }

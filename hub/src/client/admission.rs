@@ -1,0 +1,189 @@
+//! How a call begins: its route, its caller, its turn.
+
+use http2::error::Reason;
+use http2::message::Malformed;
+use switch::{CallId, Unfit};
+use tokio::time::Instant;
+use tunnel::name::Name;
+use tunnel::wire::HUB_TOKEN;
+
+use super::call::{Call, Next};
+use super::callers::Due;
+use super::connection::Connection;
+use super::record::Record;
+use super::route::{self, Route, answer_form};
+use crate::config::auth::{Caller, Denied};
+use crate::limits::MAX_HEADER_LIST;
+use crate::message::refusal::Refusal;
+use crate::observe::limit::Limit;
+use crate::observe::metrics::Target;
+use crate::services;
+
+impl Connection {
+    /// A call has come.
+    pub(super) fn begin(&mut self, id: CallId) {
+        if let Some(Unfit::Malformed(malformed)) = self.switch.unfit(id)
+            && !is_answered(malformed)
+        {
+            return self.switch.breach(id, Reason::PROTOCOL_ERROR);
+        }
+        let Some(head) = self.switch.request(id) else { return };
+        let size = head.size();
+        let form = answer_form(head);
+        let token = head.get(HUB_TOKEN.as_bytes());
+        let caller = self.origin.hub.config.auth.caller(token);
+        let route = route::route(head);
+        let (target, name) = match &route {
+            Ok(Route::Agent(name)) => (Target::Agent, Some(name.clone())),
+            Ok(Route::Own) | Err(Refusal::NoName) => (Target::Hub, None),
+            Err(_) => (Target::Agent, None),
+        };
+        let mut record = Record::start(&self.origin, target, route::path(head), name);
+        if let Ok(caller) = &caller {
+            record.called_by(caller);
+        }
+        let paces = self.callers.enter(caller.as_ref().ok().and_then(Caller::id));
+        let is_own = matches!(route, Ok(Route::Own));
+        let next = self.next(id, route, caller, size);
+        let call = Call {
+            record,
+            form,
+            caller: paces,
+            next,
+            begun: Instant::now(),
+            lane: None,
+            refused: None,
+            is_own,
+        };
+        if let Some(user) = self.switch.user(id) {
+            *user = Some(call);
+        }
+        let (may_begin, limit) = self.callers.may_begin(paces, id, size);
+        self.note_paces(limit);
+        if may_begin {
+            self.go_on(id);
+        }
+    }
+
+    fn next(
+        &mut self,
+        id: CallId,
+        route: Result<Route, Refusal>,
+        caller: Result<Caller, Denied>,
+        size: usize,
+    ) -> Next {
+        let unfit = match self.switch.unfit(id) {
+            Some(Unfit::TooLarge(_)) => Some(Refusal::HeaderList(MAX_HEADER_LIST as usize)),
+            _ if size > MAX_HEADER_LIST as usize => {
+                Some(Refusal::HeaderList(MAX_HEADER_LIST as usize))
+            }
+            Some(Unfit::Malformed(malformed)) => Some(Refusal::BadRequest(malformed.to_string())),
+            None => None,
+        };
+        if let Some(Refusal::HeaderList(max)) = unfit {
+            return Next::Refuse(Refusal::HeaderList(max));
+        }
+        let name = match route {
+            Ok(Route::Agent(name)) => name,
+            Ok(Route::Own) => return self.next_own(id, caller),
+            Err(refusal) => return Next::Refuse(refusal),
+        };
+        let caller = match caller {
+            Ok(caller) => caller,
+            Err(denied) => return Next::Refuse(unauthenticated(denied)),
+        };
+        if !caller.may_call(&name) {
+            return Next::Refuse(Refusal::Denied(name));
+        }
+        match unfit {
+            Some(refusal) => Next::Refuse(refusal),
+            None => {
+                let (address, worker) = (self.origin.peer.ip(), self.origin.worker);
+                Next::Agent(self.groups.of(&name, &caller, address, worker))
+            }
+        }
+    }
+
+    fn next_own(&self, id: CallId, caller: Result<Caller, Denied>) -> Next {
+        match caller {
+            Ok(caller) => Next::Own(Some(caller)),
+            // Health tells for itself what it tells to whom.
+            Err(denied) => match self.switch.request(id) {
+                Some(head) if services::is_health(route::path(head)) => Next::Own(None),
+                _ => Next::Refuse(unauthenticated(denied)),
+            },
+        }
+    }
+
+    pub(super) fn note_paces(&mut self, limit: Option<Limit>) {
+        if let Some(limit) = limit {
+            self.reached(limit, None);
+        }
+        if let Some(at) = self.callers.due_at() {
+            self.look_by(at);
+        }
+    }
+
+    /// Lets calls go on that had to wait for their turn.
+    pub(super) fn serve_callers(&mut self) {
+        while let Some(due) = self.callers.due() {
+            match due {
+                Due::Begin(id) => self.go_on(id),
+                Due::Answer(id) => self.answer(id),
+            }
+        }
+        self.note_paces(None);
+    }
+
+    /// The call's turn has come.
+    pub(super) fn go_on(&mut self, id: CallId) {
+        let Some(call) = self.call(id) else { return };
+        let caller = call.caller;
+        if let Next::Agent(group) = call.next {
+            return self.wait_for_lane(id, group);
+        }
+        let (may, limit) = self.callers.may_be_answered(caller, id);
+        self.note_paces(limit);
+        if may {
+            self.answer(id);
+        }
+    }
+
+    /// The hub itself answers the call, or its own services do.
+    pub(super) fn answer(&mut self, id: CallId) {
+        let Some(call) = self.call(id) else { return };
+        match call.next.clone() {
+            Next::Refuse(refusal) => self.refuse(id, refusal),
+            Next::Own(caller) => self.pass_on_to_own(id, caller),
+            Next::Agent(_) => {}
+        }
+    }
+
+    /// What is known of a call, while its client waits for an answer.
+    pub(super) fn call(&mut self, id: CallId) -> Option<&mut Call> {
+        self.switch.user(id)?.as_mut()
+    }
+
+    /// A limit that the client has reached.
+    pub(super) fn reached(&self, limit: Limit, name: Option<&Name>) {
+        let by = name.map(|name| name as &dyn std::fmt::Display);
+        self.origin.hub.limits.reached(limit, self.origin.peer, by);
+    }
+}
+
+fn unauthenticated(denied: Denied) -> Refusal {
+    if denied == Denied::NoToken { Refusal::NoToken } else { Refusal::UnknownToken }
+}
+
+/// Whether the client is told in words what is malformed. What no library sends by mistake ends the stream.
+fn is_answered(malformed: &Malformed) -> bool {
+    match malformed {
+        Malformed::Repeated(name) => !name.starts_with(':'),
+        Malformed::Empty(name) | Malformed::Authority(name) => *name == "host",
+        Malformed::ContentLength
+        | Malformed::Path
+        | Malformed::PathCharacter
+        | Malformed::HostDiffers => true,
+        _ => false,
+    }
+}

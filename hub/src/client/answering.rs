@@ -1,0 +1,125 @@
+//! What the hub itself answers, and how a call ends.
+
+use http2::error::Reason;
+use switch::{CallId, Ended, How, LaneId, Rewrite};
+
+use super::answer;
+use super::call::{Call, Next};
+use super::connection::Connection;
+use super::lane_io::LaneIo;
+use super::own;
+use crate::config::auth::Caller;
+use crate::guard::peer_guard::PeerGuard;
+use crate::limits::OWN_CALLS;
+use crate::message::refusal::{AnswerForm, Refusal};
+use crate::observe::limit::Limit;
+
+impl Connection {
+    // --- own services ---
+
+    pub(super) fn pass_on_to_own(&mut self, id: CallId, caller: Option<Caller>) {
+        if self.own_calls >= OWN_CALLS {
+            self.reached(Limit::OwnCalls, None);
+            return self.refuse(id, Refusal::OwnCalls);
+        }
+        let key = caller.as_ref().map(|caller| caller.id().unwrap_or_default().to_owned());
+        let lane = match self.own_lanes.get(&key) {
+            Some(lane) if self.switch.has_room(*lane) => *lane,
+            _ => {
+                let io = own::serve(&self.origin.hub, caller);
+                let lane = self.switch.open_lane(OWN_CALLS as u32, PeerGuard::upstream());
+                self.switch.leave_uncounted(lane);
+                self.add_lane(lane, LaneIo::Own(io), None, None, None);
+                self.own_lanes.insert(key, lane);
+                lane
+            }
+        };
+        let rewrite = Rewrite { scheme: b"http", authority: None, otherwise: b"hub" };
+        if !self.switch.forward(id, lane, &rewrite) {
+            return self.refuse(id, Refusal::OwnCalls);
+        }
+        self.own_calls += 1;
+        if let Some(call) = self.call(id) {
+            call.lane = Some(lane);
+        }
+        self.set_busy(lane);
+    }
+
+    // --- answers of the hub ---
+
+    /// Refuses a call that has had its turn once already, when it is its turn to be answered.
+    pub(super) fn refuse_by_turns(&mut self, id: CallId, refusal: Refusal) {
+        if self.switch.was_returned(id) {
+            // As a server would that has not looked at it: the client's library may try again by itself.
+            return self.switch.refuse(id);
+        }
+        let Some(call) = self.call(id) else { return };
+        call.next = Next::Refuse(refusal);
+        let caller = call.caller;
+        let (may, limit) = self.callers.may_be_answered(caller, id);
+        self.note_paces(limit);
+        if may {
+            self.answer(id);
+        }
+    }
+
+    /// Answers in the agent's stead: trailers-only for gRPC, a status and a sentence for the rest.
+    pub(super) fn refuse(&mut self, id: CallId, refusal: Refusal) {
+        let Some(call) = self.call(id) else { return };
+        let (head, body) = answer::answer(&refusal, call.form);
+        call.refused = Some(refusal);
+        self.switch.answer(id, &head, body);
+    }
+
+    /// The call's lane was lost under it.
+    pub(super) fn lost(&mut self, id: CallId) {
+        self.leave(id);
+        let is_answered = self.switch.is_answered(id);
+        let Some(call) = self.call(id) else { return };
+        let Some(name) = call.record.name().cloned() else {
+            return self.switch.reset(id, Reason::INTERNAL_ERROR);
+        };
+        let refusal = Refusal::SessionLost(name);
+        if !is_answered {
+            return self.refuse(id, refusal);
+        }
+        let form = call.form;
+        let trailers = answer::trailers(&refusal);
+        call.refused = Some(refusal);
+        if form == AnswerForm::Grpc {
+            self.switch.end_with(id, &trailers);
+        } else {
+            self.switch.reset(id, Reason::INTERNAL_ERROR);
+        }
+    }
+
+    // --- the end ---
+
+    /// The call is over for its client.
+    pub(super) fn ended(&mut self, id: CallId, call: Option<Call>, end: &Ended) {
+        let Some(call) = call else { return };
+        let gave_up = matches!(end.how, How::ClientReset(_) | How::ClientBreach(_));
+        self.callers.forget(call.caller, id);
+        let limit = self.callers.leave(call.caller, gave_up);
+        self.note_paces(limit);
+        if call.is_own && call.lane.is_some() {
+            self.own_calls -= 1;
+        }
+        if let Some(lane) = call.lane {
+            self.note_breach(lane, end);
+            self.left_lane(lane);
+        }
+        let refused = call.refused.as_ref();
+        let refused = refused.map(|refusal| (refusal, answer::outcome(refusal, call.form)));
+        call.record.ended(end, refused);
+    }
+
+    /// What the upstream said was more than a call may.
+    fn note_breach(&self, lane: LaneId, end: &Ended) {
+        let seat =
+            self.lanes.get(lane).and_then(Option::as_ref).and_then(|lane| lane.seat.as_ref());
+        if let (How::UpstreamBreach(Reason::ENHANCE_YOUR_CALM), Some(seat)) = (end.how, seat) {
+            self.reached_by(Limit::AgentHeads, seat.session());
+        }
+    }
+}

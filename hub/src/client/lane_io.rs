@@ -1,0 +1,65 @@
+//! The byte stream of a lane, whatever is at its other end.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tunnel::lanes::{Lane, LaneEnd};
+
+/// Bytes that are read at once of a lane in memory.
+const READ: usize = 16 << 10;
+
+/// A lane's byte stream.
+#[derive(Debug)]
+pub(super) enum LaneIo {
+    /// On an agent's session.
+    Session(Lane),
+    /// To the hub's own services.
+    Own(DuplexStream),
+}
+
+impl LaneIo {
+    /// The next piece of what has come; empty at its end.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        match self {
+            Self::Session(lane) => lane.poll_piece(cx),
+            Self::Own(io) => {
+                let mut bytes = BytesMut::zeroed(READ);
+                let mut buf = ReadBuf::new(&mut bytes);
+                ready!(Pin::new(io).poll_read(cx, &mut buf))?;
+                let len = buf.filled().len();
+                bytes.truncate(len);
+                Poll::Ready(Ok(bytes.freeze()))
+            }
+        }
+    }
+
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Session(lane) => Pin::new(lane).poll_write_vectored(cx, slices),
+            Self::Own(io) => Pin::new(io).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Says that nothing more follows. What was said before goes first.
+    pub(super) fn finish(&mut self, cx: &mut Context<'_>) {
+        let _ = match self {
+            Self::Session(lane) => Pin::new(lane).poll_shutdown(cx),
+            Self::Own(io) => Pin::new(io).poll_shutdown(cx),
+        };
+    }
+
+    /// How the agent has ended it, if it has.
+    pub(super) fn end(&self) -> Option<LaneEnd> {
+        match self {
+            Self::Session(lane) => lane.status().end().cloned(),
+            Self::Own(_) => None,
+        }
+    }
+}

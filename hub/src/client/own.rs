@@ -1,0 +1,39 @@
+//! The hub's own services: an HTTP/2 server at the end of a lane in memory, one for each caller of a connection.
+
+use std::sync::Arc;
+
+use tokio::io::{DuplexStream, duplex};
+use tracing::debug;
+use tunnel::bridge;
+use tunnel::limits::MAX_HEADER_LIST_READ;
+
+use crate::config::auth::Caller;
+use crate::context::hub::Hub;
+use crate::limits::OWN_LANE_BYTES;
+
+/// Begins to serve a caller; nobody in particular, if it has no good token.
+pub(super) fn serve(hub: &Arc<Hub>, caller: Option<Caller>) -> DuplexStream {
+    let (ours, theirs) = duplex(OWN_LANE_BYTES);
+    tokio::spawn(run(theirs, hub.clone(), caller));
+    ours
+}
+
+async fn run(io: DuplexStream, hub: Arc<Hub>, caller: Option<Caller>) {
+    let mut builder = bridge::server_builder();
+    let handshake = builder.max_header_list_size(MAX_HEADER_LIST_READ).handshake(io).await;
+    let mut connection = match handshake {
+        Ok(connection) => connection,
+        Err(error) => return debug!(%error, "own services"),
+    };
+    while let Some(accepted) = connection.accept().await {
+        let Ok((mut request, respond)) = accepted else { return };
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(caller.clone());
+        }
+        let services = hub.services.clone();
+        tokio::spawn(async move {
+            // How it ended, the switch has seen.
+            let _ = bridge::serve(services, request, respond).await;
+        });
+    }
+}

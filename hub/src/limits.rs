@@ -142,8 +142,9 @@ pub const LANE_PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lanes that are being opened at once, of all agents: each is a dial and a handshake at the agent.
 pub const LANES_OPENING: usize = 256;
 /// Lanes that one source may have opened at one agent: an agent has some 28,000 ports for connections to its upstream,
-/// and each is taken for a minute (TIME_WAIT), which makes 470 a second.
-pub const OPENS: Rate = Rate { burst: 512, per: Duration::from_secs(1) };
+/// and each is taken for a minute (TIME_WAIT), which makes 470 a second. A fleet of callers that comes back, or a thousand
+/// connections with a call each, is let through at once.
+pub const OPENS: Rate = Rate { burst: 4096, per: Duration::from_secs(8) };
 /// Sources that one agent tells apart so; all others count as one.
 pub const OPENS_SOURCES: usize = 1024;
 /// How often a lane that waits for that looks whether it may be opened.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tunnel::limits::WORK_TURN;
+use switch::{ANSWER_HEAD_MAX, INFORMATIONAL_MAX, TRAILERS_MAX};
+use tunnel::limits::MAX_RESPONSE_HEADER_LIST;
 use tunnel::token_bucket::Rate;
 
 const KIB: u32 = 1 << 10;
@@ -22,18 +23,14 @@ pub const WORKERS_MAX: u16 = 1024;
 /// Bytes of a header list that a client may send. gRPC's own default is 8 KiB; tokens make it grow.
 /// Well below 64 KiB: hyper, and so tonic, takes 16 KiB, answers up to four times that with 431, and ends
 /// the connection, beyond. The hub may add an `:authority` to it.
-pub const MAX_HEADER_LIST: u32 = 48 * KIB;
-/// Bytes of a header block that is taken from an upstream. Far beyond the limit, because what goes beyond
-/// this ends the lane, and all calls on it.
-pub const MAX_RESPONSE_HEADER_LIST_READ: u32 = 512 * KIB;
+pub const MAX_HEADER_LIST: u32 = TRAILERS_MAX as u32;
+// Two tables say it, for two programs.
+const _: () = assert!(ANSWER_HEAD_MAX == MAX_RESPONSE_HEADER_LIST as usize);
 /// Callers of one connection that are remembered though they owe nothing: a proxy may have thousands.
 pub const CALLERS_REMEMBERED: usize = 256;
 /// Calls at once on one client connection; a gRPC client queues what goes beyond. With the stream
 /// window this is the memory one client can hold.
 pub const MAX_CLIENT_STREAMS: u32 = 1024;
-/// 1xx responses before the real one. They have no flow control; servers send one or two. All of them together may be
-/// as large as one head, `MAX_RESPONSE_HEADER_LIST`.
-pub const INFORMATIONAL_MAX: u8 = 16;
 /// Calls at once on the first lane of an agent, until its upstream's SETTINGS say otherwise.
 pub const INITIAL_MAX_LANE_STREAMS: usize = 100;
 /// Streams of one client connection that end because the client breaks the protocol on them, before the connection
@@ -99,8 +96,6 @@ pub const SMALL_DATA: Rate = Rate { burst: 4096, per: Duration::from_millis(40) 
 pub const ANSWERS: Rate = Rate { burst: 1024, per: Duration::from_millis(250) };
 /// How long a refused HTTP/1.1 request waits for its answer: less than who floods, for it may be a person's mistake.
 pub const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
-/// Calls of one connection that are begun before others on its thread get their turn.
-pub const ACCEPT_TURN: usize = WORK_TURN / WORK_PER_CALL;
 
 // --- a client's connection ---
 

@@ -34,6 +34,9 @@ mod way;
 pub use self::event::{CallId, Ended, Event, How, LaneId, Unfit};
 pub use self::guard::{Guard, Unguarded};
 pub use self::head::Rewrite;
-pub use self::limits::{CLIENT_BYTES, LANE_BYTES, Limits};
+pub use self::limits::{
+    ANSWER_BLOCK_MAX, ANSWER_HEAD_MAX, CLIENT_BYTES, INFORMATIONAL_MAX, LANE_BYTES, Limits,
+    TRAILERS_MAX,
+};
 pub use self::looks::DetachedLane;
 pub use self::switch::Switch;

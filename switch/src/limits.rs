@@ -14,17 +14,17 @@ pub(crate) const LANE_WINDOW: i64 = 512 << 10;
 /// Bytes of a request's header list that are kept; beyond, the list is decoded to its end and the call refused.
 pub(crate) const HEAD_MAX: usize = 64 << 10;
 /// Bytes of a request's trailers: what servers take, as hyper does.
-pub(crate) const TRAILERS_MAX: usize = 48 << 10;
+pub const TRAILERS_MAX: usize = 48 << 10;
 /// Bytes of one header list of an answer. Above what a client may send, so that a server which echoes what it got does
 /// not lose its answer.
-pub(crate) const ANSWER_HEAD_MAX: usize = 96 << 10;
+pub const ANSWER_HEAD_MAX: usize = 96 << 10;
 /// Bytes of a client's header block as it is sent; beyond, its connection ends. Twice what is kept, so that who sends
 /// somewhat too much is told so.
 pub(crate) const BLOCK_MAX: usize = 2 * HEAD_MAX;
 /// The same of an upstream, whose lane ends: it is a caller's alone, and what a server answers it says to many.
-pub(crate) const ANSWER_BLOCK_MAX: usize = 512 << 10;
+pub const ANSWER_BLOCK_MAX: usize = 512 << 10;
 /// 1xx answers before the real one; they have no flow control, and servers send one or two.
-pub(crate) const INFORMATIONAL_MAX: u8 = 16;
+pub const INFORMATIONAL_MAX: u8 = 16;
 /// Bytes of a request's body that are kept until its answer begins, so that it can be sent once more.
 pub(crate) const REPLAY_BODY: usize = 16 << 10;
 /// The same of all calls of a connection.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use tower_service::Service;
 
@@ -72,17 +72,6 @@ impl Body for RequestBody {
     }
 }
 
-/// An answer that was handed to the connection in full.
-#[derive(Debug)]
-pub struct Answered {
-    /// Its HTTP status.
-    pub status: StatusCode,
-    /// Its `grpc-status`, from the trailers, or from the head of a trailers-only answer.
-    pub grpc_status: Option<u16>,
-    /// Bytes of its body.
-    pub bytes: u64,
-}
-
 /// `grpc-status` of a response head or of trailers.
 #[must_use]
 pub fn grpc_status(headers: &HeaderMap) -> Option<u16> {
@@ -98,7 +87,7 @@ pub async fn serve<S, B>(
     mut service: S,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) -> Result<Answered, h2::Error>
+) -> Result<(), h2::Error>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
@@ -107,19 +96,13 @@ where
     let response = answer(&mut service, request, &mut respond).await?;
     let (head, body) = response.into_parts();
     let mut body = pin!(body);
-    let status = head.status;
-    let mut status_code = grpc_status(&head.headers);
     let bodyless = body.is_end_stream();
     let mut send = respond.send_response(Response::from_parts(head, ()), bodyless)?;
     if bodyless {
-        return Ok(Answered { status, grpc_status: status_code, bytes: 0 });
+        return Ok(());
     }
-    let (bytes, trailers) = send_body(body.as_mut(), &mut send).await?;
-    if let Some(code) = trailers.as_ref().and_then(grpc_status) {
-        status_code = Some(code);
-    }
-    send_end(&mut send, trailers)?;
-    Ok(Answered { status, grpc_status: status_code, bytes })
+    let trailers = send_body(body.as_mut(), &mut send).await?;
+    send_end(&mut send, trailers)
 }
 
 /// The service's answer, unless the client resets the stream first.
@@ -142,24 +125,22 @@ where
     .await
 }
 
-/// Sends the data of `body`; returns how much it was, and the trailers that ended it.
+/// Sends the data of `body`; returns the trailers that ended it.
 async fn send_body<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
     send: &mut SendStream<Bytes>,
-) -> Result<(u64, Option<HeaderMap>), h2::Error> {
-    let mut bytes = 0;
+) -> Result<Option<HeaderMap>, h2::Error> {
     while let Some(frame) = next_frame(body.as_mut(), send).await? {
         match frame.into_data() {
             Ok(data) if data.is_empty() => {}
             Ok(data) => {
                 wait_for_capacity(send).await?;
-                bytes += data.len() as u64;
                 send.send_data(data, false)?;
             }
-            Err(frame) => return Ok((bytes, frame.into_trailers().ok())),
+            Err(frame) => return Ok(frame.into_trailers().ok()),
         }
     }
-    Ok((bytes, None))
+    Ok(None)
 }
 
 async fn next_frame<B: Body<Data = Bytes>>(

@@ -91,12 +91,6 @@ impl TokenBucket {
         self.full_at = earlier.map_or(self.seen, |earlier| earlier.max(self.seen));
     }
 
-    /// Returns `true` if less than half of it is left.
-    pub fn is_low(&mut self) -> bool {
-        self.look();
-        self.full_at - self.seen > self.rate.per / 2
-    }
-
     /// Returns `true` if nothing of it is used.
     pub fn is_full(&mut self) -> bool {
         self.look();
@@ -132,8 +126,7 @@ mod tests {
     async fn it_is_emptied_and_fills_with_time() {
         let per = Duration::from_millis(2500);
         let mut bucket = TokenBucket::new(Rate { burst: 10, per });
-        assert!(bucket.take(5).is_ok() && !bucket.is_low());
-        assert!(bucket.take(5).is_ok() && bucket.is_low());
+        assert!(bucket.take(5).is_ok() && bucket.take(5).is_ok());
         assert_eq!(bucket.take(1), Err(Instant::now() + per / 10));
         bucket.give_back(2);
         assert!(bucket.take(2).is_ok() && bucket.take(1).is_err());

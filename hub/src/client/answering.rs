@@ -105,9 +105,12 @@ impl Connection {
         if call.is_own && call.lane.is_some() {
             self.own_calls -= 1;
         }
-        if let Some(lane) = call.lane {
-            self.note_breach(lane, end);
-            self.left_lane(lane);
+        match call.lane {
+            Some(lane) => {
+                self.note_breach(lane, end);
+                self.left_lane(lane);
+            }
+            None => self.wait_no_more(id, &call.next),
         }
         let refused = call.refused.as_ref();
         let refused = refused.map(|refusal| (refusal, answer::outcome(refusal, call.form)));

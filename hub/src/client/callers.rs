@@ -174,8 +174,10 @@ impl Callers {
 
     /// When the next call need not wait any longer.
     pub(super) fn due_at(&mut self) -> Option<Instant> {
-        let paces = &mut self.paces;
-        let now = Instant::now();
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let (paces, now) = (&mut self.paces, Instant::now());
         self.waiting.iter().filter_map(|caller| paces[*caller].due_at(now)).min()
     }
 }

@@ -32,18 +32,11 @@ impl Connection {
         loop {
             let Some(group) = self.groups.get(id) else { return };
             let Some(call) = group.waiting.front().copied() else { return };
-            if self.call(call).is_none() {
-                if let Some(group) = self.groups.get(id) {
-                    group.waiting.pop_front();
-                }
-                continue;
-            }
-            let registry = self.origin.hub.registry.clone();
-            let Some(group) = self.groups.get(id) else { return };
-            match group.take(&registry, &self.switch) {
+            let registry = &self.origin.hub.registry;
+            match group.take(registry, &self.switch) {
                 Take::Lane(lane) => {
                     group.waiting.pop_front();
-                    let spread = group.spread(&registry);
+                    let spread = group.spread(registry);
                     self.forward(call, id, lane);
                     if let Some(session) = spread {
                         self.open_lane(id, session);
@@ -114,6 +107,15 @@ impl Connection {
         {
             of_group.waiting.push_front(id);
             self.returned.push(group);
+        }
+    }
+
+    /// The call waits for no lane any more: it is over.
+    pub(super) fn wait_no_more(&mut self, id: CallId, next: &Next) {
+        if let Next::Agent(group) = next
+            && let Some(group) = self.groups.get(*group)
+        {
+            group.waiting.retain(|other| *other != id);
         }
     }
 

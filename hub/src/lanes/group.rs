@@ -137,12 +137,13 @@ impl Group {
     /// Where a lane is to be opened to a second or third agent, so that the calls of one connection are spread. Nobody
     /// waits for it.
     pub(crate) fn spread(&mut self, registry: &Registry) -> Option<Arc<Session>> {
-        let agents = self.agents();
-        if agents >= LANE_AGENTS || agents as u64 >= self.calls || !self.opening.is_empty() {
+        // First what nearly every call finds: nobody has come or gone.
+        let generation = registry.generation();
+        if self.spread_at == Some(generation) || !self.opening.is_empty() {
             return None;
         }
-        let generation = registry.generation();
-        if self.spread_at == Some(generation) {
+        let agents = self.agents();
+        if agents >= LANE_AGENTS || agents as u64 >= self.calls {
             return None;
         }
         let now = Instant::now();

@@ -2,7 +2,8 @@
 //! connection that others share.
 
 use h2::Reason;
-use hub::limits::{MAX_HEADER_LIST, MAX_RESPONSE_HEADER_LIST_READ};
+use hub::limits::MAX_HEADER_LIST;
+use switch::ANSWER_BLOCK_MAX;
 use tunnel::limits::MAX_RESPONSE_HEADER_LIST;
 
 use crate::support::frames::END_STREAM;
@@ -203,7 +204,7 @@ async fn of_response_trailers_over_the_limit() {
 async fn of_a_response_far_over_the_limit() {
     let mut lists = of_a_response_of(2 * MAX_RESPONSE_HEADER_LIST as usize).await;
     lists.pair.call(5, NAME).await;
-    let mut lists = of_a_response_of(2 * MAX_RESPONSE_HEADER_LIST_READ as usize).await;
+    let mut lists = of_a_response_of(2 * ANSWER_BLOCK_MAX).await;
     let ended = async {
         while !lists.pair.upstream.ended {
             lists.pair.upstream.hear().await.expect("frames by the rules");

@@ -1,7 +1,8 @@
 //! Long heads are held for calls that somebody waits for, and for no others.
 
 use http::{Response, StatusCode};
-use hub::limits::{HEAD_BYTES, INFORMATIONAL_MAX, MAX_HEADER_LIST};
+use hub::limits::{HEAD_BYTES, MAX_HEADER_LIST};
+use switch::INFORMATIONAL_MAX;
 
 use crate::support::client::answer;
 use crate::support::frames::{

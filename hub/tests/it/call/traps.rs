@@ -4,6 +4,7 @@
 mod floods;
 
 use h2::Reason;
+use hub::limits::STREAM_QUEUE_MAX;
 
 use crate::support::frames::END_STREAM;
 use crate::support::hub::Hub;
@@ -321,6 +322,32 @@ async fn a_limit_of_streams_that_is_lowered() {
     client.until("the last", |client| client.heard(7).ended).await;
     let resets: Vec<_> = client.streams.values().filter_map(|heard| heard.reset).collect();
     assert!(resets.iter().all(|code| Some(*code) == NO_ERROR), "{resets:?}");
+}
+
+/// Nor do calls that were given up take up the queue of those that wait.
+#[tokio::test]
+async fn a_call_behind_many_that_were_given_up_waits_for_a_stream() {
+    /// Some more than the queue has room for.
+    const GIVEN_UP: usize = STREAM_QUEUE_MAX + 64;
+    let one = Settings { max_streams: 1, ..Settings::default() };
+    let mut trap = Trap::start_with(Settings::default(), one).await;
+    let held = trap.open(1, "/a.B/Held").await;
+    let Pair { client, upstream } = &mut trap.pair;
+    for stream in (3..).step_by(2).take(GIVEN_UP) {
+        client.call(stream, NAME, "/a.B/GivenUp", END_STREAM);
+        client.reset(stream, code(Reason::CANCEL));
+    }
+    let next = 3 + 2 * GIVEN_UP as u32;
+    client.call(next, NAME, "/a.B/Next", END_STREAM);
+    client.data(1, b"", END_STREAM);
+    client.ping().await.unwrap();
+    upstream.answer(held);
+    upstream.flush().await;
+    let at_upstream = upstream.request("/a.B/Next").await;
+    upstream.answer(at_upstream);
+    upstream.flush().await;
+    client.until("an answer", |client| client.heard(next).ended).await;
+    assert_eq!(upstream.stream_of("/a.B/GivenUp"), None);
 }
 
 /// A call that was given up while it waited never reaches an upstream.

@@ -4,11 +4,12 @@
 
 use http::{HeaderName, HeaderValue};
 use hub::limits::{
-    ACCEPT_TURN, ANSWERS, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, REFUSAL_PAUSE, SMALL_DATA,
+    ANSWERS, CLIENT_RESETS, HEAD_BYTES, HEAD_BYTES_FREE, REFUSAL_PAUSE, SMALL_DATA, WORK_PER_CALL,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tunnel::limits::WORK_TURN;
 use tunnel::token_bucket::Rate;
 
 use crate::support::client::answer;
@@ -86,7 +87,7 @@ async fn calls_that_are_given_up() {
     client.write(&[frame(HEADERS, END_HEADERS | END_STREAM, 2 * CALLS + 1, &call)]).await;
     client.answer(2 * CALLS + 1).await;
     // What is read in one turn counts for the next.
-    assert_paced(start, CALLS - ACCEPT_TURN as u32, CLIENT_RESETS);
+    assert_paced(start, CALLS - (WORK_TURN / WORK_PER_CALL) as u32, CLIENT_RESETS);
     world.assert_unharmed().await;
 }
 

@@ -10,7 +10,7 @@ use crate::support::frames::END_STREAM;
 use crate::support::hpack::Headers;
 use crate::support::hub::Hub;
 use crate::support::pair::Pair;
-use crate::support::peer::{Heard, Settings};
+use crate::support::peer::{Heard, Peer, Settings};
 use crate::support::{NAME, within};
 
 const INTERNAL_ERROR: Option<u32> = Some(2);
@@ -124,6 +124,7 @@ async fn of_a_request_over_the_limit() {
 #[tokio::test]
 async fn of_a_request_far_over_the_limit() {
     let mut lists = Lists::start().await;
+    lists.pair.call(1, NAME).await;
     let mut flooder =
         Pair::start(&lists.hub, "other", Settings::default(), Settings::default()).await;
     flooder.client.head(1, &request(20 * MAX_HEADER_LIST as usize), END_STREAM);
@@ -134,7 +135,7 @@ async fn of_a_request_far_over_the_limit() {
         }
     };
     within("the flooder's end", ended).await;
-    lists.pair.call(1, NAME).await;
+    lists.pair.call(3, NAME).await;
     assert_eq!(lists.pair.upstream.stream_of("/a.B/Large"), None);
 }
 
@@ -203,7 +204,7 @@ async fn of_response_trailers_over_the_limit() {
 #[tokio::test]
 async fn of_a_response_far_over_the_limit() {
     let mut lists = of_a_response_of(2 * MAX_RESPONSE_HEADER_LIST as usize).await;
-    lists.pair.call(5, NAME).await;
+    lists.pair.call(7, NAME).await;
     let mut lists = of_a_response_of(2 * ANSWER_BLOCK_MAX).await;
     let ended = async {
         while !lists.pair.upstream.ended {
@@ -219,17 +220,23 @@ async fn of_a_response_of(size: usize) -> Lists {
     let stream = lists.open(1).await;
     let mut other =
         Pair::start(&lists.hub, "other", Settings::default(), Settings::default()).await;
+    // Before what is paced: a lane that nobody calls on for long goes back to its agent.
+    call_another_name(&mut lists.pair.client, 3, &mut other.upstream).await;
     let Pair { client, upstream } = &mut lists.pair;
     upstream.head(stream, &response(size), END_STREAM);
     upstream.flush().await;
     client.until("an end", |client| client.heard(1).ended || client.heard(1).reset.is_some()).await;
     assert_eq!(large(client.heard(1).head.as_ref()), 0);
-    // The same client calls another name.
-    client.call(3, "other", "/a.B/Next", END_STREAM);
-    client.flush().await;
-    let next = other.upstream.request("/a.B/Next").await;
-    other.upstream.answer(next);
-    other.upstream.flush().await;
-    client.until("an answer", |client| client.heard(3).ended).await;
+    call_another_name(client, 5, &mut other.upstream).await;
     lists
+}
+
+async fn call_another_name(client: &mut Peer, stream: u32, other: &mut Peer) {
+    let path = format!("/a.B/Call{stream}");
+    client.call(stream, "other", &path, END_STREAM);
+    client.flush().await;
+    let call = other.request(&path).await;
+    other.answer(call);
+    other.flush().await;
+    client.until("an answer", |client| client.heard(stream).ended).await;
 }

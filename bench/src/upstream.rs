@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use bench::role::{announce, wait_for_end_of_input};
 pub(crate) use foreign::has_nginx;
 use service::Bench;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::runtime;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -35,7 +35,10 @@ pub(crate) fn run(kind: Kind, jars: Option<&Path>) -> Result<()> {
 }
 
 async fn serve(kind: Kind) -> Result<()> {
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    // Not tokio's 128: what a crowd of connections is measured by is not this server.
+    let listener = socket.listen(4096)?;
     announce(&format!("listening {}", listener.local_addr()?));
     let server = match kind {
         Kind::H2 => return guarded::serve(listener, None).await,

@@ -134,7 +134,8 @@ pub const LANE_STUCK: Duration = Duration::from_secs(30);
 pub const LANE_EVICTED_AFTER: Duration = Duration::from_secs(1);
 /// How long a lane that is to be opened waits for another to end.
 pub const LANE_PLACE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Lanes that are being opened at once, of all agents: each is a dial and a handshake at the agent.
+/// Lanes of one agent that are being opened at once: each is a dial and a handshake at the agent. Enough for a thousand
+/// a second over a link with a round trip of a quarter of a second.
 pub const LANES_OPENING: usize = 256;
 /// Lanes that one source may have opened at one agent: an agent has some 28,000 ports for connections to its upstream,
 /// and each is taken for a minute (TIME_WAIT), which makes 470 a second. A fleet of callers that comes back, or a thousand
@@ -166,6 +167,10 @@ pub const POOL_GROUPS: usize = 64;
 
 /// A limit that is reached again and again is logged once in this time, with the number of the rest.
 pub const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Connections that the kernel keeps until they are accepted, if it allows as many (Linux: `net.core.somaxconn`, 4096
+/// by default). What comes beyond is dropped, and tries again after one second, then three. A fleet comes back all at
+/// once; tokio's own listeners keep 128.
+pub const LISTEN_BACKLOG: u32 = 4096;
 /// After a failed accept (out of file descriptors): long enough not to spin, short enough not to be seen.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted and not yet taken by a worker.

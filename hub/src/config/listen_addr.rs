@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
+
+use crate::limits::LISTEN_BACKLOG;
 
 /// An address to listen at: `host:port`, or `:port` for every interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +62,10 @@ impl ListenAddr {
     /// The port is taken, or the host is not this machine.
     pub async fn bind(&self) -> Result<TcpListener, BindError> {
         let bound = match &self.host {
-            Some(host) => TcpListener::bind((&**host, self.port)).await,
-            None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, self.port)).await {
+            Some(host) => listen_at_any(host, self.port).await,
+            None => match listen((Ipv6Addr::UNSPECIFIED, self.port).into()) {
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                    TcpListener::bind((Ipv4Addr::UNSPECIFIED, self.port)).await
+                    listen((Ipv4Addr::UNSPECIFIED, self.port).into())
                 }
                 bound => bound,
             },
@@ -72,8 +74,35 @@ impl ListenAddr {
     }
 }
 
+/// Listens at the first of the host's addresses that is free.
+async fn listen_at_any(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut error = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
+    for addr in lookup_host((host, port)).await? {
+        match listen(addr) {
+            Ok(listener) => return Ok(listener),
+            Err(refused) => error = refused,
+        }
+    }
+    Err(error)
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Or a hub that starts again would have to wait for the connections of the last one. Windows means something else
+    // by it.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(LISTEN_BACKLOG)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
     use super::*;
 
     #[test]
@@ -88,6 +117,20 @@ mod tests {
             ["", "8080", "host", "host:", "host:http", "host:65536", "::1:80", "[x]:80", "a b:1"]
         {
             assert_eq!(text.parse::<ListenAddr>(), Err(ListenAddrError), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fleet_finds_room_before_it_is_accepted() {
+        const FLEET: usize = 300;
+        let listen = "127.0.0.1:0".parse::<ListenAddr>().expect("an address");
+        let listener = listen.bind().await.expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let mut fleet = Vec::new();
+        for _ in 0..FLEET {
+            // One for which there is no room hears nothing, however often it tries.
+            let connected = timeout(Duration::from_secs(10), TcpStream::connect(addr)).await;
+            fleet.push(connected.expect("room").expect("connected"));
         }
     }
 

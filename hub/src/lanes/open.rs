@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use http2::error::Reason;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tunnel::lanes::{Lane, LaneEnd, Open, ResetCode, Source};
 
 use super::seat::Seat;
-use crate::limits::{LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LANES_OPENING, LOGGED_MAX};
+use crate::limits::{LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LOGGED_MAX};
 use crate::observe::metrics::Metrics;
 use crate::registry::{Agent, Registry, Session, Upstream};
 
@@ -64,17 +64,11 @@ pub(crate) struct Opened {
 pub(crate) struct LaneOpener {
     pub(super) registry: Arc<Registry>,
     metrics: Arc<Metrics>,
-    /// Lanes that may be opened at once.
-    under_way: Arc<Semaphore>,
 }
 
 impl LaneOpener {
     pub(crate) fn new(registry: &Arc<Registry>, metrics: &Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self {
-            registry: registry.clone(),
-            metrics: metrics.clone(),
-            under_way: Arc::new(Semaphore::new(LANES_OPENING)),
-        })
+        Arc::new(Self { registry: registry.clone(), metrics: metrics.clone() })
     }
 
     /// Opens a lane for `source`. Whether there is an upstream is not known yet.
@@ -89,9 +83,7 @@ impl LaneOpener {
         while !session.agent.opens.admit(source) {
             sleep(LANE_OPEN_PAUSE).await;
         }
-        let under_way = self.under_way.clone().acquire_owned().await;
-        // Never closed.
-        let under_way = under_way.map_err(|_| OpenError::Lost)?;
+        let under_way = session.agent.lanes.turn().await.ok_or(OpenError::Lost)?;
         let seat = Seat::take(&session, &self.registry, &self.metrics);
         let seat = timeout(LANE_PLACE_TIMEOUT, seat).await.map_err(|_| OpenError::Full)?;
         let io = session.tunnel.open(Open { source }).ok_or(OpenError::Lost)?;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use crate::limits::LANE_EVICTED_AFTER;
+use crate::limits::{LANE_EVICTED_AFTER, LANES_OPENING};
 
 /// What the book knows of a lane.
 pub(crate) trait OpenLane: fmt::Debug + Send + Sync {
@@ -29,6 +29,8 @@ pub(crate) struct LaneBook {
     /// What the agent takes. Lowered for a while where its upstream takes less.
     max: AtomicUsize,
     offered: usize,
+    /// Those that are being opened.
+    opening: Arc<Semaphore>,
     /// Told when one has ended.
     freed: Notify,
 }
@@ -41,6 +43,7 @@ impl LaneBook {
             next: AtomicU64::new(0),
             max: AtomicUsize::new(max),
             offered: max,
+            opening: Arc::new(Semaphore::new(LANES_OPENING)),
             freed: Notify::new(),
         }
     }
@@ -66,6 +69,12 @@ impl LaneBook {
         if max < self.offered {
             self.max.store(max + 1, Ordering::Relaxed);
         }
+    }
+
+    /// Waits for its turn to open a lane, which lasts until the upstream has spoken.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed.
+        self.opening.clone().acquire_owned().await.ok()
     }
 
     /// Waits for a place, and takes it. Where all are taken, the lane that has been idle longest is ended.

@@ -2,11 +2,12 @@
 //! own services.
 
 use h2::server::Builder;
-use hub::limits::{LANES_OF_AGENT, OWN_CALLS};
+use hub::limits::{LANES_OF_AGENT, LANES_OPENING, OWN_CALLS};
 
 use crate::support::client::{Client, answer};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
+use crate::support::raw_agent::RawAgent;
 use crate::support::upstream::Connection;
 use crate::support::world::World;
 use crate::support::{NAME, until, within};
@@ -40,6 +41,31 @@ async fn cancels_of_unseen_calls_trip_the_upstreams_guard_for_nobody_else() {
     }
     assert_served(&world.client, &mut world.session, b"unharmed").await;
     assert_eq!(world.hub.metric("hub_registrations_total").await, 1.0);
+}
+
+/// A server that has stopped still takes connections, and says nothing on them.
+#[tokio::test]
+async fn lanes_to_a_server_that_hangs_delay_nobody_elses() {
+    let mut world = World::start().await;
+    // Takes the lane that stands ready.
+    assert_served(&world.client, &mut world.session, b"first").await;
+    let mut hung = RawAgent::shown(&world.hub, "hung", "instance-1").await;
+    let mut waiting = Vec::new();
+    // The first of them takes the lane that has spoken.
+    for _ in 0..=LANES_OPENING {
+        let client = world.hub.client().await;
+        let call = client.open(grpc("hung", "/a.B/C"), true).await;
+        waiting.push((client, call));
+    }
+    for _ in 0..LANES_OPENING {
+        hung.opened().await;
+    }
+    let client = world.hub.client().await;
+    assert_served(&client, &mut world.session, b"unharmed").await;
+    for outcome in ["silent", "full"] {
+        let failed = format!("hub_lanes_opened_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(world.hub.metric(&failed).await, 0.0, "one has been given up before");
+    }
 }
 
 /// A server that allows 100 streams a connection, as most do: for more of them, more connections are made.

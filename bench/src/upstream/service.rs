@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use tonic::body::Body as TonicBody;
@@ -23,6 +23,8 @@ impl NamedService for Bench {
 
 /// One message of 16 KiB, as gRPC frames it.
 const BULK: [u8; 16 << 10] = message();
+/// Messages of 16 KiB in a download: 64 MiB.
+const DOWNLOAD: usize = 4096;
 /// One message of 20 bytes.
 const DRIP: [u8; 25] = message();
 
@@ -60,6 +62,11 @@ async fn answer<B: Body<Data = Bytes> + Unpin>(request: Request<B>) -> Response<
     let answer = match head.uri.path().rsplit('/').next().unwrap_or_default() {
         "Echo" => Answer::Once(body.collect().await.ok().map(|body| body.to_bytes())),
         "Bulk" => Answer::Endless(Bytes::from_static(&BULK)),
+        "Download" => Answer::Times(DOWNLOAD, Bytes::from_static(&BULK)),
+        "Upload" => {
+            while let Some(Ok(_)) = body.frame().await {}
+            Answer::Once(None)
+        }
         "Drip" => Answer::Endless(Bytes::from_static(&DRIP)),
         "Head" => Answer::Never,
         "Drain" => {
@@ -78,9 +85,12 @@ async fn answer<B: Body<Data = Bytes> + Unpin>(request: Request<B>) -> Response<
     response
 }
 
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// The body of an answer.
 enum Answer {
     Once(Option<Bytes>),
+    Times(usize, Bytes),
     Ended,
     Endless(Bytes),
     Never,
@@ -98,17 +108,15 @@ impl Body for Answer {
             Self::Never => return Poll::Pending,
             Self::Ended => return Poll::Ready(None),
             Self::Endless(message) => Frame::data(message.clone()),
-            Self::Once(data) => match data.take() {
-                Some(data) => Frame::data(data),
-                None => {
-                    *self = Self::Ended;
-                    let status = HeaderValue::from_static("0");
-                    Frame::trailers(HeaderMap::from_iter([(
-                        http::HeaderName::from_static("grpc-status"),
-                        status,
-                    )]))
-                }
-            },
+            Self::Times(left @ 1.., message) => {
+                *left -= 1;
+                Frame::data(message.clone())
+            }
+            Self::Times(..) | Self::Once(None) => {
+                *self = Self::Ended;
+                Frame::trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]))
+            }
+            Self::Once(data) => Frame::data(data.take().unwrap_or_default()),
         };
         Poll::Ready(Some(Ok(frame)))
     }

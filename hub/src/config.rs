@@ -3,6 +3,7 @@
 pub(crate) mod args;
 pub(crate) mod auth;
 pub(crate) mod listen_addr;
+mod memory;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tunnel::ws::KeepaliveConfig;
 
 use crate::config::args::Args;
 use crate::config::auth::{Auth, AuthFileError};
-use crate::limits::{CONNECTIONS, MAX_CLIENT_STREAMS};
+use crate::limits::{CONNECTIONS, HELD_PART, HELD_UNKNOWN, MAX_CLIENT_STREAMS};
 
 /// How a hub runs. [`Config::default`] is an open hub without TLS.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ pub struct Config {
     pub max_connections: usize,
     /// Calls at once on one client connection.
     pub max_calls: u32,
+    /// Bytes of calls that may wait in the hub for peers that do not take them, before whoever has the most gets no new
+    /// calls.
+    pub max_held: usize,
     /// Serve TLS, which must offer ALPN `h2` and `http/1.1`; plain TCP without.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who may register and who may call.
@@ -54,6 +58,7 @@ impl Default for Config {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: CONNECTIONS,
             max_calls: MAX_CLIENT_STREAMS,
+            max_held: memory::all().map_or(HELD_UNKNOWN, |bytes| bytes / HELD_PART),
             tls: None,
             auth: Auth::Open,
         }
@@ -95,6 +100,7 @@ impl TryFrom<&Args> for Config {
                 .max_connections
                 .map_or(default.max_connections, NonZeroUsize::get),
             max_calls: args.max_calls,
+            max_held: default.max_held,
             tls,
             auth: args.auth_file.as_deref().map_or(Ok(Auth::Open), Auth::from_file)?,
         })

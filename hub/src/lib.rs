@@ -94,6 +94,7 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
         max_connections = hub.config.max_connections,
         client_kib = CLIENT_BYTES >> 10,
         lane_kib = LANE_BYTES >> 10,
+        held_mib = hub.config.max_held >> 20,
         "listening",
     );
     if let Some(admin) = &listeners.admin {

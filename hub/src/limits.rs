@@ -165,6 +165,13 @@ pub const POOL_GROUPS: usize = 64;
 
 // --- hub ---
 
+/// Of all memory, the part that bytes may take which wait in the hub for those whom they are for.
+pub const HELD_PART: usize = 4;
+/// The same where it is not known how much memory there is.
+pub const HELD_UNKNOWN: usize = 1 << 30;
+/// A connection tells the others what it holds when that has changed by so many bytes.
+pub const HELD_STEP: usize = 16 * KIB as usize;
+
 /// A limit that is reached again and again is logged once in this time, with the number of the rest.
 pub const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Connections that the kernel keeps until they are accepted, if it allows as many (Linux: `net.core.somaxconn`, 4096

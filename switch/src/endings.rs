@@ -53,6 +53,7 @@ impl<C, G: Guard> Switch<C, G> {
         if body.is_empty() {
             call.down.sink_ended = true;
         } else {
+            self.answers_held += body.len();
             call.down.held.push(body);
             call.down.tail = Tail::End;
             client.enqueue(id, &mut call.down);
@@ -217,6 +218,7 @@ impl<C, G: Guard> Switch<C, G> {
         let Self { client, calls, lanes, .. } = self;
         let Some(call) = calls.get_mut(&id) else { return };
         let held = call.down.stop();
+        self.answers_held -= held;
         client.unqueue(id, &mut call.down);
         let lane = call.on_lane();
         if let Some((lane_id, _)) = lane

@@ -8,7 +8,8 @@ use crate::event::CallId;
 use crate::guard::Guard;
 use crate::ids::ById;
 use crate::limits::{
-    ANSWER_BLOCK_MAX, ANSWER_HEAD_MAX, LANE_HELD, LANE_OUTPUT, LANE_WINDOW, REPLAY_BODY,
+    ANSWER_BLOCK_MAX, ANSWER_HEAD_MAX, LANE_HELD, LANE_OUTPUT, LANE_WINDOW, LANE_WINDOW_MAX,
+    REPLAY_BODY,
 };
 use crate::link::Link;
 use crate::way::Way;
@@ -108,6 +109,18 @@ impl<G: Guard> Lane<G> {
     /// Whether so much waits for it that its calls are granted nothing more.
     pub(crate) fn is_clogged(&self) -> bool {
         self.up_held >= LANE_HELD
+    }
+
+    /// Gives back what the upstream has used of the connection's window. One whose DATA leaves for the client as it comes
+    /// may have more on its way; one whose DATA waits, no more than at first.
+    pub(crate) fn grant_connection(&mut self) {
+        let link = &mut self.link;
+        if self.down_held as i64 >= LANE_WINDOW {
+            link.window = LANE_WINDOW;
+        } else if 2 * (self.down_held as i64) < LANE_WINDOW && 2 * link.recv_window <= link.window {
+            link.window = (2 * link.window).min(LANE_WINDOW_MAX);
+        }
+        link.grant_connection(self.down_held);
     }
 
     /// Tells the upstream what the client says of itself now, if it does not know. Returns by how much the windows of

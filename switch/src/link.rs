@@ -37,7 +37,7 @@ pub(crate) struct Link<G> {
     /// What the peer may still send on the connection.
     pub(crate) recv_window: i64,
     /// What it may, when nothing of it is held.
-    window: i64,
+    pub(crate) window: i64,
     /// Calls that have something to send on it.
     queue: VecDeque<CallId>,
     pub(crate) guard: G,

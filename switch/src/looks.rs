@@ -110,6 +110,12 @@ impl<C, G: Guard> Switch<C, G> {
         self.lane(lane).is_some_and(|lane| lane.is_closing)
     }
 
+    /// Bytes of all its calls' bodies that it holds.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.client_held + self.answers_held + self.kept
+    }
+
     /// Whether the upstream of a lane has answered a call.
     #[must_use]
     pub fn has_answered(&self, lane: LaneId) -> bool {

@@ -86,6 +86,7 @@ impl<C, G: Guard> Switch<C, G> {
         }
         input.pieces(len, |piece| call.down.held.push(piece));
         lane.down_held += len;
+        self.answers_held += len;
         if end {
             call.down.tail = Tail::End;
         }
@@ -159,6 +160,7 @@ impl<C, G: Guard> Switch<C, G> {
         let Some(call) = calls.get_mut(&id) else { return };
         call.down.is_queued = false;
         let len = client.write_next(id, &mut call.down, scratch);
+        self.answers_held -= len;
         self.moved.1 += if call.is_counted { len as u64 } else { 0 };
         if call.down.can_go_on() {
             client.enqueue(id, &mut call.down);
@@ -273,7 +275,7 @@ impl<C, G: Guard> Switch<C, G> {
     pub(crate) fn grant_lane_connection(&mut self, id: LaneId) {
         if let Some(lane) = self.lane_mut(id) {
             let before = lane.link.output.len();
-            lane.link.grant_connection(lane.down_held);
+            lane.grant_connection();
             if lane.link.output.len() > before {
                 self.touch(id);
             }

@@ -39,6 +39,8 @@ pub struct Switch<C, G> {
     pub(crate) resets: VecDeque<CallId>,
     /// Bytes of requests that wait for lanes.
     pub(crate) client_held: usize,
+    /// Bytes of answers that wait for the client.
+    pub(crate) answers_held: usize,
     /// Bytes of requests that are kept to be sent once more.
     pub(crate) kept: usize,
     /// Where header blocks are put together.
@@ -83,6 +85,7 @@ impl<C, G: Guard> Switch<C, G> {
             last_served: CallId::MAX >> 1,
             resets: VecDeque::new(),
             client_held: 0,
+            answers_held: 0,
             kept: 0,
             scratch: Vec::new(),
             fields: Fields::new(),

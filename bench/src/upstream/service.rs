@@ -114,7 +114,10 @@ impl Body for Answer {
             }
             Self::Times(..) | Self::Once(None) => {
                 *self = Self::Ended;
-                Frame::trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]))
+                Frame::trailers(HeaderMap::from_iter([(
+                    GRPC_STATUS,
+                    HeaderValue::from_static("0"),
+                )]))
             }
             Self::Once(data) => Frame::data(data.take().unwrap_or_default()),
         };

@@ -17,11 +17,12 @@ use tunnel::box_io::BoxIo;
 
 use super::call::Call;
 use super::callers::Callers;
-use super::groups::{GroupId, Groups};
+use super::groups::{GroupId, Groups, network};
 use super::lane::ClientLane;
 use super::wakers::Wakers;
 use crate::context::origin::Origin;
 use crate::guard::frame_guard::Slow;
+use crate::guard::held_bytes::Holding;
 use crate::guard::peer_guard::PeerGuard;
 use crate::lanes::{OpenError, Opened};
 use crate::limits::{
@@ -63,6 +64,8 @@ pub(super) struct Connection {
     /// The client is to have begun as HTTP/2 does by then.
     pub(super) greet_by: Instant,
     pub(super) meters: (Meter, Meter),
+    /// What of its calls lies in the hub.
+    pub(super) holding: Holding,
     pub(super) end: Option<End>,
 }
 
@@ -116,6 +119,7 @@ impl Connection {
             sweep_at: now + LINGER_TIMEOUT,
             greet_by: now + HANDSHAKE_TIMEOUT,
             meters: (metrics.request_meter(), metrics.response_meter()),
+            holding: origin.hub.held.connection(network(origin.peer.ip())),
             end: None,
             origin,
         }

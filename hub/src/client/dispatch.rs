@@ -17,7 +17,13 @@ use crate::registry::{Agent, Session};
 impl Connection {
     /// The call waits for a lane of this group, unless too many do.
     pub(super) fn wait_for_lane(&mut self, id: CallId, group: GroupId) {
+        let is_too_much = self.holding.is_too_much();
         let Some(of_group) = self.groups.get(group) else { return };
+        if is_too_much {
+            let name = of_group.name.clone();
+            self.reached(Limit::Held, Some(&name));
+            return self.refuse_by_turns(id, Refusal::Limit(name));
+        }
         if of_group.waiting.len() < STREAM_QUEUE_MAX {
             of_group.waiting.push_back(id);
             return self.serve_group(group);

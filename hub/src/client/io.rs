@@ -193,6 +193,7 @@ impl Connection {
             }
             self.handle_events();
             self.note_moved();
+            self.holding.set(self.switch.held());
             if !self.switch.has_dirty() {
                 return Ok(());
             }

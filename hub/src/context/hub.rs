@@ -8,6 +8,7 @@ use tonic::service::Routes;
 
 use crate::config::Config;
 use crate::guard::handshakes::Handshakes;
+use crate::guard::held_bytes::HeldBytes;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::{LaneOpener, Sentinels};
 use crate::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS};
@@ -31,6 +32,8 @@ pub(crate) struct Hub {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) handshakes: Handshakes,
+    /// Bytes of calls that wait here.
+    pub(crate) held: Arc<HeldBytes>,
     /// How often an address may register: a loop of registrations costs everybody who watches the registry.
     pub(crate) registrants: RateBy<IpAddr>,
     /// Opens lanes on agents' sessions.
@@ -64,6 +67,7 @@ impl Hub {
             activity,
             limits,
             handshakes: Handshakes::new(HANDSHAKES),
+            held: HeldBytes::new(config.max_held),
             registrants: RateBy::new(REGISTRATIONS, REGISTRANTS),
             sentinels,
             lanes,

@@ -24,6 +24,7 @@ pub(crate) enum Limit {
     Answers,
     Connections,
     Handshakes,
+    Held,
     OwnCalls,
     Registrations,
     Streams,
@@ -31,7 +32,7 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::ClientFrames,
         Self::ClientResets,
         Self::ClientHeads,
@@ -42,6 +43,7 @@ impl Limit {
         Self::Answers,
         Self::Connections,
         Self::Handshakes,
+        Self::Held,
         Self::OwnCalls,
         Self::Registrations,
         Self::Streams,
@@ -61,6 +63,7 @@ impl Limit {
             Self::Answers => "answers",
             Self::Connections => "connections",
             Self::Handshakes => "handshakes",
+            Self::Held => "held",
             Self::OwnCalls => "own-calls",
             Self::Registrations => "registrations",
             Self::Streams => "streams",
@@ -97,6 +100,9 @@ impl Limit {
             }
             Self::Connections => "connections are as many as --max-connections allows: hung up",
             Self::Handshakes => "too many connections say nothing: hung up on the oldest",
+            Self::Held => {
+                "too many bytes wait in the hub for peers that do not take them: whoever has the most gets no new calls"
+            }
             Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",
             Self::Registrations => "too many registrations from one address: refused for a while",
             Self::Streams => {

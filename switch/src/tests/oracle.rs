@@ -17,6 +17,8 @@ impl Model {
         assert_eq!(switch.client_held, held);
         let kept: usize = calls().map(|call| call.kept_len()).sum();
         assert_eq!(switch.kept, kept);
+        let answers: usize = calls().map(|call| call.down.held.len()).sum();
+        assert_eq!((switch.answers_held, switch.held()), (answers, held + answers + kept));
         assert!(kept <= REPLAY_ALL && held <= CLIENT_HELD + CLIENT_WINDOW as usize + kept);
         assert!(switch.client.queued() <= switch.calls());
         assert!(switch.spare.len() <= SPARE_CALLS && switch.resets.len() <= RESETS_REMEMBERED);
@@ -45,7 +47,7 @@ impl Model {
         let calls = || self.world.switch.calls.values().filter(|call| on_it(call));
         assert_eq!(lane.up_held, calls().map(|call| call.up.held.len()).sum::<usize>());
         assert_eq!(lane.down_held, calls().map(|call| call.down.held.len()).sum::<usize>());
-        assert!(lane.down_held <= LANE_WINDOW as usize);
+        assert!(lane.down_held <= LANE_WINDOW_MAX as usize);
         let open = calls().filter(|call| call.is_on_stream()).count();
         assert_eq!(lane.streams.len(), open);
         assert!(lane.link.queued() <= open && lane.starved.len() <= open);

@@ -5,8 +5,11 @@ use h2::server::Builder;
 use hub::limits::{LANES_OF_AGENT, LANES_OPENING, OWN_CALLS};
 
 use crate::support::client::{Client, answer};
+use crate::support::frames::END_STREAM;
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
+use crate::support::pair::Pair;
+use crate::support::peer::Settings;
 use crate::support::raw_agent::RawAgent;
 use crate::support::upstream::Connection;
 use crate::support::world::World;
@@ -66,6 +69,38 @@ async fn lanes_to_a_server_that_hangs_delay_nobody_elses() {
         let failed = format!("hub_lanes_opened_total{{outcome=\"{outcome}\"}}");
         assert_eq!(world.hub.metric(&failed).await, 0.0, "one has been given up before");
     }
+}
+
+/// Of bytes that wait in the hub, all connections together may have so many.
+#[tokio::test]
+async fn whoever_leaves_too_much_in_the_hub_gets_no_new_calls() {
+    const PIECES: usize = 20;
+    const PIECE: [u8; 16 << 10] = [7; 16 << 10];
+    let hub = Hub::start_with(hub::Config { max_held: 8 * PIECE.len(), ..hub_config() }).await;
+    let narrow = Settings { stream_window: 1 << 20, connection_grant: 0, ..Settings::default() };
+    let mut pair = Pair::start(&hub, NAME, narrow, Settings::default()).await;
+    let Pair { client, upstream } = &mut pair;
+    client.call(1, NAME, "/a.B/Download", END_STREAM);
+    client.flush().await;
+    let download = upstream.request("/a.B/Download").await;
+    upstream.head(download, &[(":status", "200")], 0);
+    for _ in 0..PIECES {
+        upstream.data(download, &PIECE, 0);
+    }
+    upstream.ping().await.expect("frames by the rules");
+    client.call(3, NAME, "/a.B/Refused", END_STREAM);
+    client.flush().await;
+    client.until("an answer", |client| client.heard(3).ended).await;
+    let head = client.heard(3).head.clone().expect("a head");
+    assert!(head.contains(&("hub-reason".to_owned(), "limit".to_owned())), "{head:?}");
+    assert_eq!(hub.metric("hub_limits_reached_total{limit=\"held\"}").await, 1.0);
+    // Once it has taken what is its own, it may call again.
+    client.grant(0, 1 << 20);
+    client.flush().await;
+    let whole = PIECES * PIECE.len();
+    client.until("the download", |client| client.heard(1).body.len() == whole).await;
+    pair.call(5, NAME).await;
+    assert_eq!(pair.upstream.stream_of("/a.B/Refused"), None);
 }
 
 /// A server that allows 100 streams a connection, as most do: for more of them, more connections are made.

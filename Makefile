@@ -69,6 +69,12 @@ honest: build ## What honest uses notice of the hub, into docs/honest.md (ARGS="
 	$(CARGO) build --release --locked -p bench
 	target/release/honest $(if $(QUICK),--quick) $(or $(ARGS),$(if $(QUICK),,--write docs/honest.md))
 
+.PHONY: peers
+peers: build $(CERTS)/hub.pem ## The hub beside plain TCP hops, byte tunnels and Envoy, into docs/speed.md (ARGS="--loads calls"; installs them into .tools/)
+	scripts/peers/install.sh
+	$(CARGO) build --release --locked -p bench
+	scripts/peers/run $(or $(ARGS),--write docs/speed.md)
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with five servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

@@ -11,7 +11,7 @@ main() {
     PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || apt_install haproxy
     need_go "$here/go"
     step peers make_peers "$here/install.sh" "$here/go"
-    TOOLS_DIR=$tools/honest "$BASH" "$here/../../bench/servers/install.sh" python
+    TOOLS_DIR=$tools "$BASH" "$here/../../bench/servers/install.sh" python
 }
 
 # Without frp's dashboards, which are built by npm.

@@ -19,7 +19,8 @@ impl Model {
         assert_eq!(switch.kept, kept);
         let answers: usize = calls().map(|call| call.down.held.len()).sum();
         assert_eq!((switch.answers_held, switch.held()), (answers, held + answers + kept));
-        assert!(kept <= REPLAY_ALL && held <= CLIENT_HELD + CLIENT_WINDOW as usize + kept);
+        // What was kept comes back on top of what the windows allow, and may be kept no more then.
+        assert!(kept <= REPLAY_ALL && held <= CLIENT_BYTES);
         assert!(switch.client.queued() <= switch.calls());
         assert!(switch.spare.len() <= SPARE_CALLS && switch.resets.len() <= RESETS_REMEMBERED);
         for id in self.world.lanes.keys() {

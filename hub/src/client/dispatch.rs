@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::call::Next;
 use super::connection::Connection;
 use super::groups::GroupId;
-use crate::lanes::Take;
+use super::lane::ClientLane;
+use crate::lanes::{Seat, Take};
 use crate::limits::{LANE_LOOK, STREAM_QUEUE_MAX};
 use crate::message::refusal::Refusal;
 use crate::observe::limit::Limit;
@@ -41,6 +42,11 @@ impl Connection {
             let registry = &self.origin.hub.registry;
             match group.take(registry, &self.switch) {
                 Take::Lane(lane) => {
+                    // Its session may drain, or its place be another's, since it was last looked at.
+                    if is_retired(&self.lanes, lane) {
+                        self.retire_lane(lane);
+                        continue;
+                    }
                     group.waiting.pop_front();
                     let spread = group.spread(registry);
                     self.forward(call, id, lane);
@@ -139,6 +145,12 @@ impl Connection {
         }
         self.set_busy(lane);
     }
+}
+
+/// Whether a lane is to take no new calls.
+pub(super) fn is_retired(lanes: &[Option<ClientLane>], lane: LaneId) -> bool {
+    let seat = lanes.get(lane).and_then(Option::as_ref).and_then(|lane| lane.seat.as_ref());
+    seat.is_some_and(Seat::is_retired)
 }
 
 /// What a request says on this agent's lanes.

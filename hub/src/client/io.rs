@@ -16,6 +16,7 @@ use tunnel::limits::OFFENDER_PAUSE;
 
 use super::call::Call;
 use super::connection::{Connection, End};
+use super::dispatch::is_retired;
 use crate::limits::{FAREWELL_TIMEOUT, LINGER_TIMEOUT};
 use crate::observe::limit::Limit;
 
@@ -52,12 +53,12 @@ impl Connection {
 
     fn lane_has_room(&mut self, id: LaneId) {
         self.set_busy(id);
+        let retired = is_retired(&self.lanes, id);
         let Some(lane) = self.lanes.get(id).and_then(Option::as_ref) else { return };
-        let is_retired = lane.seat.as_ref().is_some_and(|seat| seat.is_retired());
         if let Some(group) = lane.group {
             self.serve_group(group);
         }
-        if self.switch.calls_on(id) == 0 && (is_retired || self.switch.is_closing(id)) {
+        if self.switch.calls_on(id) == 0 && (retired || self.switch.is_closing(id)) {
             self.leave_lane(id);
         }
     }
@@ -77,8 +78,7 @@ impl Connection {
         let Some(lane) = self.lanes.get(id).and_then(Option::as_ref) else { return };
         lane.woken.heed();
         let waker = lane.woken.waker.clone();
-        let retired = lane.seat.as_ref().is_some_and(|seat| seat.is_retired());
-        if retired && !self.switch.is_closing(id) {
+        if is_retired(&self.lanes, id) && !self.switch.is_closing(id) {
             self.retire_lane(id);
         }
         let mut cx = Context::from_waker(&waker);

@@ -12,8 +12,8 @@ pub(crate) const LANE_OUTPUT: usize = 96 << 10;
 /// Bytes of a lane's answers that may wait for the client, as its upstream is told at first, and again once so much
 /// waits.
 pub(crate) const LANE_WINDOW: i64 = 512 << 10;
-/// The same where the client takes them as they come: on loopback, with a hub and an agent that share two cores, 512 KiB
-/// on their way made a third of 64 MiB a second less than 2 MiB (`make peers`).
+/// The same where the client takes them as they come. With 512 KiB on their way, downloads on loopback were a quarter
+/// slower than with 2 MiB (`make peers`, hub and agent on two cores with client and server).
 pub(crate) const LANE_WINDOW_MAX: i64 = 2 << 20;
 /// Bytes of a request's header list that are kept; beyond, the list is decoded to its end and the call refused.
 pub(crate) const HEAD_MAX: usize = 64 << 10;

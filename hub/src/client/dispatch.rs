@@ -18,20 +18,20 @@ use crate::registry::{Agent, Session};
 impl Connection {
     /// The call waits for a lane of this group, unless too many do.
     pub(super) fn wait_for_lane(&mut self, id: CallId, group: GroupId) {
-        let is_too_much = self.holding.is_too_much();
         let Some(of_group) = self.groups.get(group) else { return };
-        if is_too_much {
-            let name = of_group.name.clone();
-            self.reached(Limit::Held, Some(&name));
-            return self.refuse_by_turns(id, Refusal::Limit(name));
-        }
-        if of_group.waiting.len() < STREAM_QUEUE_MAX {
+        let is_too_much = self.holding.is_too_much();
+        if !is_too_much && of_group.waiting.len() < STREAM_QUEUE_MAX {
             of_group.waiting.push_back(id);
             return self.serve_group(group);
         }
         let name = of_group.name.clone();
-        self.reached(Limit::Streams, Some(&name));
-        self.refuse_by_turns(id, Refusal::Limit(name));
+        let (limit, refusal) = if is_too_much {
+            (Limit::Held, Refusal::Held)
+        } else {
+            (Limit::Streams, Refusal::Limit(name.clone()))
+        };
+        self.reached(limit, Some(&name));
+        self.refuse_by_turns(id, refusal);
     }
 
     /// Gives the calls that wait for a lane of this group what there is.

@@ -50,6 +50,9 @@ pub(crate) enum Refusal {
     /// All streams that the upstream takes are in use, and no room came in time.
     #[error("\"{0}\" takes no more calls at once")]
     Limit(Name),
+    /// The hub holds too much, and of that much is the caller's.
+    #[error("too many bytes of your calls wait in the hub: take what is answered first")]
+    Held,
     /// The agent is there, its server is not.
     #[error("the server of \"{0}\" is not reachable from its agent")]
     UpstreamUnreachable(Name),
@@ -130,7 +133,7 @@ impl Refusal {
             Self::Offline { .. } => 4,
             Self::NoToken | Self::UnknownToken => 5,
             Self::Denied(_) => 6,
-            Self::Limit(_) | Self::OwnCalls | Self::HeaderList(_) => 7,
+            Self::Limit(_) | Self::Held | Self::OwnCalls | Self::HeaderList(_) => 7,
             Self::SessionLost(_) => 8,
             Self::BadRequest(_) => 9,
             Self::UpstreamUnreachable(_) => 10,
@@ -150,7 +153,7 @@ impl Refusal {
             Self::NoToken | Self::UnknownToken => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::Denied(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
             Self::UpstreamUnreachable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
-            Self::Limit(_) | Self::OwnCalls | Self::UpstreamClosed { .. } => {
+            Self::Limit(_) | Self::Held | Self::OwnCalls | Self::UpstreamClosed { .. } => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)
             }
             Self::HeaderList(_) => {

@@ -1,6 +1,6 @@
 //! What a server makes of a WebSocket client's bytes, straight from RFC 6455 5.
 
-use tunnel::limits::{WS_IDLE_MESSAGES};
+use tunnel::limits::WS_IDLE_MESSAGES;
 use tunnel::wire::Control;
 
 const CONTINUATION: u8 = 0;

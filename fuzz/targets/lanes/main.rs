@@ -88,10 +88,7 @@ fn meaning(heard: &Heard) -> Meaning {
 async fn read_all(peer: Chunked<'_>, speaks: bool) -> Meaning {
     let peer = Fragments::on(peer, &[]);
     let ws = WebSocketStream::from_raw_socket(peer, WsRole::Server, Some(ws::config())).await;
-    let keepalive = KeepaliveConfig {
-        interval: KEEPALIVE_INTERVAL,
-        timeout: KEEPALIVE_TIMEOUT,
-    };
+    let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
     let (driver, lanes, mut receiver) = start(ws, keepalive, Role::Hub);
     for _ in 0..if speaks { 2 * CONTROL_QUEUE } else { 0 } {
         lanes.ws().send(Control::Drain);

@@ -1,6 +1,6 @@
 //! HTTP/2 and WebSocket frames, written by hand: right, and wrong in every way that somebody thought of.
 
-use tunnel::limits::{LANE_DATA_MAX};
+use tunnel::limits::LANE_DATA_MAX;
 
 use crate::world::{HONEST, HOSTILE};
 

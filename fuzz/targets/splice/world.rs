@@ -10,10 +10,10 @@ use tokio::io::DuplexStream;
 use tokio::time::{Duration, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tunnel::ws::KeepaliveConfig;
 use tunnel::lanes::{self, Lane};
-use tunnel::{bridge, ws};
 use tunnel::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
+use tunnel::ws::KeepaliveConfig;
+use tunnel::{bridge, ws};
 
 use crate::frames;
 use crate::peer::Peer;
@@ -83,10 +83,7 @@ async fn register(hub: &Hub, name: &str) -> Peer {
 async fn serve(agent: Peer) {
     let io = agent.into_inner().expect("a connection");
     let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(ws::config())).await;
-    let keepalive = KeepaliveConfig {
-        interval: KEEPALIVE_INTERVAL,
-        timeout: KEEPALIVE_TIMEOUT,
-    };
+    let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
     let role = lanes::Role::Agent { max_lanes: LANES_MAX as usize };
     let (driver, lanes, _control) = lanes::start(ws, keepalive, role);
     tokio::spawn(driver);

@@ -6,9 +6,10 @@ CERTS := certs
 PORT ?= 8080
 # Host names and addresses for `make gencert`.
 HOSTS ?= localhost 127.0.0.1 ::1
-# How long each fuzz target runs, and which; none is all.
+# How long each fuzz target runs, and which; none is all. With a seed it goes the same way each time.
 SECONDS ?= 60
 TARGETS ?=
+SEED ?=
 
 .PHONY: all
 all: $(CERTS)/hub.pem pb build ## Everything into bin/ (default)
@@ -41,7 +42,7 @@ lint: ## Format, clippy, documentation; cargo-deny where it is installed
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for a minute (SECONDS=n, TARGETS="a b"); wants cargo-fuzz
-	@fuzz/run $(SECONDS) $(TARGETS)
+	@SEED=$(SEED) fuzz/run $(SECONDS) $(TARGETS)
 
 .PHONY: e2e
 e2e: build $(CERTS)/hub.pem ## Real clients and servers in Go and Python, grpcurl, curl (installs them into .tools/)

@@ -100,7 +100,9 @@ class Echo(echo_pb2_grpc.EchoServicer):
             if not request.silent:
                 yield echo_pb2.Message(text="started")
             await asyncio.sleep(LONGEST_WAIT_S)
-        except asyncio.CancelledError:
+        # grpcio (1.85) cancels its own write of what was yielded, if it is still at that: what waits at the yield is
+        # closed then, and not told that it is cancelled.
+        except (asyncio.CancelledError, GeneratorExit):
             call.cancelled.set()
             raise
 

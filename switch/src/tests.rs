@@ -1,5 +1,6 @@
 //! The switch between a client and upstreams that keep strictly to their windows.
 
+mod bounds;
 mod end;
 mod endings;
 mod faults;

@@ -3,7 +3,7 @@
 use http2::error::Reason;
 use http2::fields::Fields;
 
-use crate::call::At;
+use crate::call::{At, Call};
 use crate::event::{CallId, LaneId};
 use crate::guard::Guard;
 use crate::lane::Lane;
@@ -137,8 +137,12 @@ impl<C, G: Guard> Switch<C, G> {
         !self.dirty.is_empty()
     }
 
-    /// Gives a lane without calls away.
+    /// Gives a lane without calls away. One of which an answer still waits for the client is not without.
     pub fn detach_lane(&mut self, id: LaneId) -> Option<DetachedLane<G>> {
+        let is_on_it = |call: &Box<Call<C>>| call.on_lane().is_some_and(|(on, _)| on == id);
+        if self.calls.values().any(is_on_it) {
+            return None;
+        }
         let lane = self.lanes.get_mut(id)?.take()?;
         Some(DetachedLane(lane))
     }

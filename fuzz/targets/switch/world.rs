@@ -152,9 +152,9 @@ impl<'i> World<'i> {
 
     /// A lane without calls is given away.
     pub fn detach(&mut self, lane: LaneId) {
-        if self.switch.calls_on(lane) == 0 {
+        if let Some(detached) = self.switch.detach_lane(lane) {
             let peer = self.lanes.remove(&lane).expect("a lane");
-            self.away.push((self.switch.detach_lane(lane).expect("a lane"), peer));
+            self.away.push((detached, peer));
         }
     }
 

@@ -77,7 +77,7 @@ peers: build $(CERTS)/hub.pem ## The hub beside plain TCP hops, byte tunnels and
 	scripts/peers/run $(or $(ARGS),--write docs/speed.md)
 
 .PHONY: interop
-interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with five servers (SHORT=1: some of it; installs them into .tools/)
+interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh
 	scripts/interop/run $(if $(SHORT),--short)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # In the Rust crate `http` one constructor of HeaderName takes a double quote, the other refuses it.
 #
-# Surprising: HeaderName::from_bytes refuses `x-"-y`, as its documentation says, but
+# Surprising: HeaderName::from_bytes refuses `x-"-y`, as RFC 9110 asks, but
 # HeaderName::from_lowercase and from_static take it, so a HeaderName exists whose own text the crate
 # cannot parse. The change log says "Fix HeaderName parsing to reject `"` characters" (1.2.0): only
 # one of the two tables of characters was changed. h2 decodes fields with from_lowercase, so the name

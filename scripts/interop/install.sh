@@ -14,10 +14,11 @@ main() {
     need javac default-jdk-headless
     need mvn maven
     need npm npm
+    need nginx nginx-light
     mkdir -p "$out"
     need_venv "$requirements"
     step interop-python make_python "$here/install.sh" "$requirements" "$here/proto"
-    step interop-go make_go "$here/install.sh" "$here/go/go.mod" "$here/go/go.sum"
+    step interop-go make_go "$here/install.sh" "$here/go"
     step interop-js make_js "$here/install.sh" "$here/js/package.json" "$here/js/package-lock.json"
     step interop-java make_java "$here/install.sh" "$here/java"
     make_tonic
@@ -34,6 +35,7 @@ make_go() {
     for program in client server; do
         (cd "$here/go" && go build -buildvcs=false -o "$out/go-$program" "google.golang.org/grpc/interop/$program")
     done
+    (cd "$here/go" && go build -buildvcs=false -o "$out/go-beside" ./beside)
 }
 
 make_js() {

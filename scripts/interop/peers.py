@@ -6,6 +6,7 @@ All clients share one command line and print one JSON line a case; all servers p
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,10 @@ LISTENS = re.compile(r"^(?:READY |.*interop server listening on )\S*:(\d+)$")
 class Peer:
     """One gRPC implementation."""
 
-    client: list
+    # None: it is only a server.
+    client: list | None
     server: Callable
-    # Where its version is pinned, and what stands before it there.
+    # Where its version is pinned, or a program that tells, and what stands before it there.
     pin: tuple
     programs: str
 
@@ -36,6 +38,9 @@ class Peer:
     def version(self):
         """The version that is installed."""
         path, before = self.pin
+        if not isinstance(path, str):
+            told = subprocess.run(path, capture_output=True, text=True, check=True)
+            return re.search(rf"{before}([0-9.]+)", told.stderr + told.stdout).group(1)
         return re.search(rf"{before}([0-9.]+)", (REPO / path).read_text()).group(1)
 
 
@@ -69,7 +74,10 @@ def node(program):
 # By the names in the table.
 PEERS = {
     "grpc-go": Peer(
-        ["env", f"GO_CLIENT={PROGRAMS}/go-client", "python3", HERE / "go/client.py"],
+        [
+            *("env", f"GO_CLIENT={PROGRAMS}/go-client", f"GO_BESIDE={PROGRAMS}/go-beside"),
+            *("python3", HERE / "go/client.py"),
+        ],
         go_server,
         ("scripts/interop/go/go.mod", r"google\.golang\.org/grpc v"),
         "the official client and server",
@@ -98,4 +106,17 @@ PEERS = {
         ("Cargo.lock", r'name = "tonic"\nversion = "'),
         "a port of the cases",
     ),
+    "grpclib": Peer(
+        None,
+        with_tls_flags(*python("grpclib_server")),
+        ("scripts/e2e/requirements.txt", "grpclib=="),
+        "a port of the service",
+    ),
+    "nginx": Peer(
+        None,
+        with_tls_flags(*python("nginx_server"), "--backend", PROGRAMS / "go-server"),
+        (["nginx", "-v"], "nginx/"),
+        "passes every call on to the official server of grpc-go",
+    ),
 }
+CLIENTS = [name for name, peer in PEERS.items() if peer.client]

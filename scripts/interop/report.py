@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from peers import PEERS
+from peers import CLIENTS, PEERS
 
 # Why a case failed, as far as one line has room.
 WHY_CHARS = 300
@@ -84,7 +84,7 @@ class Report:
             scores = {(c.client, c.server): c.score for c in self.cells if c.transport == transport}
             rows = [
                 (client, *(scores.get((client, server), "-") for server in PEERS))
-                for client in PEERS
+                for client in CLIENTS
             ]
             text += "\n" + table((f"{transport}: client \\ server", *PEERS), rows)
         failures = [line for cell in self.cells for line in cell.failures()] + self.broken

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs grpc-go's own interop client, one process a case, with the command line and the output of
-the other clients. The program is $GO_CLIENT."""
+the other clients. The program is $GO_CLIENT; $GO_BESIDE has the case that is ours."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 
+OURS = "large_beside_stalled_stream"
 CASE_LIMIT_S = 60
 # The official limit for one call of a soak is 1 s, which a busy machine may miss.
 SOAK_CALL_LIMIT_MS = 10_000
@@ -15,6 +16,10 @@ SOAK_CALL_LIMIT_MS = 10_000
 
 def command_line(args, case):
     """What the official client is to do."""
+    if case == OURS:
+        argv = [os.environ["GO_BESIDE"], "--target", args.target]
+        argv += ["--name", args.name] if args.name else []
+        return argv + (["--tls-ca-file", args.tls_ca_file] if args.tls_ca_file else [])
     host, port = args.target.rsplit(":", 1)
     argv = [os.environ["GO_CLIENT"], f"--server_host={host}", f"--server_port={port}"]
     argv += [f"--test_case={case}", f"--soak_iterations={args.soak}"]

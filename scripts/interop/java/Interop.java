@@ -1,7 +1,9 @@
 package io.grpc.testing.integration; // the official soaks are visible only here
 
 import com.google.gson.JsonObject;
+import io.grpc.CallOptions;
 import io.grpc.ChannelCredentials;
+import io.grpc.ClientCall;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.InsecureServerCredentials;
@@ -10,18 +12,28 @@ import io.grpc.ManagedChannelBuilder;
 import io.grpc.Metadata;
 import io.grpc.ServerCredentials;
 import io.grpc.ServerInterceptors;
+import io.grpc.Status;
 import io.grpc.TlsChannelCredentials;
 import io.grpc.TlsServerCredentials;
 import io.grpc.netty.NettyServerBuilder;
 import io.grpc.stub.MetadataUtils;
+import io.grpc.testing.integration.Messages.Payload;
+import io.grpc.testing.integration.Messages.ResponseParameters;
+import io.grpc.testing.integration.Messages.SimpleRequest;
+import io.grpc.testing.integration.Messages.StreamingOutputCallRequest;
+import io.grpc.testing.integration.Messages.StreamingOutputCallResponse;
+import com.google.protobuf.ByteString;
 import java.io.File;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Runs grpc-java's own interop cases and service with the command line of the other peers. The
@@ -31,6 +43,11 @@ public final class Interop {
   private static final int SOAK_LIMIT_S = 60;
   // The official limit for one call of a soak is 1 s, which a busy machine may miss.
   private static final int SOAK_CALL_LIMIT_MS = 10_000;
+  private static final int CALL_LIMIT_S = 20;
+  // Of the case large_beside_stalled_stream, which is ours.
+  private static final int MIB = 1 << 20;
+  private static final int STALLED = 8;
+  private static final int BESIDE = 4;
 
   private interface Case {
     void run() throws Exception;
@@ -106,9 +123,57 @@ public final class Interop {
         case "custom_metadata": return this::customMetadata;
         case "unimplemented_method": return this::unimplementedMethod;
         case "unimplemented_service": return this::unimplementedService;
+        case "large_beside_stalled_stream": return this::largeBesideStalledStream;
         case "rpc_soak": return () -> soak(false);
         case "channel_soak": return () -> soak(true);
         default: throw new IllegalArgumentException("no such case");
+      }
+    }
+
+    private void largeBesideStalledStream() throws Exception {
+      AtomicLong sum = new AtomicLong();
+      CompletableFuture<Status> end = new CompletableFuture<>();
+      ClientCall<StreamingOutputCallRequest, StreamingOutputCallResponse> stalled =
+          channel.newCall(
+              TestServiceGrpc.getStreamingOutputCallMethod(),
+              CallOptions.DEFAULT.withDeadlineAfter(CALL_LIMIT_S, TimeUnit.SECONDS));
+      stalled.start(
+          new ClientCall.Listener<StreamingOutputCallResponse>() {
+            @Override
+            public void onMessage(StreamingOutputCallResponse answer) {
+              sum.addAndGet(answer.getPayload().getBody().size());
+            }
+
+            @Override
+            public void onClose(Status status, Metadata trailers) {
+              end.complete(status);
+            }
+          },
+          new Metadata());
+      ResponseParameters wanted = ResponseParameters.newBuilder().setSize(MIB).build();
+      stalled.sendMessage(
+          StreamingOutputCallRequest.newBuilder()
+              .addAllResponseParameters(Collections.nCopies(STALLED, wanted))
+              .build());
+      stalled.halfClose();
+      Payload payload = Payload.newBuilder().setBody(ByteString.copyFrom(new byte[MIB])).build();
+      for (int turn = 0; turn < BESIDE; turn++) {
+        SimpleRequest request =
+            SimpleRequest.newBuilder().setResponseSize(MIB).setPayload(payload).build();
+        int size = blockingStub.unaryCall(request).getPayload().getBody().size();
+        expect("the size of the answer", size, MIB);
+      }
+      stalled.request(STALLED + 1);
+      Status status = end.get(CALL_LIMIT_S, TimeUnit.SECONDS);
+      if (!status.isOk()) {
+        throw status.asException();
+      }
+      expect("what was left to read", sum.get(), STALLED * MIB);
+    }
+
+    private static void expect(String what, long got, long want) {
+      if (got != want) {
+        throw new AssertionError(what + " is " + got + ", not " + want);
       }
     }
 

@@ -14,6 +14,8 @@ const CALL_LIMIT_MS = 20_000;
 const [LARGE_REQUEST, LARGE_RESPONSE] = [271828, 314159];
 const REQUESTS = [27182, 8, 1828, 45904];
 const RESPONSES = [31415, 9, 2653, 58979];
+// Of the case large_beside_stalled_stream, which is ours.
+const [MIB, STALLED, BESIDE] = [1 << 20, 8, 4];
 const UNICODE = '\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n';
 
 const largeRequest = { response_size: LARGE_RESPONSE, payload: zeros(LARGE_REQUEST) };
@@ -204,6 +206,23 @@ class Caller {
     const promise = this.unary('unimplementedCall', {}, { stub });
     await expectStatus('the call', promise, grpc.status.UNIMPLEMENTED);
     stub.close();
+  }
+
+  async large_beside_stalled_stream() {
+    const wanted = outputRequest(0, ...Array(STALLED).fill(MIB));
+    const stalled = this.stub.streamingOutputCall(wanted, this.metadata(), deadline(CALL_LIMIT_MS));
+    // Reading it later tells of a failure, too.
+    stalled.on('error', () => {});
+    for (let turn = 0; turn < BESIDE; turn += 1) {
+      const request = { response_size: MIB, payload: zeros(MIB) };
+      const reply = await this.unary('unaryCall', request);
+      expect('the size of the answer', reply.payload.body.length, MIB);
+    }
+    let sum = 0;
+    for await (const reply of stalled) {
+      sum += reply.payload.body.length;
+    }
+    expect('what was left to read', sum, STALLED * MIB);
   }
 
   async rpc_soak() {

@@ -18,6 +18,8 @@ CALL_LIMIT_S = 20
 LARGE_REQUEST, LARGE_RESPONSE = 271828, 314159
 REQUESTS, RESPONSES = (27182, 8, 1828, 45904), (31415, 9, 2653, 58979)
 INITIAL, TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
+# Of the case large_beside_stalled_stream, which is ours.
+MIB, STALLED, BESIDE = 1 << 20, 8, 4
 UNICODE = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 
 
@@ -171,6 +173,15 @@ class Caller:
         """Calls what is not there."""
         run = lambda: self.open(stub.UnimplementedCall, pb.Empty())
         expect_status("the call", run, grpc.StatusCode.UNIMPLEMENTED)
+
+    def large_beside_stalled_stream(self):
+        stalled = self.open(self.test.StreamingOutputCall, output_request(0, *[MIB] * STALLED))
+        for _ in range(BESIDE):
+            request = pb.SimpleRequest(response_size=MIB, payload=zeros(MIB))
+            reply = self.open(self.test.UnaryCall, request)
+            expect("the size of the answer", len(reply.payload.body), MIB)
+        sizes = [len(reply.payload.body) for reply in stalled]
+        expect("what was left to read", sizes, [MIB] * STALLED)
 
     def rpc_soak(self):
         for _ in range(self.args.soak):

@@ -27,6 +27,10 @@ const REQUESTS: [usize; 4] = [27_182, 8, 1_828, 45_904];
 const RESPONSES: [i32; 4] = [31_415, 9, 2_653, 58_979];
 /// Far above the time-out of the call that is to end.
 const TIMEOUT_LIMIT: Duration = Duration::from_secs(5);
+// Of the case large_beside_stalled_stream, which is ours.
+const MIB: usize = 1 << 20;
+const STALLED: usize = 8;
+const BESIDE: usize = 4;
 const UNICODE: &str = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n";
 
 /// Runs one case.
@@ -46,6 +50,7 @@ pub(crate) async fn run(caller: &Caller<'_>, name: &str) -> anyhow::Result<()> {
         "custom_metadata" => custom_metadata(caller).await,
         "unimplemented_method" => unimplemented_method(caller).await,
         "unimplemented_service" => unimplemented_service(caller).await,
+        "large_beside_stalled_stream" => large_beside_stalled_stream(caller).await,
         "rpc_soak" => rpc_soak(caller).await,
         "channel_soak" => channel_soak(caller).await,
         _ => bail!("no such case"),
@@ -169,6 +174,22 @@ async fn unimplemented_service(caller: &Caller<'_>) -> anyhow::Result<()> {
     let mut stub = UnimplementedServiceClient::new(caller.channel.clone());
     let reply = stub.unimplemented_call(caller.request(Empty {})).await;
     expect_status(reply.map_err(Into::into), Code::Unimplemented, None)
+}
+
+async fn large_beside_stalled_stream(caller: &Caller<'_>) -> anyhow::Result<()> {
+    let wanted = caller.request(output_request(0, &[MIB as i32; STALLED]));
+    let mut stalled = caller.stub().streaming_output_call(wanted).await?.into_inner();
+    for _ in 0..BESIDE {
+        let payload = zeros(MIB);
+        let request = SimpleRequest { response_size: MIB as i32, payload, response_status: None };
+        let reply = caller.stub().unary_call(caller.request(request)).await?.into_inner();
+        expect("the size of the answer", len(reply.payload), MIB)?;
+    }
+    let mut sum = 0;
+    while let Some(reply) = stalled.message().await? {
+        sum += len(reply.payload);
+    }
+    expect("what was left to read", sum, STALLED * MIB)
 }
 
 async fn rpc_soak(caller: &Caller<'_>) -> anyhow::Result<()> {

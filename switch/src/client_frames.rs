@@ -30,6 +30,10 @@ impl<C, G: Guard> Switch<C, G> {
         match done {
             Ok(()) => Ok(()),
             Err(Fault::Connection(error)) => Err(error),
+            // A stream that was never opened cannot be reset (RFC 9113 6.4).
+            Err(Fault::Stream { stream, .. }) if self.is_idle(stream) => {
+                Err(ConnectionError::protocol("a broken frame of an idle stream"))
+            }
             Err(Fault::Stream { stream, reason, .. }) => self.client_breach(stream, reason),
         }
     }
@@ -273,9 +277,14 @@ impl<C, G: Guard> Switch<C, G> {
         Err(ConnectionError::protocol("a stream that depends on itself").into())
     }
 
+    /// Whether nobody has opened the stream; the switch opens none itself.
+    fn is_idle(&self, stream: CallId) -> bool {
+        stream > self.last_call || stream.is_multiple_of(2)
+    }
+
     /// Judges DATA for a stream that is not open.
     fn check_closed(&self, stream: CallId) -> Result<(), Fault> {
-        if stream > self.last_call || stream.is_multiple_of(2) {
+        if self.is_idle(stream) {
             Err(ConnectionError::protocol("DATA of an idle stream").into())
         } else if self.was_reset_here(stream) || stream > self.last_served {
             Ok(())

@@ -13,7 +13,7 @@ use crate::{Event, How, Limits, Switch, Unfit, Unguarded};
 type Frame = (u8, u8, u32, &'static [u8]);
 
 /// What ends the connection of a client that has one call, whose stream is 1, and has ended another, 3.
-const FATAL: [(Frame, Reason); 22] = [
+const FATAL: [(Frame, Reason); 23] = [
     ((kind::DATA, 0, 0, b"x"), Reason::PROTOCOL_ERROR),
     ((kind::DATA, 0, 9, b"x"), Reason::PROTOCOL_ERROR),
     ((kind::DATA, flag::PADDED, 1, b"\x05x"), Reason::PROTOCOL_ERROR),
@@ -35,6 +35,7 @@ const FATAL: [(Frame, Reason); 22] = [
     ((kind::WINDOW_UPDATE, 0, 0, b"\0\0\0\0"), Reason::PROTOCOL_ERROR),
     ((kind::WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff"), Reason::FLOW_CONTROL_ERROR),
     ((kind::WINDOW_UPDATE, 0, 9, b"\0\0\0\x01"), Reason::PROTOCOL_ERROR),
+    ((kind::PRIORITY, 0, 9, b"\0"), Reason::PROTOCOL_ERROR),
     ((kind::PUSH_PROMISE, flag::END_HEADERS, 1, b"\0\0\0\x02"), Reason::PROTOCOL_ERROR),
 ];
 

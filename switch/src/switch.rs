@@ -273,7 +273,7 @@ impl<C, G: Guard> Switch<C, G> {
         self.lane(lane).map_or(0, |lane| lane.streams.len())
     }
 
-    /// Whether a lane takes another call.
+    /// Whether a lane should get another call: it has a place for one, and not too much waits for it.
     #[must_use]
     pub fn has_room(&self, lane: LaneId) -> bool {
         self.lane(lane).is_some_and(Lane::has_room)

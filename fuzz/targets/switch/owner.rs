@@ -85,10 +85,11 @@ impl World<'_> {
         let Some(lane) = lanes.get(usize::from(lane) % lanes.len().max(1)).copied() else {
             return self.switch.refuse(call);
         };
-        let had_room = self.switch.has_room(lane);
+        let had_place = !self.switch.is_closing(lane)
+            && self.switch.calls_on(lane) < self.switch.max_streams(lane) as usize;
         let is_fit = self.switch.unfit(call).is_none();
         if self.switch.forward(call, lane, &REWRITE) {
-            assert!(had_room && is_fit, "{call} is forwarded");
+            assert!(had_place && is_fit, "{call} is forwarded");
             self.calls.get_mut(&call).expect("a call").lane = Some(lane);
         }
     }

@@ -101,7 +101,7 @@ fn is_left_to_others(unfit: &Unfit) -> bool {
     match malformed {
         Malformed::Missing(name) => *name != ":method",
         Malformed::Repeated(name) => matches!(*name, "host" | "content-length"),
-        // To the http crate (1.5) a double quote is part of a token, in RFC 9110 5.6.2 it is not.
+        // The http crate's `from_lowercase` (1.5) takes a double quote, which is in no token (RFC 9110 5.6.2).
         Malformed::Name(name) => name.contains('"'),
         // A space at either end.
         Malformed::Value(_)

@@ -7,7 +7,8 @@
 # "grpc-status: 0" follow. grpclib raises NotImplementedError in its protocol and loses the connection.
 # grpc-js takes the same bytes as OK. gRPC's own text on status codes says that 1xx should be skipped.
 # Why it matters: a front with Early Hints sends 103 before it has the answer, and a server 100 if it
-# was asked to; a proxy for gRPC must swallow 1xx, however correct it is to hand them on.
+# was asked to. A proxy has to hand them on (RFC 9110 15.2), so such a call fails at these clients
+# whatever lies between.
 #
 # Version: grpcio 1.85.1, grpclib 0.4.9 (h2 4.4.1), @grpc/grpc-js 1.14.7; server: Node's http2.
 # Source: RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to

@@ -30,8 +30,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Calls at once on one client connection.
     pub max_calls: u32,
-    /// Bytes of calls that may wait in the hub for peers that do not take them, before whoever has the most gets no new
-    /// calls.
+    /// Bytes of calls that may wait in the hub for peers that do not take them, before addresses with no less of them than
+    /// the average get no new calls.
     pub max_held: usize,
     /// Serve TLS, which must offer ALPN `h2` and `http/1.1`; plain TCP without.
     pub tls: Option<Arc<rustls::ServerConfig>>,

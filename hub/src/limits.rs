@@ -132,7 +132,7 @@ pub const LANE_IDLE_MIN: Duration = Duration::from_secs(1);
 pub const LANE_STUCK: Duration = Duration::from_secs(30);
 /// A lane that has been idle for so long may be ended for a new one.
 pub const LANE_EVICTED_AFTER: Duration = Duration::from_secs(1);
-/// How long a lane that is to be opened waits for another to end.
+/// How long a lane that is to be opened waits for its turn, and for another to end.
 pub const LANE_PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lanes of one agent that are being opened at once: each is a dial and a handshake at the agent. Enough for a thousand
 /// a second over a link with a round trip of a quarter of a second.
@@ -169,7 +169,8 @@ pub const POOL_GROUPS: usize = 64;
 pub const HELD_PART: usize = 4;
 /// The same where it is not known how much memory there is.
 pub const HELD_UNKNOWN: usize = 1 << 30;
-/// A connection tells the others what it holds when that has changed by so many bytes.
+/// A connection tells the others what it holds when that has changed by so many bytes. What is less is not counted: of
+/// all connections together no more than they may cost idle.
 pub const HELD_STEP: usize = 16 * KIB as usize;
 
 /// A limit that is reached again and again is logged once in this time, with the number of the rest.

@@ -45,6 +45,8 @@ pub(crate) struct Call<C> {
     pub(crate) is_told: bool,
     /// What the client is told once it has its answer, if it is still sending then.
     pub(crate) stop_upload: Option<Reason>,
+    /// Bytes of header lists that it was found to hold.
+    pub(crate) lists: usize,
     /// Bytes that had moved when somebody looked last.
     pub(crate) looked: u64,
 }
@@ -89,6 +91,7 @@ impl<C> Default for Call<C> {
             how: How::Complete,
             is_told: false,
             stop_upload: None,
+            lists: 0,
             looked: u64::MAX,
         }
     }
@@ -129,6 +132,12 @@ impl<C> Call<C> {
         if self.request.size() > SPARE_BYTES {
             self.request = Fields::new();
         }
+    }
+
+    /// Bytes of header lists that it holds: its request's until it is answered, and of trailers that wait.
+    pub(crate) fn lists_size(&self) -> usize {
+        let request = if self.is_answered { 0 } else { self.request.size() };
+        request + self.up.tail.size() + self.down.tail.size()
     }
 
     // --- what is kept to be sent once more ---

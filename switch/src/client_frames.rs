@@ -158,6 +158,7 @@ impl<C, G: Guard> Switch<C, G> {
             (call.up.source_ended, call.up.tail) = (true, Tail::End);
         }
         self.calls.insert(stream, call);
+        self.count_lists(stream);
         self.events.push_back(Event::Call(stream));
         Ok(())
     }

@@ -47,6 +47,7 @@ impl<C, G: Guard> Switch<C, G> {
         let Self { client, calls, scratch, .. } = self;
         let Some(call) = calls.get_mut(&id) else { return };
         call.is_answered = true;
+        call.forget_request();
         call.how = How::Answered;
         call.down.source_ended = true;
         client.write_fields(id, head.iter(), body.is_empty(), scratch);
@@ -54,6 +55,7 @@ impl<C, G: Guard> Switch<C, G> {
             call.down.sink_ended = true;
         } else {
             self.answers_held += body.len();
+            self.orphaned += body.len();
             call.down.held.push(body);
             call.down.tail = Tail::End;
             client.enqueue(id, &mut call.down);
@@ -226,6 +228,8 @@ impl<C, G: Guard> Switch<C, G> {
         {
             lane.down_held -= held;
             self.grant_lane_connection(lane_id);
+        } else {
+            self.orphaned -= held;
         }
     }
 
@@ -267,6 +271,7 @@ impl<C, G: Guard> Switch<C, G> {
 
     /// Tells of a call what is to be told, and forgets it once nothing is left of it.
     pub(crate) fn settle(&mut self, id: CallId) {
+        self.count_lists(id);
         let Some(call) = self.calls.get_mut(&id) else { return };
         if call.down.sink_ended && !call.up.source_ended && call.down.was_reset {
             call.up.source_ended = true;
@@ -291,6 +296,13 @@ impl<C, G: Guard> Switch<C, G> {
         self.forget_if_over(id);
     }
 
+    /// Takes the header lists to account that a call holds now.
+    pub(crate) fn count_lists(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let size = call.lists_size();
+        self.lists_held = self.lists_held + size - std::mem::replace(&mut call.lists, size);
+    }
+
     /// No upstream is concerned any more. What is held of the answer is not the lane's.
     pub(crate) fn leave_lane(&mut self, id: CallId) {
         if self.calls.get(&id).is_some_and(|call| call.is_on_stream()) {
@@ -302,6 +314,7 @@ impl<C, G: Guard> Switch<C, G> {
             && let Some(lane) = lanes.get_mut(lane_id).and_then(Option::as_mut)
         {
             lane.down_held -= call.down.held.len();
+            self.orphaned += call.down.held.len();
         }
         call.at = At::Nowhere;
     }
@@ -328,6 +341,7 @@ impl<C, G: Guard> Switch<C, G> {
         }
         if let Some(mut call) = self.calls.remove(&id) {
             self.kept -= call.forget_kept();
+            self.lists_held -= call.lists;
             if self.spare.len() < SPARE_CALLS && call.is_small() {
                 self.spare.push(call);
             }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Pieces below this size are copied together: kept as they are, each would hold on to all of the read that it came in.
-pub(crate) const COPY_BELOW: usize = 2048;
+/// Pieces below this size are copied together: kept as they are, each would hold on to all of the read that it came in,
+/// which is of 32 KiB. Whole frames of bulk are larger.
+pub(crate) const COPY_BELOW: usize = 8192;
 
 /// A queue of bytes.
 #[derive(Debug, Default)]

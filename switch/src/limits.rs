@@ -40,9 +40,11 @@ pub(crate) const RESETS_REMEMBERED: usize = 4096;
 /// Calls that are kept for the next ones, with their memory.
 pub(crate) const SPARE_CALLS: usize = 16;
 
-/// Bytes that a switch holds of a client's requests at most, sent ones that may have to be sent once more among them.
-pub const CLIENT_BYTES: usize = CLIENT_HELD + CLIENT_WINDOW as usize + REPLAY_ALL;
-/// Bytes that it holds of a lane's answers at most.
+/// Bytes that a switch holds of the bodies of a client's requests at most: those that wait, what was sent and has come
+/// back, and what is kept of it.
+pub const CLIENT_BYTES: usize = CLIENT_HELD + CLIENT_WINDOW as usize + 2 * REPLAY_ALL;
+/// Bytes that it holds of the bodies of a lane's answers at most. Once those of lanes that are gone are as many, there
+/// are no new calls until the client takes some.
 pub const LANE_BYTES: usize = LANE_WINDOW_MAX as usize;
 
 /// What differs from hub to hub.

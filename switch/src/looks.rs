@@ -3,7 +3,7 @@
 use http2::error::Reason;
 use http2::fields::Fields;
 
-use crate::call::{At, Call};
+use crate::call::At;
 use crate::event::{CallId, LaneId};
 use crate::guard::Guard;
 use crate::lane::Lane;
@@ -110,10 +110,10 @@ impl<C, G: Guard> Switch<C, G> {
         self.lane(lane).is_some_and(|lane| lane.is_closing)
     }
 
-    /// Bytes of all its calls' bodies that it holds.
+    /// Bytes of its calls that it holds: of bodies that wait or are kept, of heads without an answer, and of trailers.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.client_held + self.answers_held + self.kept
+        self.client_held + self.answers_held + self.kept + self.lists_held
     }
 
     /// Whether the upstream of a lane has answered a call.
@@ -139,8 +139,7 @@ impl<C, G: Guard> Switch<C, G> {
 
     /// Gives a lane without calls away. One of which an answer still waits for the client is not without.
     pub fn detach_lane(&mut self, id: LaneId) -> Option<DetachedLane<G>> {
-        let is_on_it = |call: &Box<Call<C>>| call.on_lane().is_some_and(|(on, _)| on == id);
-        if self.calls.values().any(is_on_it) {
+        if self.calls.values().any(|call| call.on_lane().is_some_and(|(on, _)| on == id)) {
             return None;
         }
         let lane = self.lanes.get_mut(id)?.take()?;

@@ -170,6 +170,8 @@ impl<C, G: Guard> Switch<C, G> {
         {
             lane.down_held -= len;
             self.grant_lane_connection(lane_id);
+        } else {
+            self.orphaned -= len;
         }
         self.grant_down(id);
         self.settle(id);

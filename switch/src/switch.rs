@@ -14,7 +14,7 @@ use crate::event::{CallId, Event, LaneId, Unfit};
 use crate::guard::Guard;
 use crate::ids::ById;
 use crate::lane::{ClientSettings, Lane};
-use crate::limits::{ANSWER_HEAD_MAX, BLOCK_MAX, CLIENT_WINDOW, HEAD_MAX, Limits};
+use crate::limits::{ANSWER_HEAD_MAX, BLOCK_MAX, CLIENT_WINDOW, HEAD_MAX, LANE_BYTES, Limits};
 use crate::link::Link;
 use crate::way::WINDOW_FIRST;
 
@@ -41,6 +41,10 @@ pub struct Switch<C, G> {
     pub(crate) client_held: usize,
     /// Bytes of answers that wait for the client.
     pub(crate) answers_held: usize,
+    /// The same where no lane is answerable for them: it is gone, or the owner has answered.
+    pub(crate) orphaned: usize,
+    /// Bytes of header lists: of requests that are not answered, and of trailers that wait behind a body.
+    pub(crate) lists_held: usize,
     /// Bytes of requests that are kept to be sent once more.
     pub(crate) kept: usize,
     /// Where header blocks are put together.
@@ -86,6 +90,8 @@ impl<C, G: Guard> Switch<C, G> {
             resets: VecDeque::new(),
             client_held: 0,
             answers_held: 0,
+            orphaned: 0,
+            lists_held: 0,
             kept: 0,
             scratch: Vec::new(),
             fields: Fields::new(),
@@ -276,7 +282,7 @@ impl<C, G: Guard> Switch<C, G> {
     /// Whether a lane should get another call: it has a place for one, and not too much waits for it.
     #[must_use]
     pub fn has_room(&self, lane: LaneId) -> bool {
-        self.lane(lane).is_some_and(Lane::has_room)
+        self.orphaned < LANE_BYTES && self.lane(lane).is_some_and(Lane::has_room)
     }
 
     /// Whether the upstream of a lane has spoken.

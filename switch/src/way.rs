@@ -51,6 +51,16 @@ pub(crate) enum Tail {
     Reset(Reason),
 }
 
+impl Tail {
+    /// Bytes of its header list.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Trailers(fields) => fields.size(),
+            Self::Open | Self::End | Self::Reset(_) => 0,
+        }
+    }
+}
+
 impl Way {
     /// Of a stream whose sender may send `granted` bytes, and whose receiver takes `allowed`.
     pub(crate) fn new(granted: i64, allowed: i64) -> Self {

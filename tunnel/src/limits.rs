@@ -103,8 +103,8 @@ pub const WS_IDLE_MESSAGES: Rate = Rate { burst: 64, per: Duration::from_secs(8)
 pub const CONTROL_QUEUE: usize = 16;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two turns of reading what comes while a WebSocket closes: 6 MB a second of what nobody wants.
-pub const CLOSING_PAUSE: Duration = Duration::from_millis(5);
+/// Between two turns of reading what comes while a connection closes: 6 MB a second of what nobody wants.
+pub const CLOSING_PAUSE: Duration = Duration::from_millis(20);
 /// How long the last sessions may take to close: both waits of that handshake, and a margin.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2 * CLOSE_TIMEOUT.as_secs() + 1);
 /// Default of `--keepalive-interval`: below the idle limits of what stands between (nginx and AWS ALB

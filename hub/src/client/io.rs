@@ -12,7 +12,8 @@ use switch::{Event, LaneId};
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::io::poll_read_buf;
-use tunnel::limits::OFFENDER_PAUSE;
+use tunnel::limits::{CLOSING_PAUSE, OFFENDER_PAUSE};
+use tunnel::turn::Turn;
 
 use super::call::Call;
 use super::connection::{Connection, End};
@@ -193,7 +194,7 @@ impl Connection {
             }
             self.handle_events();
             self.note_moved();
-            self.holding.set(self.switch.held());
+            self.holding.set(self.switch.held() + self.switch.client_waits_for());
             if !self.switch.has_dirty() {
                 return Ok(());
             }
@@ -309,22 +310,25 @@ impl Connection {
         }
         self.write_lanes();
         if !matches!(end, End::Gone) {
-            let _ = timeout(FAREWELL_TIMEOUT, poll_fn(|cx| self.poll_farewell(cx))).await;
+            let mut turn = Turn::slow(CLOSING_PAUSE);
+            let farewell = poll_fn(|cx| self.poll_farewell(&mut turn, cx));
+            let _ = timeout(FAREWELL_TIMEOUT, farewell).await;
         }
         let _ = timeout(FAREWELL_TIMEOUT, poll_fn(|cx| self.poll_last_lanes(cx))).await;
     }
 
-    /// Ready once the client has heard, and gone. What it still says is read, or its system would forget what it was
-    /// told.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the client has heard, and gone. What it still says is read, at leisure, or its system would forget what
+    /// it was told.
+    fn poll_farewell(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
         if ready!(self.poll_write_client(cx)).is_err() {
             return Poll::Ready(());
         }
         let _ = Pin::new(&mut self.io).poll_shutdown(cx);
         loop {
+            ready!(turn.poll(cx));
             let mut rest = BytesMut::with_capacity(1 << 12);
             match ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut rest)) {
-                Ok(len) if len > 0 => {}
+                Ok(len) if len > 0 => turn.did(len),
                 _ => return Poll::Ready(()),
             }
         }

@@ -1,5 +1,5 @@
-//! Bytes of calls that lie in the hub because their receivers do not take them. With too many of them, whoever has the
-//! most gets no new calls.
+//! Bytes of calls that lie in the hub because their receivers do not take them. With too many of them, addresses that
+//! hold no less than the average get no new calls.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -83,9 +83,12 @@ impl LaneOpener {
         while !session.agent.opens.admit(source) {
             sleep(LANE_OPEN_PAUSE).await;
         }
-        let under_way = session.agent.lanes.turn().await.ok_or(OpenError::Lost)?;
-        let seat = Seat::take(&session, &self.registry, &self.metrics);
-        let seat = timeout(LANE_PLACE_TIMEOUT, seat).await.map_err(|_| OpenError::Full)?;
+        let place = async {
+            let under_way = session.agent.lanes.turn().await.ok_or(OpenError::Lost)?;
+            Ok((under_way, Seat::take(&session, &self.registry, &self.metrics).await))
+        };
+        let place = timeout(LANE_PLACE_TIMEOUT, place).await.map_err(|_| OpenError::Full)?;
+        let (under_way, seat) = place?;
         let io = session.tunnel.open(Open { source }).ok_or(OpenError::Lost)?;
         Ok(Opened { io, seat, under_way })
     }

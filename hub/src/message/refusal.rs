@@ -51,7 +51,7 @@ pub(crate) enum Refusal {
     #[error("\"{0}\" takes no more calls at once")]
     Limit(Name),
     /// The hub holds too much, and of that much is the caller's.
-    #[error("too many bytes of your calls wait in the hub: take what is answered first")]
+    #[error("too many bytes of your calls wait in the hub: try again when some have been taken")]
     Held,
     /// The agent is there, its server is not.
     #[error("the server of \"{0}\" is not reachable from its agent")]

@@ -101,7 +101,7 @@ impl Limit {
             Self::Connections => "connections are as many as --max-connections allows: hung up",
             Self::Handshakes => "too many connections say nothing: hung up on the oldest",
             Self::Held => {
-                "too many bytes wait in the hub for peers that do not take them: whoever has the most gets no new calls"
+                "too many bytes wait in the hub for peers that do not take them: addresses with no less than the average get no new calls"
             }
             Self::OwnCalls => "a client has too many calls to the hub itself open: call refused",
             Self::Registrations => "too many registrations from one address: refused for a while",

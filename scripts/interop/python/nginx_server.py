@@ -45,10 +45,11 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start_backend(program):
-    """The server behind nginx and its port."""
+def start_backend(program, children):
+    """The server behind nginx, and its port."""
     argv = ["env", "GRPC_GO_LOG_SEVERITY_LEVEL=info", program, "--port=0"]
     backend = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    children.append(backend)
     for line in backend.stderr:
         told = re.search(r"interop server listening on \S*:(\d+)$", line)
         if told:
@@ -56,17 +57,18 @@ def start_backend(program):
     sys.exit("the server behind nginx does not listen")
 
 
-def start_nginx(args, folder, backend):
-    """nginx and its port, once it listens."""
+def start_nginx(args, folder, backend, children):
+    """nginx's port, once it listens."""
     tls = TLS.format(cert=args.tls_cert_file, key=args.tls_key_file) if args.tls_cert_file else ""
     port, config = free_port(), Path(folder) / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port, tls=tls, backend=backend))
     nginx = subprocess.Popen(["nginx", "-p", folder, "-c", config, "-e", "stderr"])
+    children.append(nginx)
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline and nginx.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
-            return nginx, port
+            return port
         except ConnectionRefusedError:
             time.sleep(0.02)
     sys.exit("nginx does not listen")
@@ -83,10 +85,8 @@ def main():
     children = []
     with tempfile.TemporaryDirectory() as folder:
         try:
-            backend, port = start_backend(args.backend)
-            children.append(backend)
-            nginx, port = start_nginx(args, folder, port)
-            children.append(nginx)
+            backend, port = start_backend(args.backend, children)
+            port = start_nginx(args, folder, port, children)
             print(f"READY 127.0.0.1:{port}", flush=True)
             # What the backend says is read, so that it never waits to be heard.
             for _ in backend.stderr:
@@ -95,7 +95,10 @@ def main():
             for child in children:
                 child.terminate()
             for child in children:
-                child.wait(STOP_LIMIT_S)
+                try:
+                    child.wait(STOP_LIMIT_S)
+                except subprocess.TimeoutExpired:
+                    child.kill()
 
 
 if __name__ == "__main__":

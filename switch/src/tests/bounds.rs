@@ -11,7 +11,7 @@ use super::end::{Returns, fields};
 use super::world::{FINE, MAX_CALLS, OK, World, window};
 use crate::limits::{
     ANSWER_BLOCK_MAX, ANSWER_HEAD_MAX, BLOCK_MAX, CLIENT_BYTES, HEAD_MAX, LANE_BYTES, LANE_OUTPUT,
-    REPLAY_ALL, REPLAY_BODY, RESETS_REMEMBERED, SPARE_CALLS, TRAILERS_MAX,
+    LANE_WINDOW, REPLAY_ALL, REPLAY_BODY, RESETS_REMEMBERED, SPARE_CALLS, TRAILERS_MAX,
 };
 use crate::{Event, How, Unfit};
 
@@ -136,16 +136,16 @@ fn of_requests_that_wait() {
     let calls: Vec<u32> = (0..MAX_CALLS).map(|_| world.call(0, false)).collect();
     world.pump();
     let mut most = 0;
-    for call in calls.iter().cycle() {
+    for call in calls.iter().cycle().take(2 * CLIENT_BYTES / FRAME.len()) {
         world.client.raw(kind::DATA, 0, *call, &FRAME);
         world.client_speaks();
         if world.error.is_some() {
             break;
         }
-        most = most.max(world.switch.held());
+        most = most.max(world.switch.client_held + world.switch.kept);
     }
     assert_eq!(world.error.map(|error| error.reason), Some(Reason::FLOW_CONTROL_ERROR));
-    assert!(most <= CLIENT_BYTES && most > CLIENT_BYTES - REPLAY_ALL, "{most}");
+    assert!(most <= CLIENT_BYTES && most > CLIENT_BYTES - 2 * REPLAY_ALL, "{most}");
 }
 
 /// Of an upstream that heeds no window, once that has grown, for a client that takes nothing.
@@ -163,13 +163,70 @@ fn of_answers_that_wait() {
     }
     world.client.returns = Returns::Never;
     let mut most = 0;
-    while lane_failed(&world).is_none() {
+    for _ in 0..2 * LANE_BYTES / FRAME.len() {
+        if lane_failed(&world).is_some() {
+            break;
+        }
         world.lane(0).raw(kind::DATA, 0, 1, &FRAME);
         world.lane_speaks(0);
-        most = most.max(world.switch.held());
+        most = most.max(world.switch.answers_held);
     }
     assert_eq!(lane_failed(&world), Some(Reason::FLOW_CONTROL_ERROR));
     assert!(most <= LANE_BYTES && most > LANE_BYTES / 2, "{most}");
+}
+
+/// Of lanes that are gone, one after the other, for a client that takes nothing.
+#[test]
+fn of_answers_that_outlive_their_lanes() {
+    let mut world = World::new(1, &window(16 << 20), &Settings::default());
+    world.client.returns = Returns::Never;
+    let mut call = world.call(0, true);
+    world.pump();
+    for _ in 0..8 * LANE_BYTES / LANE_WINDOW as usize {
+        if world.lanes[&0].streams.is_empty() {
+            break;
+        }
+        world.answer(call, 0, &OK, false);
+        world.lane(0).data(1, LANE_WINDOW as usize, true);
+        world.pump();
+        world.end_lane(0, None);
+        world.open_lane();
+        world.lane(0).settings(&Settings::default());
+        call = world.call(0, true);
+        world.pump();
+    }
+    let held = world.switch.answers_held;
+    assert!((LANE_BYTES..2 * LANE_BYTES).contains(&held), "{held}");
+    assert!(!world.switch.has_room(0) && !world.forward(call, 0));
+    // It takes all, and calls go on.
+    world.client.grant(0, held as u32);
+    world.pump();
+    assert!(world.switch.has_room(0) && world.forward(call, 0));
+}
+
+/// Lists are no part of windows; they count all the same.
+#[test]
+fn of_lists_that_wait() {
+    let mut world = World::plain();
+    let long = "0".repeat(10_000);
+    let call = world.call_with(0, &[("x", &long)], true);
+    world.pump();
+    assert!(world.switch.held() > 10_000, "its head is kept");
+    world.client.returns = Returns::Never;
+    world.answer(call, 0, &OK, false);
+    world.lane(0).data(1, 65_535, false);
+    world.pump();
+    assert_eq!(world.switch.held(), 0);
+    let more = world.call(0, true);
+    world.pump();
+    world.answer(more, 0, &OK, false);
+    world.lane(0).data(3, 1, false);
+    world.answer(more, 0, &[("grpc-status", "0"), ("x", &long)], true);
+    world.pump();
+    assert!(world.switch.held() > 10_000, "its trailers wait");
+    world.client.reset(more, Reason::CANCEL);
+    world.pump();
+    assert_eq!(world.switch.held(), 0);
 }
 
 #[test]

@@ -18,9 +18,13 @@ impl Model {
         let kept: usize = calls().map(|call| call.kept_len()).sum();
         assert_eq!(switch.kept, kept);
         let answers: usize = calls().map(|call| call.down.held.len()).sum();
-        assert_eq!((switch.answers_held, switch.held()), (answers, held + answers + kept));
+        let lists: usize = calls().map(|call| call.lists_size()).sum();
+        assert_eq!((switch.answers_held, switch.lists_held), (answers, lists));
+        assert_eq!(switch.held(), held + answers + kept + lists);
+        let of_lanes: usize = switch.lanes.iter().flatten().map(|lane| lane.down_held).sum();
+        assert_eq!(switch.orphaned, answers - of_lanes);
         // What was kept comes back on top of what the windows allow, and may be kept no more then.
-        assert!(kept <= REPLAY_ALL && held <= CLIENT_BYTES);
+        assert!(kept <= REPLAY_ALL && held + kept <= CLIENT_BYTES);
         assert!(switch.client.queued() <= switch.calls());
         assert!(switch.spare.len() <= SPARE_CALLS && switch.resets.len() <= RESETS_REMEMBERED);
         for id in self.world.lanes.keys() {

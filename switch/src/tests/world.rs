@@ -239,7 +239,7 @@ impl World {
     pub(crate) fn assert_empty(&self) {
         let switch = &self.switch;
         assert_eq!(switch.calls(), 0);
-        assert_eq!((switch.client_held, switch.kept), (0, 0));
+        assert_eq!((switch.held(), switch.orphaned), (0, 0));
         for lane in switch.lanes.iter().flatten() {
             assert_eq!((lane.up_held, lane.down_held, lane.streams.len()), (0, 0, 0));
         }

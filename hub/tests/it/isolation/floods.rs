@@ -86,6 +86,27 @@ async fn frames_that_belong_to_no_call() {
     }
 }
 
+/// Until it has heard that it is to go, it is read on, at leisure. (Sockets take some megabytes by themselves.)
+#[tokio::test]
+async fn a_flood_that_goes_on_is_hardly_read() {
+    const MOST: usize = 24 << 20;
+    let mut world = World::start().await;
+    let tcp = TcpStream::connect(world.hub.address).await.unwrap();
+    let (mut answers, mut says) = tcp.into_split();
+    let hears = tokio::spawn(async move { answers.read_to_end(&mut Vec::new()).await });
+    says.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
+    let (flood, mut said) = (frame(PING, 0, 0, b"12345678").repeat(FLOOD), 0);
+    let goes_on = async {
+        while says.write_all(&flood).await.is_ok() {
+            said += flood.len();
+        }
+    };
+    within("the end of the connection", goes_on).await;
+    assert!(said < MOST, "{} MiB were read", said >> 20);
+    let _ = within("the end of the answers", hears).await;
+    assert_unharmed(&mut world).await;
+}
+
 /// Nor is it what a reader of small messages says to each.
 #[tokio::test]
 async fn what_answers_explain_is_no_flood() {

@@ -88,18 +88,27 @@ async fn whoever_leaves_too_much_in_the_hub_gets_no_new_calls() {
         upstream.data(download, &PIECE, 0);
     }
     upstream.ping().await.expect("frames by the rules");
-    client.call(3, NAME, "/a.B/Refused", END_STREAM);
-    client.flush().await;
-    client.until("an answer", |client| client.heard(3).ended).await;
-    let head = client.heard(3).head.clone().expect("a head");
-    assert!(head.contains(&("hub-reason".to_owned(), "limit".to_owned())), "{head:?}");
-    assert_eq!(hub.metric("hub_limits_reached_total{limit=\"held\"}").await, 1.0);
+    // Of agents', and of the hub itself; but it tells how it is.
+    let calls = [
+        (3, NAME, "/a.B/Refused", true),
+        (5, "", "/hub.v1.Hub/ListClients", true),
+        (7, "", "/grpc.health.v1.Health/Check", false),
+    ];
+    for (stream, name, path, is_refused) in calls {
+        client.call(stream, name, path, END_STREAM);
+        client.flush().await;
+        client.until("an answer", |client| client.heard(stream).head.is_some()).await;
+        let head = client.heard(stream).head.clone().expect("a head");
+        let is_limit = head.contains(&("hub-reason".to_owned(), "limit".to_owned()));
+        assert_eq!(is_limit, is_refused, "{path}: {head:?}");
+    }
+    assert_eq!(hub.metric("hub_limits_reached_total{limit=\"held\"}").await, 2.0);
     // Once it has taken what is its own, it may call again.
     client.grant(0, 1 << 20);
     client.flush().await;
     let whole = PIECES * PIECE.len();
     client.until("the download", |client| client.heard(1).body.len() == whole).await;
-    pair.call(5, NAME).await;
+    pair.call(9, NAME).await;
     assert_eq!(pair.upstream.stream_of("/a.B/Refused"), None);
 }
 

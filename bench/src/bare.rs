@@ -17,12 +17,10 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// Starts both. The server has no guards, which would end the front's connection; but where calls stall, its windows
-    /// are what matters.
-    pub(crate) fn start(table: &Table, front: Front, row: &Row) -> Result<Self> {
+    /// Starts both. The server has no guards, which would end the front's connection.
+    pub(crate) fn start(table: &Table, front: Front) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let kind = if row.settles { row.upstream } else { Kind::H2 };
-        let (server, address) = start_upstream(dir.path(), kind, table)?;
+        let (server, address) = start_upstream(dir.path(), Kind::H2, table)?;
         let (front, entry) = start_front(dir.path(), table, front, address)?;
         Ok(Self { entry, _front: front, _server: server, dir })
     }

@@ -52,7 +52,7 @@ pub(crate) fn run(table: &Table) -> Result<bool> {
     let mut take = |row: &Row, like: Option<f64>| -> Result<_> {
         let measured = LocalSet::new().block_on(&runtime, unless_stopped(measure(table, row)))?;
         let excuse = measured.without_hub.map(|(alone, beside)| {
-            // One that answers nobody excuses no p99; the verdict looks at that by itself.
+            // One that answers nobody excuses nothing.
             if beside < NO_CALLS_MS { measured.alone(0.99) * beside / alone } else { 0.0 }
         });
         let verdict = Verdict::of(row, &measured, excuse.or(like));
@@ -183,7 +183,7 @@ async fn without_hub(table: &Table, row: &Row) -> Result<Option<(f64, f64)>> {
     let Some(front) = row.front else {
         return Ok(None);
     };
-    let bare = Bare::start(table, front, row)?;
+    let bare = Bare::start(table, front)?;
     let bystander = Bystander::new(bare.entry(), NAME, None, Kind::H2)?;
     bystander.calls(Load::One, WARM_UP).await;
     let p99 = async || {

@@ -72,11 +72,6 @@ impl Measured {
         failures.into_iter().max_by_key(|(_, count)| *count).map(|(reason, _)| reason)
     }
 
-    /// Whether nobody is answered beside the abuser without a hub either, where calls alone are.
-    fn stalls_without_hub(&self) -> bool {
-        self.without_hub.is_some_and(|(alone, beside)| alone < NO_CALLS_MS && beside >= NO_CALLS_MS)
-    }
-
     fn failures(&self) -> Sample {
         let mut all = self.late.clone();
         self.alone.iter().chain(&self.beside).for_each(|sample| all.merge(sample));
@@ -115,7 +110,7 @@ impl Verdict {
         let (alone, beside) = (measured.alone(0.99), measured.beside(0.99));
         let slower = |than: f64| beside > than * RATIO && beside - than > NOISE_MS;
         let mut broken = broken_otherwise(row, measured);
-        if slower(alone) && slower(machine) && !measured.stalls_without_hub() {
+        if slower(alone) && slower(machine) {
             broken.push("p99".to_owned());
         }
         match (broken.is_empty(), slower(alone)) {
@@ -147,8 +142,7 @@ impl fmt::Display for Verdict {
 
 /// Failures and memory.
 fn broken_otherwise(row: &Row, measured: &Measured) -> Vec<String> {
-    let failure = measured.failure().filter(|_| !measured.stalls_without_hub());
-    let mut ways = Vec::from_iter(failure);
+    let mut ways = Vec::from_iter(measured.failure());
     let bound = measured.room_kib() + row.stalled * measured.client_kib;
     if row.stalled > 0 && measured.during_kib > bound {
         ways.push(format!("memory above {} MiB", bound >> 10));

@@ -5,7 +5,7 @@ use http2::fields::{Field, Fields};
 use crate::event::{CallId, LaneId};
 use crate::guard::Guard;
 use crate::head::stripped;
-use crate::limits::{CLIENT_HELD, REPLAY_ALL};
+use crate::limits::REPLAY_ALL;
 use crate::link::OUTPUT_ENOUGH;
 use crate::switch::Switch;
 use crate::way::Tail;
@@ -269,7 +269,7 @@ impl<C, G: Guard> Switch<C, G> {
     /// A client's connection window is given back on receipt, until much is held: so a lane that takes nothing does not
     /// stop the others of the connection, which behind a proxy are other people's.
     pub(crate) fn grant_client_connection(&mut self) {
-        self.client.grant_connection(self.client_held.saturating_sub(CLIENT_HELD));
+        self.client.grant_connection(self.client_held.saturating_sub(self.client_may_hold));
     }
 
     /// A lane's connection window is given back as DATA leaves for the client: it is what bounds the DATA that waits,

@@ -14,7 +14,10 @@ use crate::event::{CallId, Event, LaneId, Unfit};
 use crate::guard::Guard;
 use crate::ids::ById;
 use crate::lane::{ClientSettings, Lane};
-use crate::limits::{ANSWER_HEAD_MAX, BLOCK_MAX, CLIENT_WINDOW, HEAD_MAX, LANE_BYTES, Limits};
+use crate::limits::{
+    ANSWER_HEAD_MAX, BLOCK_MAX, CLIENT_HELD, CLIENT_WINDOW, FRONT_HELD, HEAD_MAX, LANE_BYTES,
+    Limits,
+};
 use crate::link::Link;
 use crate::way::WINDOW_FIRST;
 
@@ -39,6 +42,8 @@ pub struct Switch<C, G> {
     pub(crate) resets: VecDeque<CallId>,
     /// Bytes of requests that wait for lanes.
     pub(crate) client_held: usize,
+    /// How many of them may be before the client's window is given back on delivery.
+    pub(crate) client_may_hold: usize,
     /// Bytes of answers that wait for the client.
     pub(crate) answers_held: usize,
     /// The same where no lane is answerable for them: it is gone, or the owner has answered.
@@ -89,6 +94,7 @@ impl<C, G: Guard> Switch<C, G> {
             last_served: CallId::MAX >> 1,
             resets: VecDeque::new(),
             client_held: 0,
+            client_may_hold: CLIENT_HELD,
             answers_held: 0,
             orphaned: 0,
             lists_held: 0,
@@ -295,6 +301,11 @@ impl<C, G: Guard> Switch<C, G> {
     #[must_use]
     pub fn max_streams(&self, lane: LaneId) -> u32 {
         self.lane(lane).map_or(0, |lane| lane.max_streams)
+    }
+
+    /// The client is a front: callers with lanes of their own share its connection, and none is to stop the others.
+    pub fn serves_front(&mut self) {
+        self.client_may_hold = FRONT_HELD;
     }
 
     // --- goodbyes ---

@@ -182,6 +182,7 @@ impl Connection {
         loop {
             if self.callers.is_front() {
                 self.switch.client_guard().is_front();
+                self.switch.serves_front();
             }
             ready!(self.switch.client_guard().poll_more(cx));
             loop {

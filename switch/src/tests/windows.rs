@@ -243,6 +243,29 @@ fn a_stalled_lane_does_not_stop_its_neighbour() {
     assert_eq!(upload(&mut world, call, 3 * MEGABYTE, true), 3 * MEGABYTE);
 }
 
+/// One of a front's callers may have four lanes, and leave much unread on each.
+#[test]
+fn stalled_lanes_of_one_caller_do_not_stop_the_others_of_a_front() {
+    for is_front in [false, true] {
+        let mut world = World::new(5, &Settings::default(), &Settings::default());
+        if is_front {
+            world.switch.serves_front();
+        }
+        for lane in 0..4 {
+            world.lane(lane).returns = Returns::Never;
+            for _ in 0..10 {
+                let call = world.call(lane, false);
+                upload(&mut world, call, MEGABYTE, false);
+            }
+        }
+        let call = world.call(4, false);
+        world.pump();
+        let passed = upload(&mut world, call, 3 * MEGABYTE, true);
+        assert_eq!(passed == 3 * MEGABYTE, is_front, "{passed}");
+        assert!(world.switch.client_held < 4 * MEGABYTE);
+    }
+}
+
 #[test]
 fn what_a_client_may_leave_in_the_hub_is_bounded() {
     let mut world = World::new(1, &Settings::default(), &window(0));

@@ -175,6 +175,23 @@ fn of_answers_that_wait() {
     assert!(most <= LANE_BYTES && most > LANE_BYTES / 2, "{most}");
 }
 
+/// What waits counts for the lane that it came on, so that one is not given away meanwhile.
+#[test]
+fn a_lane_whose_answers_wait_stays() {
+    let mut world = World::new(1, &window(100_000), &Settings::default());
+    world.client.returns = Returns::Never;
+    let call = world.call(0, true);
+    world.pump();
+    world.answer(call, 0, &OK, false);
+    assert_eq!(world.lane(0).data(1, 70_000, true), 70_000);
+    world.pump();
+    assert_eq!(world.switch.calls_on(0), 0, "its upstream is done");
+    assert!(world.switch.detach_lane(0).is_none());
+    world.client.reset(call, Reason::CANCEL);
+    world.client_speaks();
+    assert!(world.switch.detach_lane(0).is_some());
+}
+
 /// Of lanes that are gone, one after the other, for a client that takes nothing.
 #[test]
 fn of_answers_that_outlive_their_lanes() {

@@ -389,20 +389,3 @@ fn padding_is_given_back() {
     assert!(world.client.streams[&call].send > 10_000);
     assert!(world.lanes[&0].streams[&1].send > 10_000);
 }
-
-/// What waits counts for the lane that it came on, so that one is not given away meanwhile.
-#[test]
-fn a_lane_whose_answers_wait_stays() {
-    let mut world = World::new(1, &window(100_000), &Settings::default());
-    world.client.returns = Returns::Never;
-    let call = world.call(0, true);
-    world.pump();
-    world.answer(call, 0, &OK, false);
-    assert_eq!(world.lane(0).data(1, 70_000, true), 70_000);
-    world.pump();
-    assert_eq!(world.switch.calls_on(0), 0, "its upstream is done");
-    assert!(world.switch.detach_lane(0).is_none());
-    world.client.reset(call, Reason::CANCEL);
-    world.client_speaks();
-    assert!(world.switch.detach_lane(0).is_some());
-}

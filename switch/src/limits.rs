@@ -5,8 +5,8 @@ pub(crate) const CLIENT_WINDOW: i64 = 1 << 20;
 /// Bytes of a client's requests that may lie in the hub while its window is still given back on receipt: so one lane
 /// that takes nothing does not stop the others. From here on it is given back on delivery.
 pub(crate) const CLIENT_HELD: usize = 1 << 20;
-/// The same where the client is a front, whose callers have lanes of their own: the first windows of all calls that one
-/// of them may leave unread on four lanes, and as many again. They count for the hub's ceiling as all that is held.
+/// The same where the client is a front, whose callers have lanes of their own: the first windows of 256 calls that
+/// nobody reads. They count for the hub's ceiling as all that is held.
 pub(crate) const FRONT_HELD: usize = 16 << 20;
 /// Bytes of requests that may wait for one lane before its calls are granted no more.
 pub(crate) const LANE_HELD: usize = 256 << 10;
@@ -46,8 +46,8 @@ pub(crate) const SPARE_CALLS: usize = 16;
 /// Bytes that a switch holds of the bodies of a client's requests at most: those that wait, what was sent and has come
 /// back, and what is kept of it. Of a front's it may be 15 MiB more.
 pub const CLIENT_BYTES: usize = CLIENT_HELD + CLIENT_WINDOW as usize + 2 * REPLAY_ALL;
-/// Bytes that it holds of the bodies of a lane's answers at most. Once those of lanes that are gone are as many, there
-/// are no new calls until the client takes some.
+/// Bytes that it holds of the bodies of a lane's answers at most. Once those of lanes that are gone are as many, the
+/// switch is overfull.
 pub const LANE_BYTES: usize = LANE_WINDOW_MAX as usize;
 
 /// What differs from hub to hub.

@@ -7,16 +7,12 @@ use crate::call::At;
 use crate::event::{CallId, Event, LaneId};
 use crate::guard::Guard;
 use crate::head::{Rewrite, forwarded};
-use crate::limits::LANE_BYTES;
 use crate::switch::Switch;
 use crate::way::Tail;
 
 impl<C, G: Guard> Switch<C, G> {
     /// Sends a call that waits on a lane. Returns `false` if the lane takes none, or the call does not wait.
     pub fn forward(&mut self, id: CallId, lane_id: LaneId, rewrite: &Rewrite<'_>) -> bool {
-        if self.orphaned >= LANE_BYTES {
-            return false;
-        }
         let Self { calls, lanes, scratch, .. } = self;
         let Some(call) = calls.get_mut(&id).filter(|call| call.at == At::Waiting) else {
             return false;

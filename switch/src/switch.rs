@@ -288,7 +288,14 @@ impl<C, G: Guard> Switch<C, G> {
     /// Whether a lane should get another call: it has a place for one, and not too much waits for it.
     #[must_use]
     pub fn has_room(&self, lane: LaneId) -> bool {
-        self.orphaned < LANE_BYTES && self.lane(lane).is_some_and(Lane::has_room)
+        self.lane(lane).is_some_and(Lane::has_room)
+    }
+
+    /// Whether as much waits of answers whose lanes are gone as one lane may hold: no upstream should be asked for more
+    /// before the client takes some.
+    #[must_use]
+    pub fn is_overfull(&self) -> bool {
+        self.orphaned >= LANE_BYTES
     }
 
     /// Whether the upstream of a lane has spoken.

@@ -152,12 +152,13 @@ impl Connection {
 
     /// Answers of the hub's own services wait for their client, too. Health is short, and asked when all is not well.
     fn refuse_own_if_too_much(&mut self, id: CallId) {
-        let is_health =
-            self.switch.request(id).is_some_and(|head| services::is_health(route::path(head)));
-        if is_health || !self.holding.is_too_much() {
+        if !self.holding.is_too_much() {
             return;
         }
-        if let Some(call) = self.call(id)
+        let is_health =
+            self.switch.request(id).is_some_and(|head| services::is_health(route::path(head)));
+        if !is_health
+            && let Some(call) = self.call(id)
             && matches!(call.next, Next::Own(_))
         {
             call.next = Next::Refuse(Refusal::Held);

@@ -38,7 +38,7 @@ pub(super) enum Next {
 
 impl LaneView for Switch<Call, PeerGuard> {
     fn has_room(&self, lane: LaneId) -> bool {
-        Self::has_room(self, lane)
+        !self.is_overfull() && Self::has_room(self, lane)
     }
 
     fn calls(&self, lane: LaneId) -> usize {

@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use http::uri::Authority;
+use tunnel::byte_size::ByteSize;
 use tunnel::limits::{LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
 use tunnel::name::Name;
 use tunnel::program::{LogFormat, without_serve};
@@ -15,6 +16,7 @@ use tunnel::registration::parse_label;
 
 use crate::fluentd::{Command, CommandError};
 use crate::hub_uri::HubUri;
+use crate::limits::LANE_MEMORY;
 use crate::upstream::UpstreamAddr;
 
 /// Exposes a gRPC server behind NAT or a firewall at a hub, by name.
@@ -74,6 +76,10 @@ pub struct Args {
     /// Connections to the upstream at once, one for each caller; less where the system allows fewer open files
     #[arg(long, env = "AGENT_MAX_LANES", value_name = "N", default_value_t = LANES_MAX, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_lanes: u32,
+
+    /// What lanes may have on their way from a far hub together, beyond 64 KiB each
+    #[arg(long, env = "AGENT_LANE_MEMORY", value_name = "SIZE", default_value_t = ByteSize(LANE_MEMORY))]
+    pub lane_memory: ByteSize,
 
     /// The process that the built-in fluentd service supervises, e.g. "fluentd -c fluent.conf"
     #[arg(long, env = "AGENT_FLUENTD_COMMAND", value_name = "COMMAND", value_parser = command, conflicts_with = "upstream")]

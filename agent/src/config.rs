@@ -13,6 +13,7 @@ use tunnel::tls::{TlsError, Trust, client_config};
 use tunnel::ws::KeepaliveConfig;
 
 use crate::hub_uri::HubUri;
+use crate::limits::LANE_MEMORY;
 use crate::transport::TlsClient;
 use crate::upstream::UpstreamAddr;
 
@@ -47,6 +48,8 @@ pub struct Config {
     /// How many lanes to take at once, each of them a connection to the upstream; fewer where the system allows fewer
     /// open files.
     pub max_lanes: u32,
+    /// Bytes that lanes may have on their way from the hub together, beyond what each begins with.
+    pub lane_memory: usize,
     /// Pings to the hub.
     pub keepalive: KeepaliveConfig,
     /// How long running calls may take to end once the agent is asked to stop.
@@ -69,6 +72,7 @@ impl Config {
             labels: BTreeMap::new(),
             authority: None,
             max_lanes: LANES_MAX,
+            lane_memory: LANE_MEMORY,
             keepalive: KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT },
             drain_timeout: DRAIN_TIMEOUT,
             // 64 random bits: unique among the processes of one name, and no secret.

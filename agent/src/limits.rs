@@ -14,6 +14,9 @@ pub const MAX_SERVICE_STREAMS: u32 = 4096;
 /// Buffer for what the upstream sends, held while there is something to read: one DATA frame.
 pub const RELAY_BUFFER: usize = LANE_DATA_MAX;
 
+/// Default of `--lane-memory`: two uploads from a hub that is 100 ms away, with 16 MiB on their way each.
+pub const LANE_MEMORY: usize = 64 << 20;
+
 // --- agent ---
 
 /// First pause before dialling again. The next ones grow with the time that was waited already; the real pause is

@@ -45,6 +45,7 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         labels: args.labels.into_iter().collect(),
         authority: args.authority,
         max_lanes: args.max_lanes,
+        lane_memory: args.lane_memory.0,
         ..Config::new(name, args.hub_uri, upstream)
     })
 }

@@ -35,7 +35,8 @@ pub(crate) async fn serve(
     let started = Instant::now();
     // Those included that wait for the place of one that has ended.
     let role = Role::Agent { max_lanes: (agent.max_lanes as usize).saturating_mul(2) };
-    let (driver, lanes, control) = lanes::start(dialled.ws, agent.config.keepalive, role);
+    let (keepalive, memory) = (agent.config.keepalive, agent.lane_memory.clone());
+    let (driver, lanes, control) = lanes::start(dialled.ws, keepalive, role, memory);
     let about = About { slot, session: dialled.session, agent };
     tokio::select! {
         biased;

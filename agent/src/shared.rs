@@ -3,6 +3,7 @@
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tunnel::lanes::LaneMemory;
 use tunnel::tls::TlsError;
 
 use crate::config::{Config, Tls};
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) monitor: Monitor,
     /// How many lanes there may be, on all sessions together.
     pub(crate) max_lanes: u32,
+    /// What they may have on their way.
+    pub(crate) lane_memory: LaneMemory,
     /// So many places for them.
     pub(crate) places: Semaphore,
     /// Dials to the upstream that may be under way at once.
@@ -46,6 +49,7 @@ impl Shared {
             sessions: TaskTracker::new(),
             monitor: Monitor::new(),
             max_lanes,
+            lane_memory: LaneMemory::new(config.lane_memory),
             places: Semaphore::new((max_lanes as usize).min(Semaphore::MAX_PERMITS)),
             dials: Semaphore::new(LANE_DIALS),
             config,

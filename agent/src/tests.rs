@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 use tonic::service::Routes;
-use tunnel::lanes::{Lane, Lanes, Open, Role, start};
+use tunnel::lanes::{Lane, LaneMemory, Lanes, Open, Role, start};
 use tunnel::ws::{self, KeepaliveConfig};
 
 use crate::config::{Config, Upstream};
@@ -52,7 +52,8 @@ pub(crate) async fn session() -> (Lanes, Lanes) {
 }
 
 async fn end(io: DuplexStream, ws_role: WsRole, role: Role) -> Lanes {
-    let (driver, lanes, _) = start(websocket(io, ws_role).await, KEEPALIVE, role);
+    let (driver, lanes, _) =
+        start(websocket(io, ws_role).await, KEEPALIVE, role, LaneMemory::new(1 << 30));
     tokio::spawn(driver);
     lanes
 }

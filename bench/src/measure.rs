@@ -122,6 +122,7 @@ async fn windows_of(table: &Table, row: &Row, measured: &mut Measured) -> Result
     let length = Duration::from_secs(table.seconds);
     let mut world = World::start(table, row)?;
     measured.client_kib = world.client_kib;
+    measured.lanes_kib = world.lanes_kib;
     let bystander =
         Bystander::new(world.entry.clone(), NAME, world.bystander_token(), row.upstream)?;
     let usual = bystander.calls(Load::One, WARM_UP).await.quantile(0.5).unwrap_or_default();

@@ -38,6 +38,8 @@ pub(crate) struct Measured {
     pub(crate) after_kib: u64,
     /// What the hub may hold for one client connection, as it says.
     pub(crate) client_kib: u64,
+    /// What all lanes may hold beyond that.
+    pub(crate) lanes_kib: u64,
     /// What the last abuser has to tell.
     pub(crate) did: String,
     /// p99 alone and beside the abuser through the row's front, without a hub.
@@ -143,7 +145,7 @@ impl fmt::Display for Verdict {
 /// Failures and memory.
 fn broken_otherwise(row: &Row, measured: &Measured) -> Vec<String> {
     let mut ways = Vec::from_iter(measured.failure());
-    let bound = measured.room_kib() + row.stalled * measured.client_kib;
+    let bound = measured.room_kib() + row.stalled * measured.client_kib + measured.lanes_kib;
     if row.stalled > 0 && measured.during_kib > bound {
         ways.push(format!("memory above {} MiB", bound >> 10));
     }

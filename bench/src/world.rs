@@ -28,6 +28,8 @@ pub(crate) struct World {
     pub(crate) hub: Program,
     /// What the hub may hold for one client connection with a lane, by its own words.
     pub(crate) client_kib: u64,
+    /// What all lanes may hold beyond that.
+    pub(crate) lanes_kib: u64,
     /// Where the hub tells its metrics.
     admin: SocketAddr,
     front: Option<Program>,
@@ -85,13 +87,14 @@ impl World {
         hub.logged("registered", Some(("name", NAME)))?;
         let kib = |key: &str| listening[key].as_u64().unwrap_or_default();
         let client_kib = kib("client_kib") + kib("lane_kib");
+        let lanes_kib = kib("lane_memory_mib") << 10;
         let (front, entry) = match row.front {
             None => (None, address),
             Some(kind) => {
                 start_front(path, table, kind, address.address).map(|(f, e)| (Some(f), e))?
             }
         };
-        Ok(Self { entry, hub, client_kib, admin, front, agent, upstream, dir })
+        Ok(Self { entry, hub, client_kib, lanes_kib, admin, front, agent, upstream, dir })
     }
 
     /// The bystander's credential.

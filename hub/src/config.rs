@@ -15,7 +15,7 @@ use tunnel::ws::KeepaliveConfig;
 
 use crate::config::args::Args;
 use crate::config::auth::{Auth, AuthFileError};
-use crate::limits::{CONNECTIONS, HELD_PART, HELD_UNKNOWN, MAX_CLIENT_STREAMS};
+use crate::limits::{CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS};
 
 /// How a hub runs. [`Config::default`] is an open hub without TLS.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Config {
     /// Bytes of calls that may wait in the hub for peers that do not take them, before addresses with no less of them than
     /// the average get no new calls.
     pub max_held: usize,
+    /// Bytes that lanes may have on their way together, beyond what each begins with.
+    pub lane_memory: usize,
     /// Serve TLS, which must offer ALPN `h2` and `http/1.1`; plain TCP without.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who may register and who may call.
@@ -59,6 +61,7 @@ impl Default for Config {
             max_connections: CONNECTIONS,
             max_calls: MAX_CLIENT_STREAMS,
             max_held: memory::all().map_or(HELD_UNKNOWN, |bytes| bytes / HELD_PART),
+            lane_memory: LANE_MEMORY,
             tls: None,
             auth: Auth::Open,
         }
@@ -101,6 +104,7 @@ impl TryFrom<&Args> for Config {
                 .map_or(default.max_connections, NonZeroUsize::get),
             max_calls: args.max_calls,
             max_held: default.max_held,
+            lane_memory: args.lane_memory.0,
             tls,
             auth: args.auth_file.as_deref().map_or(Ok(Auth::Open), Auth::from_file)?,
         })

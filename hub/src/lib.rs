@@ -34,9 +34,10 @@ mod stop;
 use std::io;
 use std::sync::Arc;
 
-use switch::{CLIENT_BYTES, LANE_BYTES};
+use switch::CLIENT_BYTES;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
+use tunnel::limits::LANE_FIRST_CREDIT;
 
 pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
@@ -93,7 +94,8 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
         node = hub.node_id,
         max_connections = hub.config.max_connections,
         client_kib = CLIENT_BYTES >> 10,
-        lane_kib = LANE_BYTES >> 10,
+        lane_kib = LANE_FIRST_CREDIT >> 10,
+        lane_memory_mib = hub.config.lane_memory >> 20,
         held_mib = hub.config.max_held >> 20,
         "listening",
     );

@@ -173,6 +173,8 @@ pub const HELD_UNKNOWN: usize = 1 << 30;
 /// all connections together no more than they may cost idle.
 pub const HELD_STEP: usize = 16 * KIB as usize;
 
+/// Default of `--lane-memory`: five lanes to agents that are 100 ms away, with 16 MiB in each of their windows.
+pub const LANE_MEMORY: usize = 256 * MIB as usize;
 /// A limit that is reached again and again is logged once in this time, with the number of the rest.
 pub const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Connections that the kernel keeps until they are accepted, if it allows as many (Linux: `net.core.somaxconn`, 4096

@@ -5,7 +5,8 @@ use http2::fields::Fields;
 
 use crate::event::{Ended, How, LaneId, Unfit};
 use crate::limits::{REPLAY_BODY, REPLAYS};
-use crate::way::{Tail, WINDOW_FIRST, Way};
+use crate::way::{Tail, Way};
+use crate::window::WINDOW_FIRST;
 
 /// Memory of a call that is kept for the next one, at most.
 const SPARE_BYTES: usize = 4096;

@@ -10,9 +10,10 @@ use crate::call::Call;
 use crate::event::{CallId, Event, Unfit};
 use crate::guard::Guard;
 use crate::lane::ClientSettings;
-use crate::limits::{HEAD_MAX, TRAILERS_MAX};
+use crate::limits::{HEAD_MAX, STREAM_WINDOW_MAX, TRAILERS_MAX};
 use crate::switch::{DRAIN_PING, Switch};
-use crate::way::{Tail, WINDOW_MAX};
+use crate::way::Tail;
+use crate::window::WINDOW_MAX;
 
 impl<C, G: Guard> Switch<C, G> {
     /// Does what a frame of the client asks for. What is wrong with one stream ends that stream.
@@ -148,7 +149,7 @@ impl<C, G: Guard> Switch<C, G> {
             return Err(stream_fault(stream, Reason::REFUSED_STREAM));
         }
         let mut call = self.spare.pop().unwrap_or_default();
-        call.begin(self.settings.stream_window);
+        call.begin(self.client.stream_window);
         std::mem::swap(&mut call.request, &mut self.fields);
         call.unfit = judge(&mut call, size);
         if block.end_stream {
@@ -240,8 +241,10 @@ impl<C, G: Guard> Switch<C, G> {
         if let Some(list) = settings.max_header_list_size {
             self.settings.header_list = list;
         }
-        self.settings =
-            ClientSettings { stream_window: self.client.stream_window, ..self.settings };
+        self.settings = ClientSettings {
+            stream_window: self.client.stream_window.min(STREAM_WINDOW_MAX),
+            ..self.settings
+        };
         for (id, call) in &mut self.calls {
             call.down.allowed += delta;
             if call.down.allowed > WINDOW_MAX {

@@ -290,8 +290,12 @@ impl<C, G: Guard> Switch<C, G> {
             let (user, end) = (call.user.take(), call.ended());
             self.events.push_back(Event::Ended { call: id, user, end });
         }
+        let is_passed = call.down.source_ended && call.down.held.is_empty();
         if call.is_on_stream() && call.up.sink_ended && call.down.source_ended {
             self.leave_stream(id);
+        }
+        if is_passed {
+            self.take_ahead_back(id);
         }
         self.forget_if_over(id);
     }
@@ -308,6 +312,7 @@ impl<C, G: Guard> Switch<C, G> {
         if self.calls.get(&id).is_some_and(|call| call.is_on_stream()) {
             self.leave_stream(id);
         }
+        self.take_ahead_back(id);
         let Self { calls, lanes, .. } = self;
         let Some(call) = calls.get_mut(&id) else { return };
         if let Some((lane_id, _)) = call.on_lane()
@@ -317,6 +322,18 @@ impl<C, G: Guard> Switch<C, G> {
             self.orphaned += call.down.held.len();
         }
         call.at = At::Nowhere;
+    }
+
+    /// Nothing more comes of the answer ahead of the client.
+    fn take_ahead_back(&mut self, id: CallId) {
+        let Self { calls, lanes, .. } = self;
+        let Some(call) = calls.get_mut(&id).filter(|call| call.down.ahead > 0) else { return };
+        let ahead = std::mem::take(&mut call.down.ahead);
+        if let Some((lane, _)) = call.on_lane()
+            && let Some(lane) = lanes.get_mut(lane).and_then(Option::as_mut)
+        {
+            lane.shift_ahead(-ahead);
+        }
     }
 
     /// The stream on the lane has ended: another may have its place.

@@ -15,6 +15,12 @@ pub trait Guard {
     /// A frame goes out.
     fn outgoing(&mut self, head: Head);
 
+    /// So many bytes are promised to the peer beyond what each has at first: it may send them at once, and they may all
+    /// have to be held. Returns `false` if that cannot be; then no more is promised than before.
+    fn promise(&mut self, _bytes: usize) -> bool {
+        true
+    }
+
     /// The peer has broken the protocol on one stream, which was ended for it. Returns `false` as [`Self::incoming`].
     fn breach(&mut self) -> bool;
 }

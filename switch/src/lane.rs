@@ -1,7 +1,9 @@
 //! One lane: an HTTP/2 connection to an upstream, which is the client's alone.
 
+use std::time::Duration;
+
 use http2::error::ConnectionError;
-use http2::frame::PREFACE;
+use http2::frame::{self, PREFACE};
 use http2::settings::Settings;
 
 use crate::event::CallId;
@@ -12,7 +14,9 @@ use crate::limits::{
     REPLAY_BODY,
 };
 use crate::link::Link;
+use crate::pace::Pace;
 use crate::way::Way;
+use crate::window::WINDOW_MAX;
 
 /// What the client has said of itself, which each of its lanes must hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,13 @@ pub(crate) struct Lane<G> {
     pub(crate) up_held: usize,
     /// Bytes of its answers that wait for the client.
     pub(crate) down_held: usize,
+    /// Bytes that its upstream may send on streams beyond what the client takes.
+    pub(crate) ahead: i64,
+    /// How long it takes to its agent and back.
+    pub(crate) rtt: Duration,
+    /// How fast its upstream uses the connection's window, and what it had when it was granted some last.
+    pace: Pace,
+    had: i64,
     /// Calls that are due a window once less is held.
     pub(crate) starved: Vec<CallId>,
     /// There may be something to write.
@@ -57,7 +68,7 @@ pub(crate) struct Lane<G> {
 impl<G: Guard> Lane<G> {
     /// Begins to speak. Until the upstream's SETTINGS come, it is taken to allow `max_streams`, as the last lane of that
     /// upstream has said, and the RFC's values otherwise.
-    pub(crate) fn new(client: ClientSettings, max_streams: u32, guard: G) -> Self {
+    pub(crate) fn new(client: ClientSettings, max_streams: u32, guard: G, now: Duration) -> Self {
         let mut link = Link::new(LANE_WINDOW, ANSWER_BLOCK_MAX, guard);
         // Until the upstream has spoken, no call sends more than can be sent again elsewhere.
         link.stream_window = REPLAY_BODY as i64;
@@ -76,9 +87,18 @@ impl<G: Guard> Lane<G> {
             is_unacknowledged: true,
             up_held: 0,
             down_held: 0,
+            ahead: 0,
+            rtt: Duration::ZERO,
+            pace: Pace::begin(LANE_WINDOW, now),
+            had: LANE_WINDOW,
             starved: Vec::new(),
             is_dirty: false,
         }
+    }
+
+    /// It is another owner's from now on, who has a clock of its own.
+    pub(crate) fn moves(&mut self, now: Duration) {
+        (self.pace, self.is_dirty) = (Pace::begin(self.link.window, now), false);
     }
 
     /// Whether another call may be sent on it.
@@ -111,16 +131,57 @@ impl<G: Guard> Lane<G> {
         self.up_held >= LANE_HELD
     }
 
-    /// Gives back what the upstream has used of the connection's window. One whose DATA leaves for the client as it comes
-    /// may have more on its way; one whose DATA waits, no more than at first.
-    pub(crate) fn grant_connection(&mut self) {
-        let link = &mut self.link;
-        if self.down_held as i64 >= LANE_WINDOW {
-            link.window = LANE_WINDOW;
-        } else if 2 * (self.down_held as i64) < LANE_WINDOW && 2 * link.recv_window <= link.window {
-            link.window = (2 * link.window).min(LANE_WINDOW_MAX);
+    /// Gives back what the upstream has used of the connection's window. What was granted ahead of the client comes on
+    /// top: it does not stop the others if the client leaves it.
+    pub(crate) fn grant_connection(&mut self, now: Duration) {
+        let held = self.down_held as i64 - self.ahead;
+        if self.link.connection_due(held).is_none() {
+            return;
         }
-        link.grant_connection(self.down_held);
+        self.follow(now);
+        self.link.grant_connection(held);
+        self.had = self.link.recv_window;
+    }
+
+    /// The connection's window follows the link, as long as DATA leaves for the client as it comes.
+    fn follow(&mut self, now: Duration) {
+        let (window, used) = (self.link.window, self.had - self.link.recv_window);
+        let Some(enough) = self.pace.used(used, window, now, self.rtt) else { return };
+        let waits = 2 * self.down_held as i64 > window;
+        if enough > window && !waits {
+            let wider = whole_frames(enough.min(LANE_WINDOW_MAX));
+            if self.promise(wider, self.ahead) {
+                self.link.window = wider;
+            }
+        } else if enough < window / 2 {
+            self.link.window = (window / 2).max(LANE_WINDOW);
+        }
+        self.keep_promise();
+    }
+
+    /// Whether its upstream may have so much on its way. What was promised before is, until it is used.
+    fn promise(&mut self, window: i64, ahead: i64) -> bool {
+        // Or it would be more than a window can be.
+        if window + ahead > WINDOW_MAX {
+            return false;
+        }
+        let on_the_way = self.link.recv_window + self.down_held as i64;
+        let promised = (window + ahead).max(on_the_way);
+        self.link.guard.promise((promised - LANE_WINDOW) as usize)
+    }
+
+    fn keep_promise(&mut self) {
+        self.promise(self.link.window, self.ahead);
+    }
+
+    /// An upstream may send so much more, or less, ahead of the client. Returns whether it may.
+    pub(crate) fn shift_ahead(&mut self, more: i64) -> bool {
+        let may = more <= 0 || self.promise(self.link.window, self.ahead + more);
+        if may {
+            self.ahead += more;
+            self.keep_promise();
+        }
+        may
     }
 
     /// Tells the upstream what the client says of itself now, if it does not know. Returns by how much the windows of
@@ -134,6 +195,11 @@ impl<G: Guard> Lane<G> {
         (self.told, self.is_unacknowledged) = (client, true);
         delta
     }
+}
+
+/// No less than so many bytes, so that no frame is cut for want of a few.
+fn whole_frames(bytes: i64) -> i64 {
+    bytes.unsigned_abs().next_multiple_of(frame::MAX_FRAME as u64) as i64
 }
 
 fn settings(client: ClientSettings) -> Settings {

@@ -12,7 +12,7 @@ use crate::event::{CallId, Event, How, LaneId};
 use crate::guard::Guard;
 use crate::limits::{ANSWER_HEAD_MAX, INFORMATIONAL_MAX};
 use crate::switch::Switch;
-use crate::way::{WINDOW_FIRST, WINDOW_MAX};
+use crate::window::{WINDOW_FIRST, WINDOW_MAX};
 
 impl<C, G: Guard> Switch<C, G> {
     /// Does what a frame of a lane's upstream asks for. What is wrong with one stream ends that stream.

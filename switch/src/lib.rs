@@ -8,7 +8,8 @@
 //!                 +----- events, for whom knows names and lanes --+
 //! ```
 //!
-//! No I/O and no clock: bytes go in, bytes come out, and the owner is told what has happened, one thing at a time.
+//! No I/O and no clock: bytes go in, bytes come out, the owner says how late it is, and is told what has happened, one
+//! thing at a time.
 //! What must not be done naively, and why, is said where it is done.
 
 mod call;
@@ -24,18 +25,20 @@ mod lane_frames;
 mod limits;
 mod link;
 mod looks;
+mod pace;
 mod passing;
 mod replay;
 mod switch;
 #[cfg(test)]
 mod tests;
 mod way;
+mod window;
 
 pub use self::event::{CallId, Ended, Event, How, LaneId, Unfit};
 pub use self::guard::{Guard, Unguarded};
 pub use self::head::Rewrite;
 pub use self::limits::{
-    ANSWER_BLOCK_MAX, ANSWER_HEAD_MAX, CLIENT_BYTES, INFORMATIONAL_MAX, LANE_BYTES, Limits,
+    ANSWER_BLOCK_MAX, ANSWER_HEAD_MAX, CLIENT_BYTES, INFORMATIONAL_MAX, LANE_WINDOW_MAX, Limits,
     TRAILERS_MAX,
 };
 pub use self::looks::DetachedLane;

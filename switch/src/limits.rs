@@ -1,5 +1,7 @@
 //! What a switch may hold, with the reasons.
 
+use crate::window::{WINDOW_FIRST, WINDOW_MAX};
+
 /// What a client may send before any of it is passed on, and what may wait in the hub before that is held against it.
 pub(crate) const CLIENT_WINDOW: i64 = 1 << 20;
 /// Bytes of a client's requests that may lie in the hub while its window is still given back on receipt: so one lane
@@ -12,12 +14,17 @@ pub(crate) const FRONT_HELD: usize = 16 << 20;
 pub(crate) const LANE_HELD: usize = 256 << 10;
 /// Bytes that may wait to be written to a lane, heads and windows among them, before it gets no new calls.
 pub(crate) const LANE_OUTPUT: usize = 96 << 10;
-/// Bytes of a lane's answers that may wait for the client, as its upstream is told at first, and again once so much
-/// waits.
-pub(crate) const LANE_WINDOW: i64 = 512 << 10;
-/// The same where the client takes them as they come. With 512 KiB on their way, downloads on loopback were a quarter
-/// slower than with 2 MiB (`make peers`, hub and agent on two cores with client and server).
-pub(crate) const LANE_WINDOW_MAX: i64 = 2 << 20;
+/// Bytes of a lane's answers that may be on their way, or wait for the client, at first: what HTTP/2 begins with
+/// (RFC 9113 6.9.2). Whatever else comes on the lane waits behind them.
+pub(crate) const LANE_WINDOW: i64 = WINDOW_FIRST;
+/// The same where the link needs more and the client takes them as they come: 160 MB/s at 100 ms, half of it being on its
+/// way back. grpc-go lets its own windows grow to half as much.
+pub const LANE_WINDOW_MAX: i64 = 32 << 20;
+/// What an upstream is told of the first window of streams at most, so that what it is granted ahead of the client fits
+/// in beside it.
+pub(crate) const STREAM_WINDOW_MAX: i64 = WINDOW_MAX - LANE_WINDOW_MAX;
+/// Bytes of answers whose lanes are gone that may wait for the client before its upstreams are asked for no more.
+pub(crate) const ORPHANS_MAX: usize = 2 << 20;
 /// Bytes of a request's header list that are kept; beyond, the list is decoded to its end and the call refused.
 pub(crate) const HEAD_MAX: usize = 64 << 10;
 /// Bytes of a request's trailers: what servers take, as hyper does.
@@ -46,9 +53,6 @@ pub(crate) const SPARE_CALLS: usize = 16;
 /// Bytes that a switch holds of the bodies of a client's requests at most: those that wait, what was sent and has come
 /// back, and what is kept of it. Of a front's it may be 15 MiB more.
 pub const CLIENT_BYTES: usize = CLIENT_HELD + CLIENT_WINDOW as usize + 2 * REPLAY_ALL;
-/// Bytes that it holds of the bodies of a lane's answers at most. Once those of lanes that are gone are as many, the
-/// switch is overfull.
-pub const LANE_BYTES: usize = LANE_WINDOW_MAX as usize;
 
 /// What differs from hub to hub.
 #[derive(Clone, Copy, Debug)]

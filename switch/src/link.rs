@@ -14,7 +14,8 @@ use http2::settings::Settings;
 
 use crate::event::CallId;
 use crate::guard::Guard;
-use crate::way::{Tail, WINDOW_FIRST, WINDOW_MAX, Way};
+use crate::way::{Tail, Way};
+use crate::window::{WINDOW_FIRST, WINDOW_MAX, worth_a_grant};
 
 /// Bytes that stand ready to be written before DATA waits for its turn: two frames keep a connection busy, and what
 /// comes behind them does not wait for long.
@@ -119,14 +120,16 @@ impl<G: Guard> Link<G> {
         Ok(())
     }
 
-    /// Gives back what the peer has used of the connection's window and is not held, lazily: once it is half of what
-    /// the peer may have.
-    pub(crate) fn grant_connection(&mut self, held: usize) {
-        let due = self.window - held as i64 - self.recv_window;
-        if let Ok(due) = u32::try_from(due)
-            && due > 0
-            && i64::from(due) >= self.recv_window
-        {
+    /// What the peer has used of the connection's window and is not held, once it is worth to be given back.
+    pub(crate) fn connection_due(&self, held: i64) -> Option<u32> {
+        let may = self.window - held;
+        let due = may - self.recv_window;
+        u32::try_from(due).ok().filter(|_| due > 0 && due >= worth_a_grant(may))
+    }
+
+    /// Gives back what is due.
+    pub(crate) fn grant_connection(&mut self, held: i64) {
+        if let Some(due) = self.connection_due(held) {
             self.recv_window += i64::from(due);
             self.write_window_update(0, due);
         }

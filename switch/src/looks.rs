@@ -149,7 +149,7 @@ impl<C, G: Guard> Switch<C, G> {
     /// Takes such a lane. Its upstream is told what the client says of itself.
     pub fn attach_lane(&mut self, lane: DetachedLane<G>) -> LaneId {
         let mut lane = lane.0;
-        lane.is_dirty = false;
+        lane.moves(self.now);
         let id = self.place_lane(lane);
         self.tell_lane(id);
         self.touch(id);

@@ -260,6 +260,13 @@ impl<C, G: Guard> Switch<C, G> {
         let Some(lane) = lanes.get_mut(lane_id).and_then(Option::as_mut) else { return };
         // The client already takes it, but the upstream will learn of it by SETTINGS: it must not hear of it twice.
         let untold = (settings.stream_window - lane.told.stream_window).max(0);
+        if call.down.due(untold).is_none() {
+            return;
+        }
+        let more = call.down.follow(self.now, lane.rtt, lane.link.window);
+        if more != 0 && lane.shift_ahead(more) {
+            call.down.ahead += more;
+        }
         if let Some(due) = call.down.grant(untold) {
             lane.link.write_window_update(stream, due);
             self.touch(lane_id);
@@ -269,15 +276,17 @@ impl<C, G: Guard> Switch<C, G> {
     /// A client's connection window is given back on receipt, until much is held: so a lane that takes nothing does not
     /// stop the others of the connection, which behind a proxy are other people's.
     pub(crate) fn grant_client_connection(&mut self) {
-        self.client.grant_connection(self.client_held.saturating_sub(self.client_may_hold));
+        let held = self.client_held.saturating_sub(self.client_may_hold);
+        self.client.grant_connection(held as i64);
     }
 
     /// A lane's connection window is given back as DATA leaves for the client: it is what bounds the DATA that waits,
     /// for the lane itself is always read (RFC 9113 5.2.2).
     pub(crate) fn grant_lane_connection(&mut self, id: LaneId) {
+        let now = self.now;
         if let Some(lane) = self.lane_mut(id) {
             let before = lane.link.output.len();
-            lane.grant_connection();
+            lane.grant_connection(now);
             if lane.link.output.len() > before {
                 self.touch(id);
             }

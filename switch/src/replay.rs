@@ -36,7 +36,7 @@ impl<C, G: Guard> Switch<C, G> {
         call.at = At::Lane { lane: lane_id, stream, began };
         (call.left_stream, call.is_counted) = (false, lane.is_counted);
         call.up.allowed = lane.link.stream_window;
-        call.down.opens(lane.told.stream_window);
+        call.down.opens(lane.told.stream_window, self.now);
         lane.up_held += call.up.held.len();
         lane.streams.insert(stream, id);
         if call.up.held.is_empty() {

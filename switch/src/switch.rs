@@ -1,6 +1,7 @@
 //! The switch: a client's connection, its calls, its lanes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http2::error::{ConnectionError, Reason};
@@ -15,11 +16,11 @@ use crate::guard::Guard;
 use crate::ids::ById;
 use crate::lane::{ClientSettings, Lane};
 use crate::limits::{
-    ANSWER_HEAD_MAX, BLOCK_MAX, CLIENT_HELD, CLIENT_WINDOW, FRONT_HELD, HEAD_MAX, LANE_BYTES,
-    Limits,
+    ANSWER_HEAD_MAX, BLOCK_MAX, CLIENT_HELD, CLIENT_WINDOW, FRONT_HELD, HEAD_MAX, Limits,
+    ORPHANS_MAX,
 };
 use crate::link::Link;
-use crate::way::WINDOW_FIRST;
+use crate::window::WINDOW_FIRST;
 
 /// Joins one client's HTTP/2 connection with its lanes. `C` is what the owner knows of a call, `G` looks at frames.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub struct Switch<C, G> {
     /// Bytes of requests and of answers that were passed on.
     pub(crate) moved: (u64, u64),
     pub(crate) limits: Limits,
+    /// Since the owner's clock began.
+    pub(crate) now: Duration,
 }
 
 /// The ping that follows the first GOAWAY of a drain: who answers it has heard that.
@@ -105,6 +108,21 @@ impl<C, G: Guard> Switch<C, G> {
             client_leaves: false,
             moved: (0, 0),
             limits,
+            now: Duration::ZERO,
+        }
+    }
+
+    // --- time ---
+
+    /// So late it is, by the owner's clock.
+    pub fn passed(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// So long it takes to the agent of a lane and back.
+    pub fn is_so_far(&mut self, lane: LaneId, rtt: Duration) {
+        if let Some(lane) = self.lane_mut(lane) {
+            lane.rtt = rtt;
         }
     }
 
@@ -159,7 +177,7 @@ impl<C, G: Guard> Switch<C, G> {
 
     /// Begins a lane. Its upstream is taken to allow `max_streams` until it says otherwise.
     pub fn open_lane(&mut self, max_streams: u32, guard: G) -> LaneId {
-        let id = self.place_lane(Lane::new(self.settings, max_streams, guard));
+        let id = self.place_lane(Lane::new(self.settings, max_streams, guard, self.now));
         self.touch(id);
         id
     }
@@ -291,11 +309,11 @@ impl<C, G: Guard> Switch<C, G> {
         self.lane(lane).is_some_and(Lane::has_room)
     }
 
-    /// Whether as much waits of answers whose lanes are gone as one lane may hold: no upstream should be asked for more
+    /// Whether so much waits of answers whose lanes are gone that no upstream should be asked for more
     /// before the client takes some.
     #[must_use]
     pub fn is_overfull(&self) -> bool {
-        self.orphaned >= LANE_BYTES
+        self.orphaned >= ORPHANS_MAX
     }
 
     /// Whether the upstream of a lane has spoken.

@@ -3,6 +3,7 @@
 mod bounds;
 mod end;
 mod endings;
+mod far;
 mod faults;
 mod hears;
 mod hostile;

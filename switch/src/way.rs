@@ -1,22 +1,25 @@
 //! One direction of a call, as an account of bytes.
 
+use std::time::Duration;
+
 use http2::error::Reason;
 use http2::fields::Fields;
 
 use crate::held::Held;
-
-/// The largest window there is (RFC 9113 6.9.1).
-pub(crate) const WINDOW_MAX: i64 = (1 << 31) - 1;
-/// The window of a stream whose receiver has said nothing (RFC 9113 6.9.2).
-pub(crate) const WINDOW_FIRST: i64 = 65_535;
+use crate::limits::STREAM_WINDOW_MAX;
+use crate::pace::{self, Halves, Speed};
+use crate::window::worth_a_grant;
 
 /// What the sender may still send, what the receiver takes, and what lies between.
 #[derive(Debug, Default)]
 pub(crate) struct Way {
     /// What the sender may still send. A sender that does not know yet of less may send more.
     pub(crate) granted: i64,
-    /// What it could send when it was told last.
+    /// What it could send when it was told last, and how fast it uses that.
     told: i64,
+    pace: Halves,
+    /// What it may send beyond what the receiver takes, because it is far away.
+    pub(crate) ahead: i64,
     /// What the receiver's window has room for. Below zero after it has made its window smaller (RFC 9113 6.9.2).
     pub(crate) allowed: i64,
     pub(crate) held: Held,
@@ -68,8 +71,8 @@ impl Way {
     }
 
     /// The sender may send as much as it was told when the stream was opened.
-    pub(crate) fn opens(&mut self, granted: i64) {
-        (self.granted, self.told) = (granted, granted);
+    pub(crate) fn opens(&mut self, granted: i64, now: Duration) {
+        (self.granted, self.told, self.pace) = (granted, granted, Halves::begin(now));
     }
 
     /// The sender's window changes by so much, which it learns by SETTINGS.
@@ -107,7 +110,7 @@ impl Way {
         self.expected.is_none_or(|left| left == 0)
     }
 
-    /// Returns what the sender is to be granted now, and notes that it was. Windows are given lazily, when half of what
+    /// Returns what the sender is to be granted now, and notes that it was. Windows are given lazily, when much of what
     /// was told is used: a unary call causes none. By `untold` the window grows by SETTINGS that are yet to be sent.
     pub(crate) fn grant(&mut self, untold: i64) -> Option<u32> {
         let due = self.due(untold)?;
@@ -116,12 +119,29 @@ impl Way {
         Some(due)
     }
 
+    /// By how much more, or less, the sender should be ahead of the receiver, now that it is owed something. One who waits
+    /// for the receiver is no faster for it; one who waits for word from here may have as much on its way as its lane.
+    pub(crate) fn follow(&mut self, now: Duration, rtt: Duration, lane: i64) -> i64 {
+        let used = self.told - self.granted;
+        let pace = self.pace.used(used, self.told, now, rtt);
+        // What the receiver itself does not take. Of one nearby, the receiver's window is all there is.
+        let all = if pace::is_near(rtt) { 0 } else { lane - (self.told - self.ahead) };
+        let ahead = match pace {
+            Speed::Fast if self.held.is_empty() => all,
+            Speed::Slow => all.min(self.ahead / 2),
+            _ => all.min(self.ahead),
+        };
+        let promised = self.granted + self.held.len() as i64 - self.allowed;
+        ahead.max(promised).max(0) - self.ahead
+    }
+
     /// Whether the sender is owed something.
     pub(crate) fn due(&self, untold: i64) -> Option<u32> {
-        if self.source_ended || self.granted > self.told / 2 {
+        if self.source_ended || self.told - self.granted < worth_a_grant(self.told) {
             return None;
         }
-        let due = self.allowed.min(WINDOW_MAX) - untold - self.held.len() as i64 - self.granted;
+        let may = self.allowed.min(STREAM_WINDOW_MAX) + self.ahead;
+        let due = may - untold - self.held.len() as i64 - self.granted;
         u32::try_from(due).ok().filter(|due| *due > 0)
     }
 

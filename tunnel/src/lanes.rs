@@ -19,6 +19,7 @@ pub mod frame;
 pub mod hostile;
 mod inbox;
 mod lane;
+mod memory;
 #[cfg(any(test, fuzzing))]
 pub mod model;
 mod mux;
@@ -28,6 +29,7 @@ pub use self::driver::{Driver, start};
 pub use self::end::{LaneEnd, LaneStatus};
 pub use self::frame::{Open, ResetCode, Source};
 pub use self::lane::Lane;
+pub use self::memory::{LaneMemory, Promise};
 pub use self::mux::{Event, Mux, Role, Violation};
 pub use self::shared::Lanes;
 

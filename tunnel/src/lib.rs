@@ -8,6 +8,7 @@
 
 pub mod box_io;
 pub mod bridge;
+pub mod byte_size;
 pub mod lanes;
 pub mod limits;
 pub mod log_writer;

@@ -96,9 +96,9 @@ pub const WS_MAX_WRITE_BUFFER: usize = 1024 * KIB as usize;
 pub const WS_MAX_MESSAGE: usize = 64 * KIB as usize;
 /// The largest message sent: DATA of a lane, and before it the kind and the lane.
 pub const WS_MESSAGE_BYTES: usize = 5 + LANE_DATA_MAX;
-/// Messages without data (control, pings, pongs) that a peer may have sent at once. Each is rare: a drain,
-/// a ping an interval.
-pub const WS_IDLE_MESSAGES: Rate = Rate { burst: 64, per: Duration::from_secs(8) };
+/// Messages without data (control, pings, pongs) that a peer may have sent at once: twice what pings and pongs come to
+/// while DATA moves. The others are rare.
+pub const WS_IDLE_MESSAGES: Rate = Rate { burst: 128, per: Duration::from_secs(8) };
 /// Control messages waiting, each way. They are rare and say little; a peer that fills this is broken.
 pub const CONTROL_QUEUE: usize = 16;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
@@ -112,13 +112,29 @@ pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2 * CLOSE_TIMEOUT.as_s
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Default of `--keepalive-timeout`: nothing heard for this long means dead. Two missed pings.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time between two pings while much moves, so that the windows of lanes follow the link.
+pub const BUSY_PING_INTERVAL: Duration = Duration::from_millis(250);
+/// So much: what half of a lane's first credit is.
+pub const BUSY_BYTES: usize = LANE_FIRST_CREDIT as usize / 2;
+/// The round trip time is the least of so long: a ping that stood in a queue tells of the queue.
+pub const RTT_MEMORY: Duration = Duration::from_secs(10);
 
 // --- lanes ---
 
 /// Bytes that either end of a lane may send before the other has said anything. Part of the wire contract.
 pub const LANE_FIRST_CREDIT: u32 = 64 * KIB;
-/// Bytes on their way on one lane, each direction, once it has used half of the first ones: 50 MB/s at 10 ms.
-pub const LANE_CREDIT: u32 = 512 * KIB;
+/// Bytes on their way on one lane, each direction, at most: 160 MB/s at 100 ms, half of it being on its way back. grpc-go
+/// lets its own windows grow to half as much.
+pub const LANE_CREDIT_GROWN: u32 = 32 << 20;
+/// A window of which half is used in less than so many round trips grows: it, and not the link, is what holds the sender
+/// back (QUIC's implementations and yamux have this rule too, and double).
+pub const LANE_GROWS_BELOW: u32 = 2;
+/// By so much: from 64 KiB to 16 MiB in four round trips. What it holds back is TCP, which has begun long ago.
+pub const LANE_GROWS_BY: u32 = 4;
+/// In more than so many, it is halved: the link has become thinner, or shorter.
+pub const LANE_SHRINKS_ABOVE: u32 = 16;
+/// A round trip counts as no shorter: on a busy machine, threads wait for each other that long.
+pub const LANE_RTT_LEAST: Duration = Duration::from_millis(2);
 /// Credit never exceeds this, as HTTP/2's windows (RFC 9113 6.9.1). Part of the wire contract.
 pub const LANE_CREDIT_MAX: u32 = (1 << 31) - 1;
 /// Bytes of one DATA frame, at most: no message makes a ping wait for longer than 16 KiB take. Part of the wire

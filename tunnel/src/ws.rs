@@ -30,6 +30,7 @@ mod handle;
 mod keepalive;
 mod phase;
 mod read_ahead;
+mod rtt;
 
 pub use fragments::Fragments;
 use handle::Shared;
@@ -225,7 +226,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             return None;
         }
         match message {
-            Message::Binary(bytes) => return Some(bytes),
+            Message::Binary(bytes) => {
+                self.keepalive.moved(bytes.len());
+                return Some(bytes);
+            }
             Message::Pong(payload) => {
                 if let Some(rtt) = self.keepalive.pong(&payload) {
                     self.shared.set_rtt(rtt);
@@ -294,6 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
 
     /// Sends a binary message, after [`Self::poll_sendable`].
     pub(crate) fn send(&mut self, message: Bytes) {
+        self.keepalive.moved(message.len());
         if let Err(error) = self.send_unflushed(Message::Binary(message)) {
             self.fail(&error);
         }

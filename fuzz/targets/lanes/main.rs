@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, ReadBuf};
 use tokio::time::{Duration, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
-use tunnel::lanes::{Lane, Mux, Open, Role, hostile, model, start};
+use tunnel::lanes::{Lane, LaneMemory, Mux, Open, Role, hostile, model, start};
 use tunnel::limits::{CONTROL_QUEUE, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use tunnel::wire::Control;
 use tunnel::ws::{self, Fragments, KeepaliveConfig};
@@ -62,7 +62,7 @@ type Meaning = (Vec<Vec<u8>>, Vec<Control>);
 
 /// What the messages mean, up to the first violation.
 fn meaning(heard: &Heard) -> Meaning {
-    let mut mux = Mux::new(Role::Hub);
+    let mut mux = Mux::new(Role::Hub, LaneMemory::ample());
     let ids: Vec<u32> = (0..LANES).map(|_| mux.open(Open::default()).expect("a lane")).collect();
     let (mut lanes, mut controls) = (vec![Vec::new(); LANES], Vec::new());
     for said in &heard.said {
@@ -89,7 +89,7 @@ async fn read_all(peer: Chunked<'_>, speaks: bool) -> Meaning {
     let peer = Fragments::on(peer, &[]);
     let ws = WebSocketStream::from_raw_socket(peer, WsRole::Server, Some(ws::config())).await;
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
-    let (driver, lanes, mut receiver) = start(ws, keepalive, Role::Hub);
+    let (driver, lanes, mut receiver) = start(ws, keepalive, Role::Hub, LaneMemory::ample());
     for _ in 0..if speaks { 2 * CONTROL_QUEUE } else { 0 } {
         lanes.ws().send(Control::Drain);
     }

@@ -10,7 +10,7 @@ use tokio::io::DuplexStream;
 use tokio::time::{Duration, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tunnel::lanes::{self, Lane};
+use tunnel::lanes::{self, Lane, LaneMemory};
 use tunnel::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::ws::KeepaliveConfig;
 use tunnel::{bridge, ws};
@@ -85,7 +85,7 @@ async fn serve(agent: Peer) {
     let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(ws::config())).await;
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
     let role = lanes::Role::Agent { max_lanes: LANES_MAX as usize };
-    let (driver, lanes, _control) = lanes::start(ws, keepalive, role);
+    let (driver, lanes, _control) = lanes::start(ws, keepalive, role, LaneMemory::ample());
     tokio::spawn(driver);
     while let Some((lane, _)) = lanes.accept().await {
         tokio::spawn(serve_lane(lane));

@@ -16,9 +16,9 @@ use crate::stream::Stream;
 const WINDOW_FIRST: i64 = 65_535;
 /// What a client and an upstream may send before any of it is passed on.
 const CLIENT_WINDOW: i64 = 1 << 20;
-const LANE_WINDOW: i64 = 512 << 10;
+const LANE_WINDOW: i64 = 65_535;
 /// The same of an upstream whose client takes what comes.
-const LANE_WINDOW_MAX: i64 = 2 << 20;
+const LANE_WINDOW_MAX: i64 = 32 << 20;
 /// More than any list here.
 const ROOMY: usize = 1 << 20;
 

@@ -26,7 +26,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let hub = &origin.hub;
-    let (driver, lanes, control) = tunnel::lanes::start(ws, hub.config.keepalive, Role::Hub);
+    let (driver, lanes, control) =
+        tunnel::lanes::start(ws, hub.config.keepalive, Role::Hub, hub.lane_memory.clone());
     let driver = tokio::spawn(driver);
     let (name, peer) = (admitted.registration.name.clone(), admitted.peer);
     let registration = match hub.registry.register(admitted, lanes.clone()) {

@@ -57,6 +57,7 @@ pub(super) struct Connection {
     pub(super) is_flushed: bool,
     pub(super) read: BytesMut,
     pub(super) woken: Vec<LaneId>,
+    pub(super) began: Instant,
     /// When to look after what time brings about.
     pub(super) look_at: Option<Instant>,
     pub(super) timer: Pin<Box<Sleep>>,
@@ -114,6 +115,7 @@ impl Connection {
             is_flushed: true,
             read: BytesMut::new(),
             woken: Vec::new(),
+            began: now,
             look_at: Some(now + HANDSHAKE_TIMEOUT),
             timer: Box::pin(sleep(HANDSHAKE_TIMEOUT)),
             sweep_at: now + LINGER_TIMEOUT,
@@ -148,6 +150,7 @@ impl Connection {
 
     /// Does what can be done now. Ready at the end of the connection.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.switch.passed(self.began.elapsed());
         self.poll_timer(cx);
         if let Some(end) = self.end {
             return Poll::Ready(end);

@@ -75,6 +75,11 @@ impl Connection {
         }
         self.lanes[id] = Some(lane);
         self.look_by(opened + LANE_IDLE_MIN);
+        let source = group.and_then(|group| self.groups.get(group)).map(|group| group.source);
+        let promise = self.origin.hub.lane_memory.promise(source.unwrap_or_default());
+        if let Some(guard) = self.switch.lane_guard(id) {
+            guard.promises(promise);
+        }
     }
 
     /// The upstream has spoken.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
+use tunnel::byte_size::ByteSize;
 use tunnel::program::LogFormat;
 
 use crate::config::listen_addr::ListenAddr;
-use crate::limits::{MAX_CLIENT_STREAMS, WORKERS_MAX};
+use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
 
 /// Any gRPC client reaches any gRPC server behind NAT, by name, through this hub.
 #[derive(Clone, Debug, Parser)]
@@ -69,6 +70,10 @@ pub struct Args {
     /// Calls at once on one client connection; gRPC clients queue what goes beyond
     #[arg(long, env = "HUB_MAX_CALLS", value_name = "N", default_value_t = MAX_CLIENT_STREAMS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_calls: u32,
+
+    /// What lanes to far agents may have on their way together, beyond 64 KiB each way
+    #[arg(long, env = "HUB_LANE_MEMORY", value_name = "SIZE", default_value_t = ByteSize(LANE_MEMORY))]
+    pub lane_memory: ByteSize,
 
     /// text or json
     #[arg(long, env = "HUB_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -138,6 +143,7 @@ mod tests {
             (&["hub", "--workers", "0"], "--workers"),
             (&["hub", "--workers", "1025"], "1..=1024"),
             (&["hub", "--log-format", "xml"], "text or json"),
+            (&["hub", "--lane-memory", "much"], "256MiB"),
         ] {
             let parsed = Args::try_parse_from(line).and_then(Args::check);
             let error = parsed.expect_err("bad usage").to_string();

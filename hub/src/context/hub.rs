@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
+use tunnel::lanes::LaneMemory;
 
 use crate::config::Config;
 use crate::guard::handshakes::Handshakes;
@@ -34,6 +35,8 @@ pub(crate) struct Hub {
     pub(crate) handshakes: Handshakes,
     /// Bytes of calls that wait here.
     pub(crate) held: Arc<HeldBytes>,
+    /// What lanes may have on their way.
+    pub(crate) lane_memory: LaneMemory,
     /// How often an address may register: a loop of registrations costs everybody who watches the registry.
     pub(crate) registrants: RateBy<IpAddr>,
     /// Opens lanes on agents' sessions.
@@ -68,6 +71,7 @@ impl Hub {
             limits,
             handshakes: Handshakes::new(HANDSHAKES),
             held: HeldBytes::new(config.max_held),
+            lane_memory: LaneMemory::new(config.lane_memory),
             registrants: RateBy::new(REGISTRATIONS, REGISTRANTS),
             sentinels,
             lanes,

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use http2::frame::Head;
 use switch::Guard;
+use tunnel::lanes::Promise;
 
 use super::frame_guard::{CLIENT, FRONT, FrameGuard, Slow, UPSTREAM};
 use crate::limits::CLIENT_BREACHES;
@@ -19,6 +20,8 @@ pub(crate) struct PeerGuard {
     /// The peer has said more than any call explains.
     is_flooded: bool,
     is_front: bool,
+    /// What an upstream may have on its way beyond what each has at first.
+    promise: Option<Promise>,
 }
 
 impl PeerGuard {
@@ -33,7 +36,12 @@ impl PeerGuard {
     }
 
     fn new(frames: FrameGuard) -> Self {
-        Self { frames, breaches: 0, slow: None, is_flooded: false, is_front: false }
+        Self { frames, breaches: 0, slow: None, is_flooded: false, is_front: false, promise: None }
+    }
+
+    /// What the upstream is promised counts as this from now on. Until then it is promised nothing.
+    pub(crate) fn promises(&mut self, promise: Promise) {
+        self.promise = Some(promise);
     }
 
     /// The connection is that of a proxy, through which several call: what one of them does must not slow it down.
@@ -78,6 +86,13 @@ impl Guard for PeerGuard {
 
     fn outgoing(&mut self, head: Head) {
         self.frames.outgoing(head);
+    }
+
+    fn promise(&mut self, bytes: usize) -> bool {
+        match &mut self.promise {
+            Some(promise) => promise.set(bytes),
+            None => bytes == 0,
+        }
     }
 
     fn breach(&mut self) -> bool {

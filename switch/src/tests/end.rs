@@ -15,7 +15,7 @@ use http2::input::Input;
 use http2::output::Output;
 use http2::settings::Settings;
 
-use crate::way::WINDOW_FIRST;
+use crate::window::WINDOW_FIRST;
 
 /// When an end gives the connection's window back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,8 +300,9 @@ impl End {
 
 /// Bytes after which what a call says repeats itself: no multiple of a frame's.
 const PERIOD: u64 = 251;
-static CONTENT: LazyLock<Bytes> =
-    LazyLock::new(|| (0..4 << 20_u64).map(|at| (at % PERIOD) as u8).collect::<Vec<_>>().into());
+static CONTENT: LazyLock<Bytes> = LazyLock::new(|| {
+    (0..PERIOD + (33 << 20)).map(|at| (at % PERIOD) as u8).collect::<Vec<_>>().into()
+});
 
 /// What a call says in a direction, from an offset on.
 pub(crate) fn content(call: u32, up: bool, from: u64, len: usize) -> Bytes {

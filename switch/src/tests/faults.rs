@@ -271,11 +271,11 @@ fn more_than_a_window_is_a_breach() {
     let call = world.call(0, true);
     world.pump();
     world.answer(call, 0, &OK, false);
-    for _ in 0..32 {
-        world.lane(0).raw(kind::DATA, 0, 1, &[0; 16_384]);
+    for _ in 0..5 {
+        world.lane(0).raw(kind::DATA, 0, 1, &[0; 13_107]);
     }
     world.lane_speaks(0);
-    assert_eq!(world.switch.lanes[0].as_ref().map(|lane| lane.down_held), Some(512 << 10));
+    assert_eq!(world.switch.lanes[0].as_ref().map(|lane| lane.down_held), Some(65_535));
     world.lane(0).raw(kind::DATA, 0, 1, b"x");
     world.lane_speaks(0);
     let failed = |event: &Event<u32>| matches!(event, Event::LaneFailed(0, _));

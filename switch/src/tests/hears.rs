@@ -7,7 +7,7 @@ use http2::frame::{self, Goaway, Head, flag, kind};
 use http2::settings::Settings;
 
 use super::end::{End, Got, Returns, content};
-use crate::way::WINDOW_MAX;
+use crate::window::WINDOW_MAX;
 
 impl End {
     pub(crate) fn came(&mut self, bytes: Bytes) {

@@ -5,7 +5,8 @@ use super::world::World;
 use crate::LaneId;
 use crate::call::Call;
 use crate::limits::*;
-use crate::way::{WINDOW_FIRST, Way};
+use crate::way::Way;
+use crate::window::WINDOW_FIRST;
 
 impl Model {
     /// Sums are right, and what waits is bounded.
@@ -44,6 +45,10 @@ impl Model {
                 *most = stream.gave_most.max(*most);
             }
         }
+        for (id, call) in &self.world.switch.calls {
+            let most = self.ahead.entry(*id).or_default();
+            *most = call.down.ahead.max(*most);
+        }
     }
 
     fn check_lane(&self, id: LaneId) {
@@ -52,7 +57,12 @@ impl Model {
         let calls = || self.world.switch.calls.values().filter(|call| on_it(call));
         assert_eq!(lane.up_held, calls().map(|call| call.up.held.len()).sum::<usize>());
         assert_eq!(lane.down_held, calls().map(|call| call.down.held.len()).sum::<usize>());
-        assert!(lane.down_held <= LANE_WINDOW_MAX as usize);
+        // What comes is bounded by what was promised.
+        let may_come = lane.down_held as i64 + lane.link.recv_window;
+        let promised = lane.link.guard.promised as i64;
+        assert!(may_come <= LANE_WINDOW + promised, "{may_come} {promised}");
+        assert_eq!(lane.ahead, calls().map(|call| call.down.ahead).sum::<i64>());
+        assert!(calls().all(|call| call.down.ahead <= LANE_WINDOW_MAX));
         let open = calls().filter(|call| call.is_on_stream()).count();
         assert_eq!(lane.streams.len(), open);
         assert!(lane.link.queued() <= open && lane.starved.len() <= open);
@@ -73,13 +83,13 @@ impl Model {
         assert!(stream.granted - stream.padding <= most, "{} {stream:?}", brief(id, call));
     }
 
-    /// The upstream was never granted more than the client gave; but of a window that was larger it may not know yet.
+    /// The upstream was never granted more than the client gave and it may be ahead; but of a window that was larger it may not know yet.
     fn check_down(&self, id: u32, call: &Call<u32>) {
         let stream = &self.world.client.streams[&id];
         let Some(upstream) = self.upstream_of(call).filter(|_| !call.down.sink_ended) else {
             return;
         };
-        let most = stream.gave_most + (self.most_first - stream.first).max(0);
+        let most = stream.gave_most + (self.most_first - stream.first).max(0) + self.ahead[&id];
         assert!(upstream.granted - upstream.padding <= most, "{} {upstream:?}", brief(id, call));
     }
 
@@ -137,6 +147,22 @@ impl Model {
             assert_eq!(down.granted, upstream.send, "{}", words());
             let is_stuck = down.held.is_empty() && upstream.send <= 0 && stream.recv > 0;
             assert!(!is_stuck, "{} {upstream:?}", words());
+        }
+    }
+
+    /// What an end that was not broken off has sent, the other has.
+    pub(super) fn check_whole(&self) {
+        for (lane, upstream) in &self.world.lanes {
+            for (id, stream) in upstream.streams.iter().filter(|(_, stream)| !stream.has_reset) {
+                let call = upstream.tag(*id);
+                let client = &self.world.client.streams[&call];
+                if stream.ended && stream.reset.is_none() {
+                    assert_eq!(stream.came, client.sent, "{call} on {lane}");
+                }
+                if client.ended && self.world.ended_by(call) == Some(crate::How::Complete) {
+                    assert_eq!(client.came, stream.sent, "{call} on {lane}");
+                }
+            }
         }
     }
 }

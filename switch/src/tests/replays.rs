@@ -217,8 +217,10 @@ fn a_lost_answer_ends_with_trailers_behind_what_was_sent() {
     let call = world.call(0, false);
     world.pump();
     world.answer(call, 0, &OK, false);
-    world.lane(0).data(1, 80_000, false);
-    world.pump();
+    for _ in 0..2 {
+        world.lane(0).data(1, 40_000, false);
+        world.pump();
+    }
     world.end_lane(0, None);
     assert_eq!(world.events.last(), Some(&Event::Lost(call)));
     world.switch.end_with(call, &fields(&[("grpc-status", "14"), ("hub-reason", "session-lost")]));

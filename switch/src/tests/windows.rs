@@ -5,7 +5,7 @@ use http2::settings::Settings;
 
 use super::end::{Got, Returns};
 use super::world::{FINE, OK, World, window};
-use crate::limits::{CLIENT_HELD, LANE_HELD, LANE_WINDOW, LANE_WINDOW_MAX};
+use crate::limits::{CLIENT_HELD, LANE_HELD};
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -69,7 +69,7 @@ fn grants_are_lazy() {
     world.pump();
     assert_eq!(upload(&mut world, call, 3 * MEGABYTE, true), 3 * MEGABYTE);
     let (ours, theirs) = (windows(&world.client.got, call), windows(&world.client.got, 0));
-    assert!(ours <= 100 && theirs <= 6, "{ours} {theirs}");
+    assert!(ours <= 100 && theirs <= 25, "{ours} {theirs}");
 }
 
 #[test]
@@ -83,34 +83,6 @@ fn a_client_that_does_not_read_holds_its_upstream_back() {
     world.client.read_all();
     world.pump();
     assert_eq!(download(&mut world, call, 0, MEGABYTE, false), 65_535);
-}
-
-/// The way there and back takes time; a client that takes what comes is not to wait for it.
-#[test]
-fn an_upstream_may_send_more_ahead_while_its_client_takes_it() {
-    let mut world = World::new(1, &window(16 << 20), &Settings::default());
-    world.client.grant(0, LANE_WINDOW_MAX as u32);
-    world.chunk = 16 << 10;
-    let call = world.call(0, true);
-    world.pump();
-    assert_eq!(world.lane(0).send, LANE_WINDOW);
-    world.answer(call, 0, &OK, false);
-    assert_eq!(download(&mut world, call, 0, 4 * MEGABYTE, true), 4 * MEGABYTE);
-    assert!(world.lane(0).send > LANE_WINDOW_MAX / 2);
-    // It stops. What is on its way then waits here, and no more.
-    world.client.returns = Returns::Never;
-    let took = world.client.recv as usize;
-    let sent = download(&mut world, call, 0, 4 * MEGABYTE, true);
-    assert_eq!(world.switch.held(), sent - took);
-    assert!(world.switch.held() <= LANE_WINDOW_MAX as usize);
-    // It takes half of that: still more waits than an upstream may send at first.
-    world.client.grant(0, (world.switch.held() / 2) as u32);
-    world.pump();
-    assert_eq!(world.lane(0).send, 0);
-    // It takes the rest.
-    world.client.grant(0, world.switch.held() as u32 + 65_535);
-    world.pump();
-    assert!(world.lane(0).send > 0);
 }
 
 #[test]
@@ -361,11 +333,12 @@ fn bytes_that_come_late_are_given_back() {
     }
     for call in &calls {
         let stream = world.stream_on(*call, 0);
-        world.lane(0).data(stream, MEGABYTE, false);
+        world.lane(0).data(stream, 8_000, false);
     }
+    assert!(world.lanes[&0].send < 2_000);
     world.client_speaks();
     world.pump();
-    assert!(world.lanes[&0].send as usize > MEGABYTE / 4);
+    assert!(world.lanes[&0].send > 32_000);
     world.assert_empty();
 }
 

@@ -8,15 +8,40 @@ use http2::fields::Fields;
 use http2::settings::Settings;
 
 use super::end::{End, fields, taken};
-use crate::{CallId, Ended, Event, LaneId, Limits, Rewrite, Switch, Unguarded};
+use crate::{CallId, Ended, Event, Guard, LaneId, Limits, Rewrite, Switch};
 
 pub(crate) const REWRITE: Rewrite<'_> =
     Rewrite { scheme: b"http", authority: None, otherwise: b"name" };
 /// Calls at once, in tests.
 pub(crate) const MAX_CALLS: u32 = 64;
 
+/// Bears everything, and promises nothing but what a test allows.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    pub(crate) promised: usize,
+    pub(crate) most: usize,
+}
+
+impl Guard for Promises {
+    fn incoming(&mut self, _: http2::frame::Head) -> bool {
+        true
+    }
+
+    fn outgoing(&mut self, _: http2::frame::Head) {}
+
+    fn promise(&mut self, bytes: usize) -> bool {
+        let may = bytes <= self.most.max(self.promised);
+        self.promised = if may { bytes } else { self.promised };
+        may
+    }
+
+    fn breach(&mut self) -> bool {
+        true
+    }
+}
+
 pub(crate) struct World {
-    pub(crate) switch: Switch<u32, Unguarded>,
+    pub(crate) switch: Switch<u32, Promises>,
     pub(crate) client: End,
     pub(crate) lanes: BTreeMap<LaneId, End>,
     /// What happened, but for calls that ended.
@@ -37,7 +62,7 @@ impl World {
     /// With so many lanes, whose upstreams have greeted by these SETTINGS.
     pub(crate) fn new(lanes: usize, client: &Settings, upstream: &Settings) -> Self {
         let mut world = Self {
-            switch: Switch::new(Limits { max_calls: MAX_CALLS }, Unguarded),
+            switch: Switch::new(Limits { max_calls: MAX_CALLS }, Promises::default()),
             client: End::client(client),
             lanes: BTreeMap::new(),
             events: Vec::new(),
@@ -67,7 +92,7 @@ impl World {
 
     /// Opens a lane whose upstream has not said anything yet.
     pub(crate) fn open_lane(&mut self) -> LaneId {
-        let lane = self.switch.open_lane(100, Unguarded);
+        let lane = self.switch.open_lane(100, Promises::default());
         assert!(self.lanes.insert(lane, End::upstream()).is_none(), "a lane's number twice");
         lane
     }
@@ -142,6 +167,11 @@ impl World {
         self.lane(lane).came(bytes);
         self.on_events();
         moved
+    }
+
+    /// So much may be promised to a lane's upstream.
+    pub(crate) fn may_promise(&mut self, lane: LaneId, most: usize) {
+        self.switch.lane_guard(lane).into_iter().for_each(|guard| guard.most = most);
     }
 
     // --- what the owner does ---
@@ -242,6 +272,7 @@ impl World {
         assert_eq!((switch.held(), switch.orphaned), (0, 0));
         for lane in switch.lanes.iter().flatten() {
             assert_eq!((lane.up_held, lane.down_held, lane.streams.len()), (0, 0, 0));
+            assert_eq!(lane.ahead, 0);
         }
         assert_eq!(self.ended.len() as u32, self.begun);
     }

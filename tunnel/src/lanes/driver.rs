@@ -6,9 +6,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_tungstenite::WebSocketStream;
 
+use super::memory::LaneMemory;
 use super::mux::{Event, Role};
 use super::shared::Lanes;
 use crate::limits::{LANE_FRAMES_EXPLAINED, LANE_IDLE_FRAMES, LANE_SWEEP, WORK_PER_FRAME};
@@ -19,19 +20,21 @@ use crate::ws::{KeepaliveConfig, Ws};
 
 /// Takes over a WebSocket whose handshake is done.
 ///
-/// The session lives for as long as the [`Driver`] is polled. The receiver yields the peer's control messages.
+/// The session lives for as long as the [`Driver`] is polled. Its lanes grow within `memory`. The receiver yields the peer's control messages.
 pub fn start<S>(
     ws: WebSocketStream<S>,
     keepalive: KeepaliveConfig,
     role: Role,
+    memory: LaneMemory,
 ) -> (Driver<S>, Lanes, mpsc::Receiver<Control>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (ws, handle, control) = Ws::new(ws, keepalive);
-    let lanes = Lanes::new(role, handle);
+    let lanes = Lanes::new(role, memory, handle);
     let idle = TokenBucket::new(LANE_IDLE_FRAMES);
-    let driver = Driver { ws, lanes: lanes.clone(), sweep: None, idle, sending: Turn::default() };
+    let (began, sending) = (Instant::now(), Turn::default());
+    let driver = Driver { ws, lanes: lanes.clone(), began, sweep: None, idle, sending };
     (driver, lanes, control)
 }
 
@@ -40,6 +43,7 @@ where
 pub struct Driver<S> {
     ws: Ws<S>,
     lanes: Lanes,
+    began: Instant,
     sweep: Option<Pin<Box<Sleep>>>,
     /// Frames that the peer may still send without need.
     idle: TokenBucket,
@@ -91,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        this.lanes.register_driver(cx);
+        this.lanes.register_driver(cx, this.began.elapsed());
         this.ws.poll_upkeep(cx);
         loop {
             match this.ws.poll_receive(cx) {

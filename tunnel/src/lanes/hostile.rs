@@ -8,8 +8,9 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 
 use super::frame::{Frame, Open, ResetCode, Source};
+use super::memory::LaneMemory;
 use super::mux::{Event, Mux, Role};
-use crate::limits::{LANE_CREDIT, LANE_DATA_MAX, LANE_QUEUE};
+use crate::limits::{LANE_CREDIT_GROWN, LANE_DATA_MAX, LANE_QUEUE};
 
 const MAX_LANES: usize = 3;
 
@@ -22,7 +23,7 @@ pub fn run(script: &[u8]) -> bool {
         return true;
     };
     let role = if first & 1 == 0 { Role::Hub } else { Role::Agent { max_lanes: MAX_LANES } };
-    let mut mux = Mux::new(role);
+    let mut mux = Mux::new(role, LaneMemory::ample());
     let mut lanes: Vec<u32> =
         (0..3).filter_map(|source| mux.open(Open { source: Source(source) })).collect();
     while let Some((&op, rest)) = script.split_first() {
@@ -92,10 +93,10 @@ fn act(mux: &mut Mux, op: u8, lanes: &[u32]) {
 fn check(mux: &Mux, lanes: &[u32], role: Role) {
     assert!(role == Role::Hub || mux.len() <= MAX_LANES);
     for account in lanes.iter().filter_map(|id| mux.account(*id)) {
-        assert!(account.granted as usize + account.unread <= LANE_CREDIT as usize);
+        assert!(account.granted as usize + account.unread <= LANE_CREDIT_GROWN as usize);
         assert!(account.queued <= LANE_QUEUE);
     }
-    assert!(lanes.iter().all(|id| mux.readable(*id) <= LANE_CREDIT as usize));
+    assert!(lanes.iter().all(|id| mux.readable(*id) <= LANE_CREDIT_GROWN as usize));
 }
 
 #[cfg(test)]

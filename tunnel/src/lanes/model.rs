@@ -5,31 +5,34 @@
 //! end, when everybody reads: nothing is left on its way, every lane has room again, and lanes that both ends have
 //! finished are forgotten.
 
+mod content;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
-use std::sync::LazyLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
 
+use self::content::content;
 use super::frame::{Frame, Open, ResetCode, Source};
+use super::memory::LaneMemory;
 use super::mux::{Event, Mux, Role};
 use crate::limits::{
-    LANE_ABANDONED_SWEEPS, LANE_CREDIT, LANE_FIRST_CREDIT, LANE_FRAMES_EXPLAINED, LANE_QUEUE,
+    LANE_ABANDONED_SWEEPS, LANE_CREDIT_GROWN, LANE_FIRST_CREDIT, LANE_FRAMES_EXPLAINED, LANE_QUEUE,
 };
 
 const HUB: usize = 0;
 const AGENT: usize = 1;
 
-/// Messages that are on their way in one direction, at most.
 const WIRE: usize = 12;
-/// Lanes that users of the hub hold at once, at most; some are more than the agent takes.
+/// Lanes that users of the hub hold at once; some are more than the agent takes.
 const LANES: usize = 6;
 const MAX_LANES: usize = 4;
+/// What the lanes of an end may promise: some grow, and not all can.
+const MEMORY: usize = 1 << 20;
 /// Frames that nothing explains, of an end that keeps the rules.
 const UNEXPLAINED: u32 = 8;
-/// Bytes after which the content repeats itself: no multiple of a message's or a block's.
-const PERIOD: usize = 4093;
 const SIZES: [usize; 8] = [1, 2, 100, 2047, 2048, 16_384, 17_000, 70_000];
 
 /// Plays the script.
@@ -53,6 +56,8 @@ struct World {
 
 struct End {
     mux: Mux,
+    memory: LaneMemory,
+    now: Duration,
     /// What it has sent and the other has not received.
     wire: VecDeque<Bytes>,
     /// Lanes that its users hold.
@@ -84,13 +89,16 @@ struct Said {
 
 impl World {
     fn new() -> Self {
-        let end = |role| End {
-            mux: Mux::new(role),
+        let end = |role, memory: LaneMemory| End {
+            mux: Mux::new(role, memory.clone()),
+            memory,
+            now: Duration::ZERO,
             wire: VecDeque::new(),
             users: Vec::new(),
             explained: UNEXPLAINED,
         };
-        let ends = [end(Role::Hub), end(Role::Agent { max_lanes: MAX_LANES })];
+        let ends = [Role::Hub, Role::Agent { max_lanes: MAX_LANES }]
+            .map(|role| end(role, LaneMemory::new(MEMORY)));
         Self { ends, lanes: BTreeMap::new() }
     }
 
@@ -105,6 +113,7 @@ impl World {
             (3, _) => self.send(end, usize::MAX),
             (4, _) => self.receive(end, usize::MAX),
             (5, _) => self.sweep(end),
+            (15, _) => self.pass(end, arg as u64),
             (6..=8, Some(id)) => drop(self.write(end, id, SIZES[arg % 8])),
             (9 | 10, Some(id)) => drop(self.read(end, id, SIZES[arg % 8])),
             (11, Some(id)) => self.pour(end, id),
@@ -121,8 +130,8 @@ impl World {
     fn open(&mut self, arg: usize) {
         let hub = &mut self.ends[HUB];
         if hub.users.len() < LANES {
-            let id = hub.mux.open(Open { source: Source(arg as u64 % 3) });
-            let Some(id) = id else { panic!("there are numbers left") };
+            let open = Open { source: Source(arg as u64 % 3) };
+            let Some(id) = hub.mux.open(open) else { panic!("there are numbers left") };
             hub.users.push(id);
             self.lanes.insert(id, Lane::default());
         }
@@ -131,8 +140,7 @@ impl World {
     fn write(&mut self, end: usize, id: u32, size: usize) -> usize {
         let content = content(id, end, self.said(id)[end].written, size);
         let (head, tail) = content.split_at(size / 3);
-        let slices = [IoSlice::new(head), IoSlice::new(tail)];
-        let written = self.ends[end].mux.write(id, &slices);
+        let written = self.ends[end].mux.write(id, &[head, tail].map(IoSlice::new));
         self.said(id)[end].written += written as u64;
         written
     }
@@ -143,8 +151,7 @@ impl World {
         self.ends[end].mux.read(id, &mut buf);
         let said = &mut self.said(id)[1 - end];
         let len = buf.filled().len();
-        let is_right = buf.filled() == content(id, 1 - end, said.read, len);
-        assert!(is_right, "lane {id}: not what was written");
+        assert!(buf.filled() == content(id, 1 - end, said.read, len), "lane {id}: others");
         said.read += len as u64;
         assert!(said.read <= said.written, "bytes are made up");
         len
@@ -179,6 +186,12 @@ impl World {
         }
         users.retain(|other| *other != id);
         self.lane(id).is_cut = true;
+    }
+
+    fn pass(&mut self, end: usize, millis: u64) {
+        let End { mux, now, .. } = &mut self.ends[end];
+        *now += Duration::from_millis(10 * millis);
+        mux.passed(*now, Some(Duration::from_millis(10)));
     }
 
     fn sweep(&mut self, end: usize) {
@@ -266,11 +279,18 @@ impl World {
 
     fn check(&self) {
         assert!(self.ends[AGENT].mux.len() <= MAX_LANES);
+        for End { mux, memory, .. } in &self.ends {
+            let accounts = self.lanes.keys().filter_map(|id| mux.account(*id));
+            let held = accounts.map(|account| account.granted as usize + account.unread);
+            let more: usize =
+                held.map(|held| held.saturating_sub(LANE_FIRST_CREDIT as usize)).sum();
+            assert!(more <= memory.promised() && memory.promised() <= MEMORY, "{more} is kept");
+        }
         for (id, lane) in &self.lanes {
             let accounts = [HUB, AGENT].map(|end| self.ends[end].mux.account(*id));
             for account in accounts.into_iter().flatten() {
                 assert!(
-                    account.granted as usize + account.unread <= LANE_CREDIT as usize,
+                    account.granted as usize + account.unread <= LANE_CREDIT_GROWN as usize,
                     "{account:?}"
                 );
                 assert!(account.queued <= LANE_QUEUE, "{account:?}");
@@ -335,6 +355,7 @@ impl World {
             self.settle();
         }
         assert!(self.ends.iter().all(|end| end.mux.is_clean()), "something is kept");
+        assert!(self.ends.iter().all(|end| end.memory.promised() == 0), "a promise is kept");
     }
 
     /// Nothing of the lane is on its way, and there is room for more.
@@ -359,16 +380,6 @@ impl World {
     fn said(&mut self, id: u32) -> &mut [Said; 2] {
         &mut self.lane(id).said
     }
-}
-
-/// What is written after so many bytes of a lane.
-fn content(id: u32, end: usize, at: u64, len: usize) -> &'static [u8] {
-    static ALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let period = (0..PERIOD).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 16) as u8);
-        period.cycle().take(PERIOD + LANE_CREDIT as usize).collect()
-    });
-    let from = (id as usize * 977 + end * 331 + at as usize) % PERIOD;
-    &ALL[from..from + len]
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod turns;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
@@ -22,7 +23,8 @@ use self::turns::Turns;
 use super::by_id::{ById, shrink};
 use super::frame::{self, Frame, Open, ResetCode};
 use super::inbox::Inbox;
-use crate::limits::{LANE_FIRST_CREDIT, LANE_IDS_MAX, LANE_RESETS_WAITING};
+use super::memory::LaneMemory;
+use crate::limits::{LANE_FIRST_CREDIT, LANE_IDS_MAX, LANE_RESETS_WAITING, LANE_RTT_LEAST};
 
 /// Which end this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +38,21 @@ pub enum Role {
     },
 }
 
+/// What is known of the session's link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    /// Since the session began.
+    now: Duration,
+    /// The round trip to the peer.
+    rtt: Duration,
+}
+
 /// The lanes of one end of a session.
 #[derive(Debug)]
 pub struct Mux {
     role: Role,
+    memory: LaneMemory,
+    link: Link,
     lanes: ById<LaneState>,
     /// What came on lanes that are over, until their users have read it.
     unread: ById<Inbox>,
@@ -55,11 +68,13 @@ pub struct Mux {
 }
 
 impl Mux {
-    /// An end without lanes.
+    /// An end without lanes, which may have `memory`.
     #[must_use]
-    pub fn new(role: Role) -> Self {
+    pub fn new(role: Role, memory: LaneMemory) -> Self {
         Self {
             role,
+            memory,
+            link: Link { now: Duration::ZERO, rtt: LANE_RTT_LEAST },
             lanes: HashMap::default(),
             unread: HashMap::default(),
             highest: 0,
@@ -68,6 +83,11 @@ impl Mux {
             resets: VecDeque::new(),
             turns: Turns::default(),
         }
+    }
+
+    /// So much time has passed since the session began, and so long is the round trip to the peer, as far as it is known.
+    pub fn passed(&mut self, now: Duration, rtt: Option<Duration>) {
+        self.link = Link { now, rtt: rtt.unwrap_or_default().max(LANE_RTT_LEAST) };
     }
 
     /// Lanes that are not over.
@@ -98,7 +118,9 @@ impl Mux {
     fn add(&mut self, id: u32, open: Open) -> &mut LaneState {
         self.highest = id;
         self.turns.enter(open.source);
-        self.lanes.entry(id).or_insert_with(|| LaneState::new(open.source))
+        let (memory, now) = (&self.memory, self.link.now);
+        let new = || LaneState::new(open.source, memory.promise(open.source), now);
+        self.lanes.entry(id).or_insert_with(new)
     }
 
     /// Takes one message of the peer.
@@ -198,7 +220,7 @@ impl Mux {
     /// Reads what fits into `buf`. Returns `true` if there is something to send because of it.
     pub fn read(&mut self, id: u32, buf: &mut ReadBuf<'_>) -> bool {
         if let Some(lane) = self.lanes.get_mut(&id) {
-            lane.read(buf);
+            lane.read(buf, self.link);
             return note_urgent(&mut self.urgent, id, lane);
         }
         if let Some(inbox) = self.unread.get_mut(&id) {
@@ -213,7 +235,7 @@ impl Mux {
     /// Takes what came first, in one piece, and whether there is something to send because of it.
     pub fn read_piece(&mut self, id: u32) -> (Option<Bytes>, bool) {
         if let Some(lane) = self.lanes.get_mut(&id) {
-            let piece = lane.take();
+            let piece = lane.take(self.link);
             return (piece, note_urgent(&mut self.urgent, id, lane));
         }
         let piece = self.unread.get_mut(&id).and_then(Inbox::take);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 use super::by_id::{ById, shrink};
 use super::end::{LaneEnd, LaneStatus};
 use super::frame::Open;
+use super::memory::LaneMemory;
 use super::mux::{Event, Mux, Role, Violation};
 use crate::ws::Handle;
 
@@ -53,9 +55,9 @@ struct User {
 }
 
 impl Lanes {
-    pub(super) fn new(role: Role, ws: Handle) -> Self {
+    pub(super) fn new(role: Role, memory: LaneMemory, ws: Handle) -> Self {
         let state = State {
-            mux: Mux::new(role),
+            mux: Mux::new(role, memory),
             life: Life::Open,
             users: HashMap::default(),
             opened: VecDeque::new(),
@@ -154,8 +156,11 @@ impl State {
 
 /// For the driver.
 impl Lanes {
-    pub(super) fn register_driver(&self, cx: &Context<'_>) {
-        remember(&mut self.0.state.lock().driver, cx);
+    /// It is polled, so long after the session began.
+    pub(super) fn register_driver(&self, cx: &Context<'_>, now: Duration) {
+        let mut state = self.0.state.lock();
+        remember(&mut state.driver, cx);
+        state.mux.passed(now, self.0.ws.rtt());
     }
 
     /// The next message to send. Whoever waits for room on its lane is woken.

@@ -21,8 +21,8 @@ use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 use super::frame::Frame;
 use super::*;
 use crate::limits::{
-    LANE_ABANDONED_SWEEPS, LANE_CREDIT, LANE_FIRST_CREDIT, LANE_IDLE_FRAMES, LANE_IDLE_SWEEPS,
-    LANE_SWEEP, OFFENDER_PAUSE, WORK_TURN, WS_WRITE_BUFFER,
+    LANE_ABANDONED_SWEEPS, LANE_FIRST_CREDIT, LANE_IDLE_FRAMES, LANE_IDLE_SWEEPS, LANE_SWEEP,
+    OFFENDER_PAUSE, WORK_TURN, WS_WRITE_BUFFER,
 };
 use crate::wire::{CloseCode, Control};
 use crate::ws::{self, Ended, KeepaliveConfig};
@@ -42,7 +42,7 @@ where
 {
     let ws_role = if role == Role::Hub { WsRole::Server } else { WsRole::Client };
     let ws = WebSocketStream::from_raw_socket(io, ws_role, Some(ws::config())).await;
-    start(ws, KEEPALIVE, role)
+    start(ws, KEEPALIVE, role, LaneMemory::ample())
 }
 
 /// A session under way, over a pipe that holds `bytes`.

@@ -117,7 +117,7 @@ impl Handle {
         });
     }
 
-    /// The latest round trip time by ping.
+    /// The round trip time by ping, the least of late.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
         let nanos = self.0.rtt.load(Ordering::Relaxed);

@@ -7,6 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
+use super::rtt::Rtt;
+use crate::limits::{BUSY_BYTES, BUSY_PING_INTERVAL};
+
 /// How often to ping, and how long a silence may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepaliveConfig {
@@ -30,8 +33,15 @@ pub(crate) struct Keepalive {
     /// When the write that waits now began to wait: a peer that takes nothing is as dead as one that says
     /// nothing.
     blocked_since: Option<Instant>,
+    /// The newest ping, until it is answered.
     last_ping: Option<(u64, Instant)>,
     pings: u64,
+    pinged_at: Instant,
+    /// Bytes since then.
+    moved: usize,
+    /// The next one comes sooner because of them.
+    is_hurried: bool,
+    rtt: Rtt,
 }
 
 impl Keepalive {
@@ -47,6 +57,10 @@ impl Keepalive {
             blocked_since: None,
             last_ping: None,
             pings: 0,
+            pinged_at: next_ping,
+            moved: 0,
+            is_hurried: false,
+            rtt: Rtt::new(),
         }
     }
 
@@ -69,9 +83,10 @@ impl Keepalive {
 
     /// The payload of a ping that is sent now.
     pub(crate) fn ping(&mut self) -> Bytes {
-        self.due = false;
+        let now = Instant::now();
+        (self.due, self.is_hurried, self.moved, self.pinged_at) = (false, false, 0, now);
         self.pings += 1;
-        self.last_ping = Some((self.pings, Instant::now()));
+        self.last_ping = Some((self.pings, now));
         Bytes::copy_from_slice(&self.pings.to_be_bytes())
     }
 
@@ -80,7 +95,18 @@ impl Keepalive {
         self.waiting_since = None;
     }
 
-    /// The round trip time, if this answers the newest ping. Anything else is an unsolicited pong,
+    /// So much data came or went: with enough of it, the next ping comes soon, unless one is under way.
+    pub(crate) fn moved(&mut self, bytes: usize) {
+        self.moved = self.moved.saturating_add(bytes);
+        if self.moved < BUSY_BYTES || self.is_hurried || self.last_ping.is_some() {
+            return;
+        }
+        self.is_hurried = true;
+        self.next_ping = self.next_ping.min(self.pinged_at + BUSY_PING_INTERVAL);
+        self.timer.as_mut().reset(self.next_ping);
+    }
+
+    /// The round trip time, if this answers the newest ping: the least of late. Anything else is an unsolicited pong,
     /// which RFC 6455 5.5.3 allows.
     pub(crate) fn pong(&mut self, payload: &[u8]) -> Option<Duration> {
         let (id, sent) = self.last_ping?;
@@ -88,7 +114,7 @@ impl Keepalive {
             return None;
         }
         self.last_ping = None;
-        Some(sent.elapsed())
+        Some(self.rtt.measured(sent.elapsed()))
     }
 
     /// To be called when a read finds nothing: ready once it has waited too long.
@@ -159,6 +185,30 @@ mod tests {
         keepalive.heard();
         tokio::time::advance(Duration::from_secs(100)).await;
         assert_eq!(silence(&mut keepalive).await.1, 40);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_much_moves_pings_come_often_and_one_at_a_time() {
+        let mut keepalive = Keepalive::new(CONFIG);
+        assert!(poll_fn(|cx| Poll::Ready(keepalive.is_due(cx))).await);
+        let mut ping = keepalive.ping();
+        for (round_trip, pause) in [(20, 250), (20, 250), (400, 400)] {
+            let start = Instant::now();
+            keepalive.moved(BUSY_BYTES);
+            tokio::time::advance(Duration::from_millis(round_trip)).await;
+            assert!(!poll_fn(|cx| Poll::Ready(keepalive.is_due(cx))).await, "one is under way");
+            keepalive.pong(&ping).expect("the answer");
+            keepalive.moved(BUSY_BYTES - 1);
+            keepalive.moved(1);
+            poll_fn(|cx| if keepalive.is_due(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+            assert_eq!(start.elapsed(), Duration::from_millis(pause));
+            ping = keepalive.ping();
+        }
+        keepalive.pong(&ping).expect("the answer");
+        keepalive.moved(BUSY_BYTES - 1);
+        let start = Instant::now();
+        poll_fn(|cx| if keepalive.is_due(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        assert_eq!(start.elapsed(), CONFIG.interval, "little moves");
     }
 
     #[tokio::test(start_paused = true)]

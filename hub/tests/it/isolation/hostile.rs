@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tunnel::lanes::frame as lanes;
 use tunnel::lanes::{Open, ResetCode};
 use tunnel::limits::{
-    LANE_CREDIT, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_IDLE_FRAMES, WS_MAX_MESSAGE,
+    LANE_CREDIT_GROWN, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_IDLE_FRAMES, WS_MAX_MESSAGE,
 };
 
 use crate::support::agent::{Agent, config};
@@ -226,7 +226,7 @@ async fn lane_frames_that_break_the_protocol() {
         lanes::open(PROBE + 1, Open::default()),
         lanes::open(PROBE, Open::default()),
         lanes::credit(PROBE, LANE_CREDIT_MAX),
-        lanes::give_back(PROBE, LANE_CREDIT + 1),
+        lanes::give_back(PROBE, LANE_CREDIT_GROWN + 1),
         too_long.freeze(),
         Bytes::from_static(b"\x02\0\0\0\x01\0"),
         Bytes::new(),

@@ -143,8 +143,8 @@ impl Peer {
     async fn begun(mut self) -> Self {
         self.flush().await;
         self.ping().await.expect("a connection by the rules");
-        // The connection's window comes after the settings, and is always larger than what it begins with.
-        self.until("a window", |peer| peer.allowance > DEFAULT_WINDOW).await;
+        // A client's connection gets a window beyond what it begins with, after the settings.
+        self.until("a window", |peer| peer.is_server || peer.allowance > DEFAULT_WINDOW).await;
         self
     }
 

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tunnel::lanes::frame::{self, Frame};
-use tunnel::lanes::{Lane, Lanes, ResetCode, Role, start};
+use tunnel::lanes::{Lane, LaneMemory, Lanes, ResetCode, Role, start};
 use tunnel::limits::LANE_DATA_MAX;
 use tunnel::wire::Control;
 
@@ -153,8 +153,12 @@ impl RawAgent {
     /// The lanes, of which nothing has been read yet, and the hub's control messages beside them.
     pub(crate) fn into_lanes(self) -> (Lanes, mpsc::Receiver<Control>) {
         let keepalive = hub::Config::default().keepalive;
-        let (driver, lanes, control) =
-            start(self.ws, keepalive, Role::Agent { max_lanes: usize::MAX });
+        let (driver, lanes, control) = start(
+            self.ws,
+            keepalive,
+            Role::Agent { max_lanes: usize::MAX },
+            LaneMemory::new(1 << 30),
+        );
         tokio::spawn(driver);
         (lanes, control)
     }

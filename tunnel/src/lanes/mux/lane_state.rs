@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::ReadBuf;
 
-use super::{Event, Role, Violation};
+use super::{Event, Link, Role, Violation};
 use crate::lanes::fair_queue::{HasTurn, Turn};
 use crate::lanes::frame::{self, BadLength, HEAD_BYTES, Open, Source};
 use crate::lanes::inbox::Inbox;
+use crate::lanes::memory::Promise;
 use crate::limits::{
-    LANE_ABANDONED_SWEEPS, LANE_CREDIT, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FIRST_CREDIT,
-    LANE_IDLE_SWEEPS, LANE_QUEUE,
+    LANE_ABANDONED_SWEEPS, LANE_CREDIT_GROWN, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FIRST_CREDIT,
+    LANE_GROWS_BELOW, LANE_GROWS_BY, LANE_IDLE_SWEEPS, LANE_QUEUE, LANE_SHRINKS_ABOVE,
 };
 
 /// One lane.
@@ -26,6 +28,13 @@ pub(super) struct LaneState {
     pub(super) granted: u32,
     /// The most that may be granted and unread together.
     window: u32,
+    /// What it was before it was given back.
+    once: u32,
+    /// What of it is more than the first.
+    promise: Promise,
+    /// When the half of it began that is being used, and what is used of it.
+    began: Duration,
+    used: u32,
     /// The peer has sent FIN.
     pub(super) peer_finished: bool,
     /// Bytes that may still be queued.
@@ -72,13 +81,17 @@ impl HasTurn for LaneState {
 }
 
 impl LaneState {
-    pub(super) fn new(source: Source) -> Self {
+    pub(super) fn new(source: Source, promise: Promise, now: Duration) -> Self {
         Self {
             source,
             turn: Turn::default(),
             inbox: Inbox::default(),
             granted: LANE_FIRST_CREDIT,
             window: LANE_FIRST_CREDIT,
+            once: 0,
+            promise,
+            began: now,
+            used: 0,
             peer_finished: false,
             credit: LANE_FIRST_CREDIT,
             queue: VecDeque::new(),
@@ -120,7 +133,8 @@ impl LaneState {
 
     pub(super) fn take_return(&mut self, bytes: u32) -> Result<Event, Violation> {
         self.granted = self.granted.checked_sub(bytes).ok_or(Violation::Credit)?;
-        self.window = LANE_FIRST_CREDIT;
+        self.once = self.once.max(std::mem::replace(&mut self.window, LANE_FIRST_CREDIT));
+        self.keep_promise();
         Ok(Event::Ignored)
     }
 
@@ -141,31 +155,63 @@ impl LaneState {
         Ok(Event::Finished { delivered })
     }
 
-    pub(super) fn read(&mut self, buf: &mut ReadBuf<'_>) {
+    pub(super) fn read(&mut self, buf: &mut ReadBuf<'_>, link: Link) {
         self.inbox.read(buf);
-        self.grant();
+        self.grant(link);
     }
 
-    pub(super) fn take(&mut self) -> Option<Bytes> {
+    pub(super) fn take(&mut self, link: Link) -> Option<Bytes> {
         let piece = self.inbox.take();
-        self.grant();
+        self.grant(link);
         piece
     }
 
-    /// Grants anew what was read: when half of the window is used; or a whole message, when the peer stands at
-    /// zero. By less, a reader of single bytes would have each sent alone.
-    fn grant(&mut self) {
-        let held = self.granted + self.inbox.len() as u32;
-        let used = self.window.saturating_sub(held);
-        let enough = if self.granted == 0 { LANE_DATA_MAX as u32 } else { self.window / 2 };
+    /// Grants anew what was read: half of the first window, an eighth of a large one; or a whole message, when the peer
+    /// stands at zero. By less, a reader of single bytes would have each sent alone. If it were half of a large one too,
+    /// half of it would be all that is on its way where it is granted once in a round trip.
+    fn grant(&mut self, link: Link) {
+        let used = self.window.saturating_sub(self.held());
+        let much = (LANE_FIRST_CREDIT / 2).max(self.window / 8);
+        let enough = if self.granted == 0 { LANE_DATA_MAX as u32 } else { much };
         if self.peer_finished || used < enough {
             return;
         }
-        // What is used is used again, and by more than the first credit.
-        self.window = LANE_CREDIT;
-        let more = LANE_CREDIT - held;
+        self.follow(link, used);
+        let more = self.window.saturating_sub(self.held());
         self.granted += more;
         self.credit_due += more;
+    }
+
+    /// The window follows the link: see [`LANE_GROWS_BELOW`].
+    fn follow(&mut self, link: Link, used: u32) {
+        self.used = self.used.saturating_add(used);
+        if self.used < self.window / 2 {
+            return;
+        }
+        let took = link.now.saturating_sub(std::mem::replace(&mut self.began, link.now));
+        // As long as half of it takes.
+        let half = took.saturating_mul(self.window) / self.used.saturating_mul(2);
+        self.used = 0;
+        if half < link.rtt * LANE_GROWS_BELOW {
+            let wider = (LANE_GROWS_BY * self.window).max(self.once).min(LANE_CREDIT_GROWN);
+            if self.promise.set((wider - LANE_FIRST_CREDIT) as usize) {
+                (self.window, self.once) = (wider, 0);
+            }
+        } else if half > link.rtt * LANE_SHRINKS_ABOVE {
+            self.window = (self.window / 2).max(LANE_FIRST_CREDIT);
+            self.keep_promise();
+        }
+    }
+
+    /// What the peer may still send, and what waits.
+    fn held(&self) -> u32 {
+        self.granted + self.inbox.len() as u32
+    }
+
+    /// What was promised before is, until it is used.
+    fn keep_promise(&mut self) {
+        let promised = self.window.max(self.held());
+        self.promise.set((promised - LANE_FIRST_CREDIT) as usize);
     }
 
     // --- what goes ---

@@ -4,8 +4,9 @@ mod credit;
 
 use super::*;
 use crate::lanes::frame::{BadLength, Source};
+use crate::lanes::memory::LaneMemory;
 use crate::limits::{
-    LANE_ABANDONED_SWEEPS, LANE_CREDIT, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FIRST_CREDIT,
+    LANE_ABANDONED_SWEEPS, LANE_CREDIT_GROWN, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FIRST_CREDIT,
     LANE_IDLE_SWEEPS, LANE_QUEUE,
 };
 
@@ -13,7 +14,7 @@ const AGENT: Role = Role::Agent { max_lanes: 2 };
 const FIRST: usize = LANE_FIRST_CREDIT as usize;
 
 fn hub_with(lanes: u32) -> Mux {
-    let mut hub = Mux::new(Role::Hub);
+    let mut hub = Mux::new(Role::Hub, LaneMemory::ample());
     for lane in 0..lanes {
         hub.open(Open { source: Source(lane.into()) }).expect("a lane");
     }
@@ -22,7 +23,7 @@ fn hub_with(lanes: u32) -> Mux {
 
 /// An agent with this lane, and nothing to send.
 fn agent_with(id: u32) -> Mux {
-    let mut agent = Mux::new(AGENT);
+    let mut agent = Mux::new(AGENT, LaneMemory::ample());
     assert_eq!(
         agent.receive(frame::open(id, Open::default())),
         Ok((id, Event::Opened(Open::default())))
@@ -96,12 +97,20 @@ fn each_violation_is_told() {
         (hub_with(1), data(2, 1), Violation::UnknownLane),
         (hub_with(1), data(0, 1), Violation::UnknownLane),
         (agent_with(3), frame::credit(4, 1), Violation::UnknownLane),
-        (Mux::new(AGENT), frame::reset(1, ResetCode::Closed, 0, ""), Violation::UnknownLane),
+        (
+            Mux::new(AGENT, LaneMemory::ample()),
+            frame::reset(1, ResetCode::Closed, 0, ""),
+            Violation::UnknownLane,
+        ),
         (hub_with(1), frame::open(2, Open::default()), Violation::Open),
         (agent_with(3), frame::open(3, Open::default()), Violation::Open),
         (agent_with(3), frame::open(2, Open::default()), Violation::Open),
-        (Mux::new(AGENT), frame::open(0, Open::default()), Violation::Open),
-        (Mux::new(AGENT), frame::open(LANE_IDS_MAX + 1, Open::default()), Violation::Open),
+        (Mux::new(AGENT, LaneMemory::ample()), frame::open(0, Open::default()), Violation::Open),
+        (
+            Mux::new(AGENT, LaneMemory::ample()),
+            frame::open(LANE_IDS_MAX + 1, Open::default()),
+            Violation::Open,
+        ),
         (full(), data(1, 1), Violation::Credit),
         (full(), frame::give_back(1, 1), Violation::Credit),
         (agent_with(1), frame::give_back(1, LANE_FIRST_CREDIT + 1), Violation::Credit),
@@ -140,7 +149,7 @@ fn a_hub_that_opens_lanes_and_reads_no_answers_is_in_breach() {
 #[test]
 fn lanes_that_are_reset_at_once_are_no_breach() {
     let lanes = 2 * LANE_RESETS_WAITING as u32;
-    let mut agent = Mux::new(Role::Agent { max_lanes: lanes as usize });
+    let mut agent = Mux::new(Role::Agent { max_lanes: lanes as usize }, LaneMemory::ample());
     (1..=lanes)
         .for_each(|id| drop(agent.receive(frame::open(id, Open::default())).expect("allowed")));
     (1..=lanes).for_each(|id| agent.reset(id, ResetCode::Unreachable, "refused"));
@@ -197,7 +206,7 @@ fn a_lane_that_was_never_opened_ends_in_silence() {
 
 #[test]
 fn a_lane_is_over_when_both_ends_have_finished() {
-    let (mut hub, mut agent) = (hub_with(1), Mux::new(AGENT));
+    let (mut hub, mut agent) = (hub_with(1), Mux::new(AGENT, LaneMemory::ample()));
     let cross = |from: &mut Mux, to: &mut Mux| -> Vec<_> {
         let messages = std::iter::from_fn(|| from.next_message());
         messages.map(|(message, _)| to.receive(message).expect("allowed").1).collect()

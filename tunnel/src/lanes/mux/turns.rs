@@ -89,7 +89,7 @@ impl Turns {
 mod tests {
     use std::io::IoSlice;
 
-    use crate::lanes::{Mux, Open, Role, Source, frame};
+    use crate::lanes::{LaneMemory, Mux, Open, Role, Source, frame};
     use crate::limits::LANE_DATA_MAX;
 
     const MESSAGE: [u8; LANE_DATA_MAX] = [0; LANE_DATA_MAX];
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn sources_share_alike_whatever_lanes_they_have() {
-        let mut hub = Mux::new(Role::Hub);
+        let mut hub = Mux::new(Role::Hub, LaneMemory::ample());
         let alone = open(&mut hub, 1);
         let many: Vec<_> = (0..100).map(|_| open(&mut hub, 2)).collect();
         let busy = [&[alone][..], &many].concat();
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_source_and_a_lane_that_have_just_become_busy_go_first() {
-        let mut hub = Mux::new(Role::Hub);
+        let mut hub = Mux::new(Role::Hub, LaneMemory::ample());
         let bulk: Vec<_> = (0..50).map(|i| open(&mut hub, i / 2)).collect();
         let (unary, beside_bulk) = (open(&mut hub, 99), open(&mut hub, 0));
         served(&mut hub, &bulk, 120);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn whoever_is_gone_is_forgotten() {
-        let mut hub = Mux::new(Role::Hub);
+        let mut hub = Mux::new(Role::Hub, LaneMemory::ample());
         for source in 0..1000 {
             let id = open(&mut hub, source % 300);
             write(&mut hub, id);

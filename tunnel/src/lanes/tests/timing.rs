@@ -108,8 +108,8 @@ async fn idle_credit_is_returned_and_lanes_left_behind_are_reset() {
     let mut lane = hub.open(Open::default()).expect("a lane");
     assert!(matches!(heard(&mut peer).await, (1, Frame::Open(_))));
     let start = Instant::now();
-    peer.send(Message::Binary(frame::credit(1, LANE_CREDIT))).await.expect("sent");
-    assert_eq!(heard(&mut peer).await, (1, Frame::Return(LANE_CREDIT)));
+    peer.send(Message::Binary(frame::credit(1, LANE_FIRST_CREDIT))).await.expect("sent");
+    assert_eq!(heard(&mut peer).await, (1, Frame::Return(LANE_FIRST_CREDIT)));
     let idle = LANE_SWEEP * u32::from(LANE_IDLE_SWEEPS);
     assert!((idle..=idle + LANE_SWEEP).contains(&start.elapsed()), "{:?}", start.elapsed());
     // For a minute nothing else is said, but pings.

@@ -10,7 +10,7 @@ use crate::support::peer::Broken;
 
 /// The windows that a hub gives its client and a lane, and what streams begin with.
 const CLIENT_WINDOW: i64 = 1 << 20;
-const LANE_WINDOW: i64 = 512 << 10;
+const LANE_WINDOW: i64 = 65_535;
 const FIRST_WINDOW: i64 = 65_535;
 
 impl Run<'_> {

@@ -1,21 +1,101 @@
 //! Who may send how much.
 
 use super::*;
+use crate::limits::{LANE_GROWS_BELOW, LANE_GROWS_BY, LANE_RTT_LEAST, LANE_SHRINKS_ABOVE};
 
 #[test]
-fn credit_is_given_when_half_is_used() {
+fn credit_is_given_when_much_is_used() {
     let mut agent = agent_with(1);
     fill(&mut agent, 1, FIRST - 1);
     read(&mut agent, 1, FIRST / 2 - 1);
     assert!(said(&mut agent).is_empty());
     read(&mut agent, 1, 1);
-    let more = LANE_CREDIT - LANE_FIRST_CREDIT / 2;
-    assert_eq!(said(&mut agent), [(1, Frame::Credit(more))]);
-    // The larger window from now on.
+    // Four times the window from now on.
+    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT * 7 / 2))]);
     read(&mut agent, 1, FIRST);
-    fill(&mut agent, 1, LANE_CREDIT as usize / 2 - FIRST / 2 + 1);
-    read(&mut agent, 1, LANE_CREDIT as usize);
-    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_CREDIT / 2))]);
+    // Of what was granted, half a first window is used then.
+    assert_eq!(said(&mut agent).len(), 0);
+    fill(&mut agent, 1, 1);
+    read(&mut agent, 1, 1);
+    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT / 2))]);
+}
+
+/// Uses half of the lane's window, which takes so long. Returns what the window is then.
+fn use_half(agent: &mut Mux, window: &mut u32, took: Duration, link: &mut Link) {
+    let granted = agent.account(1).expect("a lane").granted;
+    fill(agent, 1, (granted - *window / 2) as usize);
+    link.now += took;
+    agent.passed(link.now, Some(link.rtt));
+    let all = agent.readable(1);
+    assert_eq!(read(agent, 1, all), all);
+    for (_, frame) in said(agent) {
+        assert!(matches!(frame, Frame::Credit(_)));
+    }
+    *window = agent.account(1).expect("a lane").granted;
+}
+
+#[test]
+fn the_window_follows_the_link() {
+    let mut agent = agent_with(1);
+    let mut link = Link { now: Duration::ZERO, rtt: Duration::from_millis(100) };
+    let (mut window, fast) =
+        (LANE_FIRST_CREDIT, link.rtt * LANE_GROWS_BELOW - Duration::from_millis(1));
+    let mut grown = LANE_FIRST_CREDIT;
+    while window < LANE_CREDIT_GROWN {
+        use_half(&mut agent, &mut window, fast, &mut link);
+        grown = (grown * LANE_GROWS_BY).min(LANE_CREDIT_GROWN);
+        assert_eq!(window, grown);
+    }
+    use_half(&mut agent, &mut window, fast, &mut link);
+    assert_eq!(window, LANE_CREDIT_GROWN, "no further");
+    for took in [LANE_GROWS_BELOW, LANE_SHRINKS_ABOVE] {
+        use_half(&mut agent, &mut window, link.rtt * took, &mut link);
+        assert_eq!(window, LANE_CREDIT_GROWN, "just right");
+    }
+    assert_eq!(agent.memory.promised(), (LANE_CREDIT_GROWN - LANE_FIRST_CREDIT) as usize);
+    // The peer has come nearer. What it was granted it has, until it uses it.
+    link.rtt = Duration::from_millis(10);
+    let slow = link.rtt * LANE_SHRINKS_ABOVE + Duration::from_millis(1);
+    use_half(&mut agent, &mut window, slow, &mut link);
+    assert_eq!(window, LANE_CREDIT_GROWN / 2);
+    for _ in 0..20 {
+        let granted = agent.account(1).expect("a lane").granted;
+        fill(&mut agent, 1, (granted - LANE_FIRST_CREDIT / 2) as usize);
+        link.now += Duration::from_secs(100);
+        agent.passed(link.now, Some(link.rtt));
+        let all = agent.readable(1);
+        read(&mut agent, 1, all);
+        said(&mut agent);
+    }
+    assert_eq!(agent.account(1).expect("a lane").granted, LANE_FIRST_CREDIT);
+    assert_eq!(agent.memory.promised(), 0);
+}
+
+#[test]
+fn a_round_trip_counts_as_no_shorter_than_threads_wait() {
+    for (took, grows) in [(LANE_RTT_LEAST * LANE_GROWS_BELOW, false), (LANE_RTT_LEAST, true)] {
+        let mut agent = agent_with(1);
+        let mut link = Link { now: Duration::ZERO, rtt: Duration::from_micros(50) };
+        let mut window = LANE_FIRST_CREDIT;
+        use_half(&mut agent, &mut window, took, &mut link);
+        assert_eq!(window > LANE_FIRST_CREDIT, grows);
+    }
+}
+
+#[test]
+fn no_lane_grows_beyond_the_memory_for_all() {
+    let memory = LaneMemory::new(16 * FIRST);
+    let mut agent = Mux::new(AGENT, memory.clone());
+    agent.receive(frame::open(1, Open::default())).expect("allowed");
+    let mut window = LANE_FIRST_CREDIT;
+    let mut link = Link { now: Duration::ZERO, rtt: LANE_RTT_LEAST };
+    for _ in 0..5 {
+        use_half(&mut agent, &mut window, Duration::ZERO, &mut link);
+    }
+    assert_eq!(window, 4 * LANE_FIRST_CREDIT, "one more would be more than half");
+    assert_eq!(memory.promised(), 3 * FIRST);
+    agent.reset(1, ResetCode::Closed, "");
+    assert_eq!(memory.promised(), 0);
 }
 
 #[test]
@@ -25,8 +105,7 @@ fn a_sender_at_zero_gets_credit_for_a_message_but_not_for_a_byte() {
     read(&mut agent, 1, LANE_DATA_MAX - 1);
     assert!(said(&mut agent).is_empty());
     read(&mut agent, 1, 1);
-    let more = LANE_CREDIT - LANE_FIRST_CREDIT + LANE_DATA_MAX as u32;
-    assert_eq!(said(&mut agent), [(1, Frame::Credit(more))]);
+    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_DATA_MAX as u32))]);
 }
 
 #[test]
@@ -96,8 +175,14 @@ fn idle_credit_is_given_back_and_granted_again() {
     fill(&mut agent, 1, FIRST / 2);
     read(&mut agent, 1, FIRST);
     said(&mut agent);
-    agent.receive(frame::give_back(1, LANE_CREDIT - LANE_FIRST_CREDIT)).expect("allowed");
+    fill(&mut agent, 1, 2 * FIRST);
+    read(&mut agent, 1, 2 * FIRST);
+    assert_eq!(said(&mut agent).len(), 1);
+    assert_eq!(agent.memory.promised(), 15 * FIRST);
+    agent.receive(frame::give_back(1, 15 * LANE_FIRST_CREDIT)).expect("allowed");
+    assert_eq!(agent.memory.promised(), 0);
+    // What it was is what it may need again.
     fill(&mut agent, 1, FIRST / 2);
     read(&mut agent, 1, FIRST);
-    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_CREDIT - LANE_FIRST_CREDIT / 2))]);
+    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT * 31 / 2))]);
 }

@@ -64,6 +64,8 @@ pub(crate) struct Ws<S> {
     phase: Phase,
     /// Something has been written and may not have been sent.
     unflushed: bool,
+    /// The socket takes less than there is to send.
+    is_slow: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
@@ -78,7 +80,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         let keepalive = Keepalive::new(keepalive);
         let idle = TokenBucket::new(WS_IDLE_MESSAGES);
         let (turn, phase) = (Turn::default(), Phase::Open);
-        let ws = Self { ws, keepalive, turn, idle, control, shared, phase, unflushed: false };
+        let ws = Self {
+            ws,
+            keepalive,
+            turn,
+            idle,
+            control,
+            shared,
+            phase,
+            unflushed: false,
+            is_slow: false,
+        };
         (ws, handle, control_receiver)
     }
 
@@ -284,6 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 Poll::Ready(())
             }
             Ok(Poll::Pending) => {
+                self.is_slow = true;
                 if self.keepalive.poll_blocked(cx).is_ready() {
                     self.silent();
                 }
@@ -296,11 +309,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
-    /// Sends a binary message, after [`Self::poll_sendable`].
-    pub(crate) fn send(&mut self, message: Bytes) {
+    /// Sends a binary message, after [`Self::poll_sendable`]. Messages are written together; but where the socket takes
+    /// less than there is, one at a time, so that what has more haste does not stand behind several.
+    pub(crate) fn send(&mut self, message: Bytes, cx: &mut Context<'_>) {
         self.keepalive.moved(message.len());
         if let Err(error) = self.send_unflushed(Message::Binary(message)) {
             self.fail(&error);
+        }
+        if self.is_slow {
+            self.poll_flush(cx);
         }
     }
 
@@ -309,7 +326,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         if !self.unflushed || !self.is_open() {
             return;
         }
-        if let Poll::Ready(result) = Pin::new(&mut self.ws).poll_flush(cx) {
+        let flushed = Pin::new(&mut self.ws).poll_flush(cx);
+        self.is_slow = flushed.is_pending();
+        if let Poll::Ready(result) = flushed {
             self.unflushed = false;
             if let Err(error) = result {
                 self.fail(&error);

@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             };
             self.idle.give_back(LANE_FRAMES_EXPLAINED);
             self.sending.did(WORK_PER_FRAME + message.len());
-            self.ws.send(message);
+            self.ws.send(message, cx);
         }
     }
 

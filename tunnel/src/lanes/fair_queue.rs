@@ -5,28 +5,40 @@ use std::hash::{BuildHasher, Hash};
 
 use crate::limits::LANE_TURN;
 
-/// Keys that have something to send. Each may send [`LANE_TURN`] bytes in a turn (deficit round robin).
+/// Keys that have something to send. Each may send [`LANE_TURN`] bytes in a round (deficit round robin).
 #[derive(Debug)]
 pub(super) struct FairQueue<K> {
-    /// Those that were idle for a round: they go first, once.
+    /// Those that have just become busy, and have something left of their turn in this round: they go first.
     fresh: VecDeque<K>,
-    waiting: VecDeque<K>,
+    /// All that have been busy in this round.
+    round: VecDeque<K>,
 }
 
 /// A key's place in the queue, kept where everything else about the key is kept.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
-    /// Bytes that may still be sent in it.
+    /// Bytes that may still be sent in its turn.
     left: i64,
-    /// There is something to send. One that has left keeps its place for a round, so that nobody becomes fresh
-    /// by pausing for a moment.
+    /// That is its next turn, for the one of this round is over.
+    is_over: bool,
+    /// There is something to send.
     busy: bool,
-    queued: bool,
+    is_fresh: bool,
+    /// It stands in the round, busy or not: nobody gets more by pausing for a moment.
+    in_round: bool,
 }
 
 impl Turn {
     pub(super) fn is_busy(&self) -> bool {
         self.busy
+    }
+
+    /// It is over if all of it was used.
+    fn end(&mut self) {
+        if self.left <= 0 {
+            self.left += LANE_TURN;
+            self.is_over = true;
+        }
     }
 
     /// So many bytes were sent in it.
@@ -42,16 +54,19 @@ pub(super) trait HasTurn {
 
 impl<K> Default for FairQueue<K> {
     fn default() -> Self {
-        Self { fresh: VecDeque::new(), waiting: VecDeque::new() }
+        Self { fresh: VecDeque::new(), round: VecDeque::new() }
     }
 }
 
 impl<K: Copy + Eq + Hash> FairQueue<K> {
-    /// `key` has something to send.
+    /// `key` has something to send. One that sends little goes first each time, until its turn of this round is over.
     pub(super) fn join(&mut self, key: K, turn: &mut Turn) {
         turn.busy = true;
-        if !turn.queued {
-            *turn = Turn { left: LANE_TURN, busy: true, queued: true };
+        if !turn.in_round && !turn.is_fresh {
+            (turn.left, turn.is_over) = (LANE_TURN, false);
+        }
+        if !turn.is_over && !turn.is_fresh {
+            turn.is_fresh = true;
             self.fresh.push_back(key);
         }
     }
@@ -61,45 +76,63 @@ impl<K: Copy + Eq + Hash> FairQueue<K> {
         &mut self,
         all: &mut HashMap<K, T, impl BuildHasher>,
     ) -> Option<K> {
-        loop {
-            let key = self.fresh.front().or_else(|| self.waiting.front()).copied()?;
+        while let Some(key) = self.fresh.front().copied() {
+            let turn = all.get_mut(&key).map(HasTurn::turn);
+            if turn.as_ref().is_some_and(|turn| turn.busy && turn.left > 0) {
+                return Some(key);
+            }
+            self.fresh.pop_front();
+            if let Some(turn) = turn {
+                turn.is_fresh = false;
+                turn.end();
+                self.enter_round(key, turn);
+            }
+        }
+        while let Some(key) = self.round.front().copied() {
             match all.get_mut(&key).map(HasTurn::turn) {
-                Some(turn) if turn.busy && turn.left > 0 => return Some(key),
+                Some(turn) if turn.busy && turn.left > 0 => {
+                    turn.is_over = false;
+                    return Some(key);
+                }
                 Some(turn) if turn.busy => {
-                    turn.left += LANE_TURN;
-                    self.pop();
-                    self.waiting.push_back(key);
+                    turn.end();
+                    self.round.rotate_left(1);
                 }
                 Some(turn) => {
-                    turn.queued = false;
-                    self.pop();
+                    turn.in_round = false;
+                    self.round.pop_front();
                 }
-                None => self.pop(),
+                None => drop(self.round.pop_front()),
             }
+        }
+        None
+    }
+
+    fn enter_round(&mut self, key: K, turn: &mut Turn) {
+        if !std::mem::replace(&mut turn.in_round, true) {
+            self.round.push_back(key);
         }
     }
 
     /// The one whose turn it is has nothing more to send.
     pub(super) fn leave(&mut self, key: K, turn: &mut Turn) {
-        self.pop();
-        self.waiting.push_back(key);
         turn.busy = false;
-        if turn.left <= 0 {
-            turn.left += LANE_TURN;
+        turn.end();
+        if std::mem::take(&mut turn.is_fresh) {
+            self.fresh.pop_front();
+            self.enter_round(key, turn);
+        } else {
+            self.round.rotate_left(1);
         }
     }
 
     /// There is no such key any longer.
     pub(super) fn remove(&mut self, key: K, turn: &Turn) {
-        if turn.queued {
+        if turn.is_fresh {
             self.fresh.retain(|other| *other != key);
-            self.waiting.retain(|other| *other != key);
         }
-    }
-
-    fn pop(&mut self) {
-        if self.fresh.pop_front().is_none() {
-            self.waiting.pop_front();
+        if turn.in_round {
+            self.round.retain(|other| *other != key);
         }
     }
 }
@@ -166,6 +199,20 @@ mod tests {
         assert_eq!(keys.served(8, ""), "abc");
     }
 
+    #[test]
+    fn who_sends_little_goes_first_each_time_until_its_turn_is_over() {
+        let mut keys = Keys::default();
+        keys.join("abcd");
+        keys.served(4 * 4, "");
+        let mut served = String::new();
+        for _ in 0..6 {
+            keys.join("x");
+            served += &keys.served(2, "x");
+        }
+        // Four pieces are a turn; the next ones wait for a round.
+        assert_eq!(served, "xaxaxaxabb");
+    }
+
     /// Whoever pauses after each piece gets no more than whoever does not.
     #[test]
     fn nobody_becomes_fresh_by_a_short_pause() {
@@ -187,6 +234,6 @@ mod tests {
         keys.queue.remove('a', &keys.turns.remove(&'a').expect("known"));
         assert_eq!(keys.served(1, "b"), "b");
         assert_eq!(keys.queue.next(&mut keys.turns), None);
-        assert!(keys.queue.waiting.is_empty() && !keys.turns[&'b'].queued);
+        assert!(keys.queue.round.is_empty() && !keys.turns[&'b'].in_round);
     }
 }

@@ -47,8 +47,7 @@ async fn next(ws: &mut Ws<DuplexStream>) -> Option<Bytes> {
 }
 
 async fn send(ws: &mut Ws<DuplexStream>, message: Bytes) {
-    poll_fn(|cx| ws.poll_sendable(cx)).await;
-    ws.send(message);
+    poll_fn(|cx| ws.poll_sendable(cx).map(|()| ws.send(message.clone(), cx))).await;
 }
 
 /// Sends until the socket takes no more.
@@ -66,7 +65,7 @@ async fn messages_cross_both_ways_however_the_pipe_cuts_them() {
         while sent < messages.len() || got.len() < messages.len() {
             let ready = poll_fn(|cx| {
                 if sent < messages.len() && ws.poll_sendable(cx).is_ready() {
-                    ws.send(messages[sent].clone());
+                    ws.send(messages[sent].clone(), cx);
                     sent += 1;
                 }
                 let received = ws.poll_receive(cx);

@@ -76,6 +76,12 @@ peers: build $(CERTS)/hub.pem ## The hub beside plain TCP hops, byte tunnels and
 	$(CARGO) build --release --locked -p bench
 	scripts/peers/run $(or $(ARGS),--write docs/speed.md)
 
+.PHONY: links
+links: build ## The hub on long links and on thin ones, beside none, into docs/links.md (ARGS="--links long"; as root; installs callers into .tools/)
+	scripts/links/install.sh
+	$(CARGO) build --release --locked -p bench
+	scripts/links/run $(or $(ARGS),--write docs/links.md)
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

@@ -14,7 +14,7 @@ pub const MAX_SERVICE_STREAMS: u32 = 4096;
 /// Buffer for what the upstream sends, held while there is something to read: one DATA frame.
 pub const RELAY_BUFFER: usize = LANE_DATA_MAX;
 
-/// Default of `--lane-memory`: two uploads from a hub that is 100 ms away, with 16 MiB on their way each.
+/// Default of `--lane-memory`: of it, one source has half, which is one upload at 160 MB/s from a hub 100 ms away.
 pub const LANE_MEMORY: usize = 64 << 20;
 
 // --- agent ---

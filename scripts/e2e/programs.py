@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 import urllib.request
+from dataclasses import replace
 
 import metrics
 from grpcurl import ECHO, SCHEMA, call, documents, to
 from harness import check, command, eventually, logged, succeed
+from long_link import LongLink
 
 # What a hub may grow by while 64 MiB wait for a slow reader: its stream windows, not the transfer.
 MEMORY_GROWTH = 16 << 20
+# From an agent to the hub, and so many windows of a client (nghttp's, with -w16).
+FAR_S, WINDOWS = 0.05, 64
 
 
 def client(world, hub, *arguments, output="json"):
@@ -166,6 +171,23 @@ def memory(world, hub):
     return ", ".join(told)
 
 
+def far(world, hub):
+    """An agent 100 ms away: a client with a small window gets many in one round trip."""
+    length = WINDOWS << 16
+    with world.own_hub(hub.transport) as own:
+        link = LongLink(own.port, FAR_S)
+        _, address = world.upstream("plain")
+        world.agent(replace(own, port=link.port), "plain", "--upstream", address)
+        argv = ["nghttp", "-ns", "-y", "-w16", "-W16", "-H", "name: plain"]
+        began = time.monotonic()
+        said = succeed(*argv, f"{own.uri}/bytes/{length}")
+        round_trips = (time.monotonic() - began) / (2 * FAR_S)
+    check(re.search(rf" 200 +{length >> 20}M /bytes", said), f"not all of it came: {said}")
+    told = f"{WINDOWS} windows took {round_trips:.0f} round trips"
+    check(round_trips < WINDOWS / 2, told)
+    return told
+
+
 def drain(world, hub):
     """SIGTERM: not ready, the running call finishes, exit code 0."""
     with world.own_hub(hub.transport) as own:
@@ -241,6 +263,7 @@ CASES = {
     "list-describe-ping": list_describe_ping,
     "metrics": scrape,
     "memory": memory,
+    "far": far,
     "drain": drain,
     "agent-killed": agent_killed,
     "credentials": credentials,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from harness import check
 from peers import CLIENTS, PEERS
 
+# Between them stands what is measured, on a page.
+MARKS = ("<!-- measured -->\n", "<!-- /measured -->\n")
 # Why a case failed, as far as one line has room.
 WHY_CHARS = 300
 
@@ -104,3 +107,11 @@ def table(head, rows):
     lines = [[cell.ljust(width) for cell, width in zip(row, widths)] for row in rows]
     lines.insert(1, ["-" * width for width in widths])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write(path, text):
+    """Puts what was measured between the marks of a page."""
+    page = path.read_text()
+    check(all(page.count(mark) == 1 for mark in MARKS), f"{path} has no place for it")
+    before, rest = page.split(MARKS[0])
+    path.write_text(before + MARKS[0] + text + "\n" + MARKS[1] + rest.split(MARKS[1])[1])

@@ -3,23 +3,20 @@
 //! It is a process of its own, so that what it does takes no time of whoever is measured. The real thing also bounds how
 //! much it carries; for that there is the kernel (`tc`).
 
-use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use clap::Parser;
-use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// Bytes that are on their way in one direction of a connection at most: 640 MB/s at 100 ms.
-const ON_THE_WAY: usize = 64 << 20;
-/// Bytes that are read at once.
+/// Pieces that are on their way in one direction of a connection at most.
+const ON_THE_WAY: usize = 4096;
+/// Bytes of the largest.
 const PIECE: usize = 64 << 10;
 
 /// Hands on what it gets after a while.
@@ -65,68 +62,31 @@ async fn join(near: TcpStream, to: SocketAddr, delay: Duration) -> io::Result<()
     Ok(())
 }
 
-/// What is on its way in one direction.
-#[derive(Debug, Default)]
-struct OnTheWay {
-    pieces: Mutex<Pieces>,
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Pieces {
-    /// When each arrives; the end is an empty one.
-    queue: VecDeque<(Instant, Bytes)>,
-    bytes: usize,
-}
-
+/// One direction of a connection.
 async fn carry(
-    from: ReadHalf<TcpStream>,
-    to: WriteHalf<TcpStream>,
-    delay: Duration,
-) -> io::Result<()> {
-    let way = Arc::new(OnTheWay::default());
-    tokio::try_join!(leave(from, way.clone(), delay), arrive(way, to))?;
-    Ok(())
-}
-
-async fn leave(
     mut from: ReadHalf<TcpStream>,
-    way: Arc<OnTheWay>,
+    mut to: WriteHalf<TcpStream>,
     delay: Duration,
 ) -> io::Result<()> {
-    loop {
-        while way.pieces.lock().bytes >= ON_THE_WAY {
-            way.changed.notified().await;
+    let (leave, mut arrive) = mpsc::channel::<(Instant, Bytes)>(ON_THE_WAY);
+    let leaving = async move {
+        let mut space = BytesMut::new();
+        loop {
+            space.reserve(PIECE);
+            let is_end = from.read_buf(&mut space).await? == 0;
+            let sent = leave.send((Instant::now() + delay, space.split().freeze())).await;
+            if is_end || sent.is_err() {
+                return io::Result::Ok(());
+            }
         }
-        let mut piece = BytesMut::with_capacity(PIECE);
-        let len = from.read_buf(&mut piece).await?;
-        let mut pieces = way.pieces.lock();
-        pieces.queue.push_back((Instant::now() + delay, piece.freeze()));
-        pieces.bytes += len;
-        drop(pieces);
-        way.changed.notify_waiters();
-        if len == 0 {
-            return Ok(());
+    };
+    let arriving = async move {
+        while let Some((due, piece)) = arrive.recv().await {
+            sleep_until(due).await;
+            to.write_all(&piece).await?;
         }
-    }
-}
-
-async fn arrive(way: Arc<OnTheWay>, mut to: WriteHalf<TcpStream>) -> io::Result<()> {
-    loop {
-        let changed = way.changed.notified();
-        let Some((due, piece)) = way.pieces.lock().queue.front().cloned() else {
-            changed.await;
-            continue;
-        };
-        sleep_until(due).await;
-        if piece.is_empty() {
-            return to.shutdown().await;
-        }
-        to.write_all(&piece).await?;
-        let mut pieces = way.pieces.lock();
-        pieces.queue.pop_front();
-        pieces.bytes -= piece.len();
-        drop(pieces);
-        way.changed.notify_waiters();
-    }
+        to.shutdown().await
+    };
+    tokio::try_join!(leaving, arriving)?;
+    Ok(())
 }

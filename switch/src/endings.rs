@@ -262,10 +262,11 @@ impl<C, G: Guard> Switch<C, G> {
         self.resets.push_back(id);
     }
 
-    /// Once the client has its answer, it is told to send no more of the request.
+    /// Once the client has its answer, it is told to send no more of the request. The first reason is the one: what
+    /// the upstream itself has said stays, whatever becomes of its lane meanwhile.
     pub(crate) fn stop_upload(&mut self, id: CallId, reason: Reason) {
         if let Some(call) = self.calls.get_mut(&id) {
-            call.stop_upload = Some(reason);
+            call.stop_upload.get_or_insert(reason);
         }
     }
 

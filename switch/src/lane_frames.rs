@@ -211,8 +211,8 @@ impl<C, G: Guard> Switch<C, G> {
         }
         if call.down.source_ended {
             // It has answered in full, and wants no more of the request.
-            call.stop_upload =
-                Some(if reason == Reason::NO_ERROR { reason } else { from_upstream(reason) });
+            let is_good = reason == Reason::NO_ERROR;
+            self.stop_upload(id, if is_good { reason } else { from_upstream(reason) });
         } else {
             call.how = How::UpstreamReset(from_upstream(reason));
             self.reset_down(id, from_upstream(reason));

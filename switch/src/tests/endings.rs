@@ -87,6 +87,32 @@ fn an_upstream_that_wants_no_more_of_the_request() {
     world.assert_empty();
 }
 
+/// What it has said of the request is not forgotten with its lane, while the client has no room for the answer's rest.
+#[test]
+fn an_upstream_that_wants_no_more_of_the_request_and_goes() {
+    let mut world = World::new(1, &window(200_000), &Settings::default());
+    world.client.returns = super::end::Returns::OnRead;
+    let call = world.call(0, false);
+    world.pump();
+    world.answer(call, 0, &OK, false);
+    let mut sent = 0;
+    for _ in 0..2 {
+        sent += world.lane(0).data(1, 50_000, false);
+        world.pump();
+    }
+    world.answer(call, 0, &FINE, true);
+    world.lane(0).reset(1, Reason::PROTOCOL_ERROR);
+    world.pump();
+    world.end_lane(0, None);
+    world.pump();
+    assert!(!world.client.streams[&call].ended);
+    world.client.read_all();
+    world.pump();
+    assert_eq!(world.client.streams[&call].came, sent as u64);
+    assert_eq!(world.reset_of(call), Some(Reason::INTERNAL_ERROR));
+    world.assert_empty();
+}
+
 #[test]
 fn a_reset_comes_behind_what_was_sent_before() {
     let mut world = World::new(1, &window(200_000), &Settings::default());

@@ -86,7 +86,9 @@ impl Run<'_> {
             return Some(format!("{allowance} bytes of {told}, where {room} are taken"));
         }
         let most = match side {
-            Side::Upstream => room,
+            // Where the agent seems far, as any may on a busy machine, a hub is ahead of its client by the lane's
+            // window, of which less than half is used.
+            Side::Upstream => room + self.peer_ref(side).allowance * 2,
             // It begins before the hub knows what the upstream takes, and what it was told cannot be taken back.
             Side::Client if call.refused.is_empty() && !self.upstream_has_shrunk => {
                 room.max(FIRST_WINDOW - call.client.bytes as i64)

@@ -1,29 +1,28 @@
-//! Dials the hub: TCP, TLS, and the WebSocket upgrade that registers the session.
+//! Dials the hub: TCP, TLS, and the WebSocket that registers the session.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Error as WsError;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, SESSIONS_MAX};
 use tunnel::registration::RegistrationError;
-use tunnel::tap::Tapped;
-use tunnel::ws::ReadAhead;
-use tunnel::{wire, ws};
+use tunnel::wire;
 
+use crate::handshake::{HandshakeError, Upgraded, upgrade};
 use crate::limits::RETRY_AFTER_MAX;
 use crate::shared::Shared;
 use crate::transport::{self, TransportError};
 
 /// A WebSocket to the hub, upgraded.
 pub(crate) struct Dialled {
-    pub(crate) ws: WebSocketStream<Tapped<BoxIo, ReadAhead>>,
+    pub(crate) io: BoxIo,
+    /// What was read of it already.
+    pub(crate) read: Bytes,
     /// What the hub calls the session.
     pub(crate) session: String,
     /// How many sessions it advises.
@@ -47,7 +46,7 @@ pub(crate) enum DialError {
     #[error("refused by the hub: {sentence} (HTTP {status})", status = status.as_u16())]
     Refused { status: StatusCode, sentence: String, retry_after: Option<Duration> },
     #[error("it does not answer as a hub: {0}")]
-    Handshake(Box<WsError>),
+    Handshake(HandshakeError),
 }
 
 /// When to try again.
@@ -87,29 +86,26 @@ pub(crate) async fn dial(agent: &Shared, slot: u16) -> Result<Dialled, DialError
 }
 
 async fn connect(agent: &Shared, slot: u16) -> Result<Dialled, DialError> {
-    let request = request(agent, slot)?;
+    let registration = registration(agent, slot)?;
     let hub = &agent.config.hub;
     let stream = transport::connect(&hub.host, hub.port, agent.tls.hub.as_ref()).await?;
-    let upgraded =
-        client_async_with_config(request, ReadAhead::on(stream), Some(ws::config())).await;
-    let (ws, response) = upgraded.map_err(refusal)?;
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let upgraded = upgrade(stream, hub.uri(), registration).await.map_err(failed)?;
+    let Upgraded { io, read, headers } = upgraded;
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);
     let session = text(wire::HUB_SESSION_ID).unwrap_or_default().to_owned();
-    Ok(Dialled { ws, session, advised: advised.clamp(1, SESSIONS_MAX) })
+    Ok(Dialled { io, read, session, advised: advised.clamp(1, SESSIONS_MAX) })
 }
 
-fn request(agent: &Shared, slot: u16) -> Result<Request<()>, DialError> {
+/// What the hub is told of the agent, and of this session.
+fn registration(agent: &Shared, slot: u16) -> Result<HeaderMap, DialError> {
     let config = &agent.config;
-    let request = config.hub.uri().clone().into_client_request();
-    let mut request = request.map_err(|error| DialError::Handshake(Box::new(error)))?;
-    let headers = request.headers_mut();
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
-    config.registration(slot, agent.max_lanes).write_to(headers)?;
+    let mut headers = HeaderMap::new();
+    config.registration(slot, agent.max_lanes).write_to(&mut headers)?;
     if let Some(path) = &config.token_file {
         headers.insert(wire::HUB_TOKEN, token(path)?);
     }
-    Ok(request)
+    Ok(headers)
 }
 
 /// Read anew for each dial, so that a new token needs no restart.
@@ -122,17 +118,15 @@ fn token(path: &PathBuf) -> Result<HeaderValue, DialError> {
     Ok(token)
 }
 
-fn refusal(error: WsError) -> DialError {
+fn failed(error: HandshakeError) -> DialError {
     match error {
-        WsError::Http(response) => refused(&response),
-        WsError::Io(error) => TransportError::Connect(error).into(),
-        other => DialError::Handshake(Box::new(other)),
+        HandshakeError::Refused(response) => refused(&response),
+        other => DialError::Handshake(other),
     }
 }
 
-fn refused(response: &Response<Option<Vec<u8>>>) -> DialError {
-    let body = response.body().as_deref().unwrap_or_default();
-    let sentence = String::from_utf8_lossy(body);
+fn refused(response: &Response<Vec<u8>>) -> DialError {
+    let sentence = String::from_utf8_lossy(response.body());
     // One line of plain text, whoever wrote it: a proxy in between may answer with a page.
     let sentence: String = sentence.lines().next().unwrap_or_default().chars().take(300).collect();
     DialError::Refused {
@@ -152,7 +146,7 @@ mod tests {
     use super::*;
 
     fn retry(status: u16, retry_after: Option<&str>) -> Retry {
-        let mut response = Response::new(Some(b"why\nmore".to_vec()));
+        let mut response = Response::new(b"why\nmore".to_vec());
         *response.status_mut() = StatusCode::from_u16(status).expect("a status");
         if let Some(seconds) = retry_after {
             let seconds = HeaderValue::from_str(seconds).expect("a header value");

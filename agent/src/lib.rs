@@ -26,6 +26,7 @@ mod builtin;
 mod config;
 mod dial;
 pub mod fluentd;
+mod handshake;
 mod hub_uri;
 mod lane;
 pub mod limits;

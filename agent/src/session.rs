@@ -36,8 +36,9 @@ pub(crate) async fn serve(
     // Those included that wait for the place of one that has ended.
     let role = Role::Agent { max_lanes: (agent.max_lanes as usize).saturating_mul(2) };
     let (keepalive, memory) = (agent.config.keepalive, agent.lane_memory.clone());
-    let (driver, lanes, control) = lanes::start(dialled.ws, keepalive, role, memory);
-    let about = About { slot, session: dialled.session, agent };
+    let Dialled { io, read, session, .. } = dialled;
+    let (driver, lanes, control) = lanes::start(io, &read, keepalive, role, memory);
+    let about = About { slot, session, agent };
     tokio::select! {
         biased;
         () = driver => {}

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 use tonic::service::Routes;
 use tunnel::lanes::{Lane, LaneMemory, Lanes, Open, Role, start};
-use tunnel::ws::{self, KeepaliveConfig};
+use tunnel::ws::KeepaliveConfig;
 
 use crate::config::{Config, Upstream};
 use crate::shared::Shared;
@@ -36,24 +34,14 @@ pub(crate) fn services() -> Upstream {
     Upstream::Services(Routes::default())
 }
 
-/// One end of a WebSocket in memory.
-pub(crate) async fn websocket<S>(io: S, role: WsRole) -> WebSocketStream<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    WebSocketStream::from_raw_socket(io, role, Some(ws::config())).await
-}
-
 /// A session under way: the hub's end of it, and the agent's.
-pub(crate) async fn session() -> (Lanes, Lanes) {
+pub(crate) fn session() -> (Lanes, Lanes) {
     let (hub, agent) = duplex(1 << 16);
-    let hub = end(hub, WsRole::Server, Role::Hub).await;
-    (hub, end(agent, WsRole::Client, Role::Agent { max_lanes: 64 }).await)
+    (end(hub, Role::Hub), end(agent, Role::Agent { max_lanes: 64 }))
 }
 
-async fn end(io: DuplexStream, ws_role: WsRole, role: Role) -> Lanes {
-    let (driver, lanes, _) =
-        start(websocket(io, ws_role).await, KEEPALIVE, role, LaneMemory::new(1 << 30));
+fn end(io: DuplexStream, role: Role) -> Lanes {
+    let (driver, lanes, _) = start(io, &[], KEEPALIVE, role, LaneMemory::new(1 << 30));
     tokio::spawn(driver);
     lanes
 }

@@ -69,10 +69,8 @@ pub const WORK_TURN: usize = 128 * KIB as usize;
 /// What a frame or message costs of a turn besides its bytes: small ones take about as long to deal with
 /// as a KiB to copy.
 pub const WORK_PER_FRAME: usize = KIB as usize;
-/// Frames shorter than this on average are read in small portions, so that one read is not a turn's work.
+/// DATA shorter than this costs more to pass on than its bytes.
 pub const SMALL_FRAME: usize = 128;
-/// The size of such a portion.
-pub const SMALL_READ: usize = KIB as usize;
 
 // --- floods, on the connection of whoever floods ---
 
@@ -82,15 +80,14 @@ pub const OFFENDER_PAUSE: Duration = Duration::from_secs(1);
 
 // --- WebSocket ---
 
-/// Read buffer of one WebSocket. tungstenite fills it with zeros for every connection, idle or not; its own
-/// default of 128 KiB would cost 10,000 idle sessions 1.3 GB.
-pub const WS_READ_BUFFER: usize = 4 * KIB as usize;
-/// Bytes that are read from its socket at once, if there are so many; held only until they are taken.
-pub const WS_READ_AHEAD: usize = 32 * KIB as usize;
-/// Bytes of messages that are written to the socket in one go.
+/// Bytes that are read from a WebSocket's socket at once, if there are so many: two messages of bulk.
+pub const WS_READ: usize = 32 * KIB as usize;
+/// A read of so much is followed by one into memory that its messages then share, so that they are not copied.
+pub const WS_READ_BULK: usize = 8 * KIB as usize;
+/// Bytes of messages that wait to be written to the socket in one go.
 pub const WS_WRITE_BUFFER: usize = 32 * KIB as usize;
-/// Never reached while writers wait for readiness, one message at a time: a guard against our own bugs.
-pub const WS_MAX_WRITE_BUFFER: usize = 1024 * KIB as usize;
+/// Messages smaller than this are copied together to be written: that costs less than a piece of its own.
+pub const WS_COPY_BELOW: usize = 2 * KIB as usize;
 /// The largest message taken. Ours are at most [`WS_MESSAGE_BYTES`]; a newer peer's may be larger, but a
 /// message is held in memory until it is whole.
 pub const WS_MAX_MESSAGE: usize = 64 * KIB as usize;
@@ -145,8 +142,9 @@ pub const LANE_DATA_MAX: usize = 16 * KIB as usize;
 pub const LANE_QUEUE: usize = 2 * LANE_DATA_MAX;
 /// Bytes that one source, and one lane of it, sends before it is the next one's turn.
 pub const LANE_TURN: i64 = LANE_DATA_MAX as i64;
-/// Pieces smaller than this are copied together while they wait to be read.
-pub const LANE_COPY_BELOW: usize = 2 * KIB as usize;
+/// Pieces smaller than this are copied together while they wait to be read: each of the others holds on to all of the
+/// read that it came in, which is of [`WS_READ`].
+pub const LANE_COPY_BELOW: usize = 8 * KIB as usize;
 /// The highest number of a lane; a session that has had as many is drained. Part of the wire contract.
 pub const LANE_IDS_MAX: u32 = (1 << 31) - 1;
 /// Bytes of the reason in a RESET.

@@ -29,24 +29,6 @@ pub trait Tap {
     fn wrote(&mut self, _bytes: &[u8]) {}
 }
 
-/// Reads a small portion at most, where whoever reads deals with all that one read brings at a stretch.
-///
-/// # Errors
-/// What `io` meets.
-pub fn read_at_most<S: AsyncRead + Unpin>(
-    io: &mut S,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-    bytes: usize,
-) -> Poll<io::Result<()>> {
-    let bytes = bytes.min(buf.remaining());
-    let mut portion = ReadBuf::new(buf.initialize_unfilled_to(bytes));
-    ready!(Pin::new(io).poll_read(cx, &mut portion))?;
-    let read = portion.filled().len();
-    buf.advance(read);
-    Poll::Ready(Ok(()))
-}
-
 /// `io` with a tap on it.
 #[derive(Debug)]
 pub struct Tapped<S, T> {

@@ -1,107 +1,104 @@
-//! A WebSocket of ours: the only file that sees its messages.
+//! A WebSocket of ours, once its handshake is done.
 //!
 //! Binary messages go up and down as they are. Pings, pongs, control messages and the closing handshake are
 //! dealt with on the way, by whoever drives it. A [`Handle`] speaks to the peer from elsewhere.
 
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_core::Stream;
-use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Error as WsError;
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
-use crate::limits::{
-    CLOSING_PAUSE, CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES, WS_MAX_MESSAGE,
-    WS_MAX_WRITE_BUFFER, WS_READ_BUFFER, WS_WRITE_BUFFER,
-};
+use crate::limits::{CLOSING_PAUSE, CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES};
 use crate::token_bucket::TokenBucket;
 use crate::turn::Turn;
 use crate::wire::{CloseCode, Control};
 
-mod fragments;
+mod frame;
 mod handle;
 mod keepalive;
+mod masks;
+mod message;
 mod phase;
-mod read_ahead;
+mod reader;
 mod rtt;
+mod writer;
 
-pub use fragments::Fragments;
+pub(crate) use frame::Side;
 use handle::Shared;
 pub use handle::{Ended, Handle};
 use keepalive::Keepalive;
 pub use keepalive::KeepaliveConfig;
-use phase::{Phase, close_frame, is_loss};
-pub use read_ahead::ReadAhead;
-
-/// How every WebSocket of ours is set up.
-#[must_use]
-pub fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(WS_READ_BUFFER)
-        .write_buffer_size(WS_WRITE_BUFFER)
-        .max_write_buffer_size(WS_MAX_WRITE_BUFFER)
-        .max_message_size(Some(WS_MAX_MESSAGE))
-        .max_frame_size(Some(WS_MAX_MESSAGE))
-}
+use message::{Close, Message};
+use phase::Phase;
+use reader::{Incoming, ReadError, Reader};
+use writer::Writer;
 
 /// The WebSocket. Whoever holds it must keep receiving, for that is what answers pings.
 #[derive(Debug)]
 pub(crate) struct Ws<S> {
-    ws: WebSocketStream<S>,
+    io: S,
+    side: Side,
+    reader: Reader,
+    writer: Writer,
     keepalive: Keepalive,
     turn: Turn,
     /// Messages without data that the peer may still send.
     idle: TokenBucket,
+    /// Fragments without data that it may.
+    empty: TokenBucket,
+    /// What the peer's newest ping said, until that is answered.
+    pinged: Option<Bytes>,
     control: mpsc::Sender<Control>,
     shared: Arc<Shared>,
     phase: Phase,
-    /// Something has been written and may not have been sent.
-    unflushed: bool,
+    /// The peer has sent a Close frame.
+    has_closed: bool,
     /// The socket takes less than there is to send.
     is_slow: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
-    /// Takes over a WebSocket whose handshake is done. The receiver yields the peer's control messages.
+    /// Takes over a WebSocket whose handshake is done, with what was read behind that. The receiver yields the peer's
+    /// control messages.
     pub(crate) fn new(
-        ws: WebSocketStream<S>,
+        io: S,
+        read: &[u8],
+        side: Side,
         keepalive: KeepaliveConfig,
     ) -> (Self, Handle, mpsc::Receiver<Control>) {
         let (control, control_receiver) = mpsc::channel(CONTROL_QUEUE);
         let shared = Arc::new(Shared::default());
         let handle = Handle(shared.clone());
-        let keepalive = Keepalive::new(keepalive);
-        let idle = TokenBucket::new(WS_IDLE_MESSAGES);
-        let (turn, phase) = (Turn::default(), Phase::Open);
         let ws = Self {
-            ws,
-            keepalive,
-            turn,
-            idle,
+            io,
+            side,
+            reader: Reader::new(side, read),
+            writer: Writer::new(side),
+            keepalive: Keepalive::new(keepalive),
+            turn: Turn::default(),
+            idle: TokenBucket::new(WS_IDLE_MESSAGES),
+            empty: TokenBucket::new(WS_IDLE_MESSAGES),
+            pinged: None,
             control,
             shared,
-            phase,
-            unflushed: false,
+            phase: Phase::Open,
+            has_closed: false,
             is_slow: false,
         };
         (ws, handle, control_receiver)
     }
 
-    /// Sends what is due besides data: pings, control messages, and the start of a close.
+    /// Sends what is due besides data: pings and pongs, control messages, and the start of a close.
     pub(crate) fn poll_upkeep(&mut self, cx: &mut Context<'_>) {
         if let Err(error) = self.try_upkeep(cx) {
-            self.fail(&error);
+            self.fail(&error.into());
         }
     }
 
-    fn try_upkeep(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
+    fn try_upkeep(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if !self.is_open() {
             return Ok(());
         }
@@ -110,33 +107,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             self.begin_close(code, reason);
             return Ok(());
         }
-        if self.keepalive.is_due(cx) && self.poll_ready(cx)?.is_ready() {
+        if self.keepalive.is_due(cx) && self.poll_room(cx)?.is_ready() {
             let payload = self.keepalive.ping();
-            self.send_unflushed(Message::Ping(payload))?;
+            self.writer.put(Message::Ping(payload));
         }
-        while self.shared.has_control() && self.poll_ready(cx)?.is_ready() {
+        while self.shared.has_control() && self.poll_room(cx)?.is_ready() {
             let Some(control) = self.shared.next_control() else { break };
-            self.send_unflushed(Message::text(control.as_text()))?;
+            self.writer.put(Message::Text(Bytes::from_static(control.as_text().as_bytes())));
         }
         Ok(())
     }
 
-    fn send_unflushed(&mut self, message: Message) -> Result<(), WsError> {
-        self.unflushed = true;
-        Pin::new(&mut self.ws).start_send(message)
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, WsError> {
-        match Pin::new(&mut self.ws).poll_ready(cx) {
-            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+    /// Ready when a message may be put into the writer.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        if self.writer.has_room() {
+            return Ok(Poll::Ready(()));
+        }
+        match self.writer.poll_write(&mut self.io, cx) {
             Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Ok(Poll::Pending),
+            Poll::Pending if !self.writer.has_room() => Ok(Poll::Pending),
+            _ => Ok(Poll::Ready(())),
         }
     }
 
     fn begin_close(&mut self, code: CloseCode, reason: &'static str) {
         let _ = self.shared.ended.set(Ended::ByUs { code, reason });
-        self.phase = Phase::closing(close_frame(code, reason));
+        self.phase = Phase::closing(Close::new(code, reason));
     }
 
     /// Drives the closing handshake to its end, or to its deadline.
@@ -144,35 +140,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         loop {
             match &mut self.phase {
                 Phase::Open => return Poll::Ready(()),
-                Phase::Calming(frame, pause) => {
+                Phase::Calming(close, pause) => {
                     ready!(pause.as_mut().poll(cx));
-                    self.phase = frame.take().map_or(Phase::Over, Phase::closing);
+                    self.phase = close.take().map_or(Phase::Over, Phase::closing);
                 }
-                Phase::Closing(frame, deadline) => {
+                Phase::Closing(close, deadline) => {
                     let deadline_passed = deadline.as_mut().poll(cx).is_ready();
-                    let frame = frame.clone();
-                    let sent = self.poll_send_close(cx, frame);
-                    if deadline_passed || matches!(sent, Poll::Ready(Err(_))) {
-                        self.phase = Phase::Over;
-                        continue;
+                    let close = close.clone();
+                    match self.poll_room(cx) {
+                        Ok(Poll::Pending) if !deadline_passed => return Poll::Pending,
+                        Ok(Poll::Ready(())) if !deadline_passed => {
+                            self.writer.put(Message::Close(Some(close)));
+                            self.await_close();
+                        }
+                        _ => self.phase = Phase::Over,
                     }
-                    let _ = ready!(sent);
-                    self.await_close();
                 }
                 Phase::Closed(deadline) => {
                     let deadline_passed = deadline.as_mut().poll(cx).is_ready();
-                    let _ = Pin::new(&mut self.ws).poll_flush(cx);
-                    // A flood is not listened to any longer.
-                    let flooded = matches!(self.shared.ended.get(), Some(Ended::Flood));
-                    if deadline_passed || flooded {
+                    if deadline_passed || self.is_through(cx) {
                         self.phase = Phase::Over;
                         continue;
                     }
                     ready!(self.turn.poll(cx));
-                    match ready!(Pin::new(&mut self.ws).poll_next(cx)) {
+                    match ready!(self.reader.poll_frame(&mut self.io, cx)) {
                         // What still comes is for nobody.
-                        Some(Ok(message)) => self.turn.did(WORK_PER_FRAME + message.len()),
-                        _ => self.phase = Phase::Over,
+                        Ok(Some(incoming)) => self.did(&incoming),
+                        Ok(None) | Err(_) => self.phase = Phase::Over,
                     }
                 }
                 Phase::Over => return Poll::Ready(()),
@@ -180,19 +174,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
+    /// Whether nothing is left of the closing handshake: once both have sent a Close frame, the server hangs up first
+    /// (RFC 6455 7.1.1). A flood is not listened to any longer.
+    fn is_through(&mut self, cx: &mut Context<'_>) -> bool {
+        let sent = self.writer.poll_flush(&mut self.io, cx);
+        let is_last = self.has_closed && self.side == Side::Server;
+        matches!(self.shared.ended.get(), Some(Ended::Flood))
+            || matches!(sent, Poll::Ready(Err(_)))
+            || (is_last && sent.is_ready())
+    }
+
+    /// Counts a frame as work, and notes a Close.
+    fn did(&mut self, incoming: &Incoming) {
+        let bytes = match incoming {
+            Incoming::Whole(message) => message.len(),
+            Incoming::Fragment { .. } => 0,
+        };
+        self.has_closed |= matches!(incoming, Incoming::Whole(Message::Close(_)));
+        self.turn.did(WORK_PER_FRAME + bytes);
+    }
+
     /// What still comes before the peer's part of the handshake is read at leisure: it is for nobody.
     fn await_close(&mut self) {
         self.turn = Turn::slow(CLOSING_PAUSE);
         self.phase = Phase::closed();
-    }
-
-    fn poll_send_close(
-        &mut self,
-        cx: &mut Context<'_>,
-        frame: CloseFrame,
-    ) -> Poll<Result<(), WsError>> {
-        ready!(Pin::new(&mut self.ws).poll_ready(cx))?;
-        Poll::Ready(Pin::new(&mut self.ws).start_send(Message::Close(Some(frame))))
     }
 
     /// The next binary message; `None` when the WebSocket is over.
@@ -203,79 +208,94 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 return Poll::Ready(None);
             }
             ready!(self.turn.poll(cx));
-            let Poll::Ready(message) = Pin::new(&mut self.ws).poll_next(cx) else {
+            let Poll::Ready(read) = self.reader.poll_frame(&mut self.io, cx) else {
                 self.turn.over();
                 ready!(self.keepalive.poll_silence(cx));
                 self.silent();
                 continue;
             };
             self.keepalive.heard();
-            match message {
-                Some(Ok(message)) => {
-                    if let Some(bytes) = self.take(message) {
+            match read {
+                Ok(Some(incoming)) => {
+                    self.did(&incoming);
+                    if let Some(bytes) = self.take(incoming) {
                         return Poll::Ready(Some(bytes));
                     }
                 }
-                Some(Err(error)) if fragments::is_flood(&error) => self.end_flood(),
-                Some(Err(error)) if !is_loss(&error) => {
+                Err(ReadError::Frame(error)) => {
                     let _ = self.shared.ended.set(Ended::Violation(error.to_string()));
                     self.phase = Phase::calming(None);
                 }
-                Some(Err(error)) => self.fail(&error),
-                None => {
-                    let _ = self.shared.ended.set(Ended::Lost);
-                    self.phase = Phase::Over;
-                }
+                Err(error) => self.fail(&error),
+                Ok(None) => self.fail(&io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             }
         }
     }
 
-    /// Takes a message; what is in it, if it is for whoever holds the WebSocket.
-    fn take(&mut self, message: Message) -> Option<Bytes> {
-        self.turn.did(WORK_PER_FRAME + message.len());
-        if !message.is_binary() && !message.is_close() && self.idle.take(1).is_err() {
+    /// Takes a frame; what is in it, if it is for whoever holds the WebSocket.
+    fn take(&mut self, incoming: Incoming) -> Option<Bytes> {
+        let message = match incoming {
+            Incoming::Whole(message) => message,
+            Incoming::Fragment { len } => {
+                self.take_fragment(len);
+                return None;
+            }
+        };
+        let has_use = matches!(message, Message::Binary(_) | Message::Close(_));
+        if !has_use && self.idle.take(1).is_err() {
             self.end_flood();
             return None;
         }
         match message {
             Message::Binary(bytes) => {
+                self.empty.give_back(1);
                 self.keepalive.moved(bytes.len());
                 return Some(bytes);
             }
+            Message::Ping(payload) => self.pinged = Some(payload),
             Message::Pong(payload) => {
                 if let Some(rtt) = self.keepalive.pong(&payload) {
                     self.shared.set_rtt(rtt);
                 }
             }
             // Full means that the same has been said often enough already.
-            Message::Text(text) => drop(self.control.try_send(Control::from_text(&text))),
-            Message::Close(frame) => {
-                let _ = self.shared.ended.set(Ended::by(frame));
-                // tungstenite has queued the answer; the server then hangs up first (RFC 6455 7.1.1).
-                self.await_close();
+            Message::Text(text) => {
+                let text = str::from_utf8(&text).unwrap_or_default();
+                let _ = self.control.try_send(Control::from_text(text));
             }
-            // tungstenite queues the pong, and the next read or write sends it.
-            Message::Ping(_) | Message::Frame(_) => {}
+            Message::Close(close) => {
+                let code = close.as_ref().map_or(CloseCode::Normal, |close| close.code);
+                let _ = self.shared.ended.set(Ended::by(close));
+                self.phase = Phase::closing(Close::new(code, ""));
+            }
         }
         None
+    }
+
+    /// Fragments that bring nothing are good for little.
+    fn take_fragment(&mut self, len: usize) {
+        if len > 0 {
+            self.empty.give_back(1);
+        } else if self.empty.take(1).is_err() {
+            self.end_flood();
+        }
     }
 
     /// Ends the WebSocket of a peer that says much and means nothing. It is left waiting first.
     pub(crate) fn end_flood(&mut self) {
         let _ = self.shared.ended.set(Ended::Flood);
-        let frame = close_frame(CloseCode::Policy, "too many messages without data");
-        self.phase = Phase::calming(Some(frame));
+        let close = Close::new(CloseCode::Policy, "too many messages without data");
+        self.phase = Phase::calming(Some(close));
     }
 
     /// Ends the WebSocket of a peer that broke the protocol above it. It is left waiting first.
     pub(crate) fn end_violation(&mut self, violation: String, code: CloseCode) {
-        let frame = close_frame(code, "protocol violation");
         let _ = self.shared.ended.set(Ended::Violation(violation));
-        self.phase = Phase::calming(Some(frame));
+        self.phase = Phase::calming(Some(Close::new(code, "protocol violation")));
     }
 
     /// Notes why it ended.
-    fn fail(&mut self, error: &WsError) {
+    fn fail(&mut self, error: &ReadError) {
         self.phase = Phase::Over;
         let _ = self.shared.ended.set(Ended::of(error));
     }
@@ -290,7 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         if !self.is_open() {
             return Poll::Pending;
         }
-        match self.poll_ready(cx) {
+        match self.poll_room(cx) {
             Ok(Poll::Ready(())) => {
                 self.keepalive.unblocked();
                 Poll::Ready(())
@@ -303,7 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 Poll::Pending
             }
             Err(error) => {
-                self.fail(&error);
+                self.fail(&error.into());
                 Poll::Pending
             }
         }
@@ -313,26 +333,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     /// less than there is, one at a time, so that what has more haste does not stand behind several.
     pub(crate) fn send(&mut self, message: Bytes, cx: &mut Context<'_>) {
         self.keepalive.moved(message.len());
-        if let Err(error) = self.send_unflushed(Message::Binary(message)) {
-            self.fail(&error);
-        }
+        self.writer.put(Message::Binary(message));
         if self.is_slow {
             self.poll_flush(cx);
         }
     }
 
-    /// Writes what was sent to the socket, as far as that takes it.
+    /// Writes what was sent to the socket, as far as that takes it, and the answer to the peer's newest ping.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) {
-        if !self.unflushed || !self.is_open() {
+        if !self.is_open() {
             return;
         }
-        let flushed = Pin::new(&mut self.ws).poll_flush(cx);
+        if let Some(payload) = self.pinged.take_if(|_| self.writer.has_room()) {
+            self.writer.put(Message::Pong(payload));
+        }
+        if self.writer.is_flushed() {
+            return;
+        }
+        let flushed = self.writer.poll_flush(&mut self.io, cx);
         self.is_slow = flushed.is_pending();
-        if let Poll::Ready(result) = flushed {
-            self.unflushed = false;
-            if let Err(error) = result {
-                self.fail(&error);
-            }
+        if let Poll::Ready(Err(error)) = flushed {
+            self.fail(&error.into());
         }
     }
 

@@ -41,7 +41,7 @@ async fn listener() -> (TcpListener, Upstream) {
 async fn an_upstream_that_is_away_is_told() {
     let (listener, upstream) = listener().await;
     drop(listener);
-    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session().await);
+    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
     let (hub, _) = served(&sessions, &agent).await;
     let (code, reason) = reset(hub).await;
     assert_eq!(code, ResetCode::Unreachable);
@@ -53,7 +53,7 @@ async fn an_upstream_that_is_away_is_told() {
 #[tokio::test]
 async fn an_upstream_that_serves_others_is_not_away() {
     let (listener, upstream) = listener().await;
-    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session().await);
+    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
     let (mut first, _) = served(&sessions, &agent).await;
     let (mut server, _) = listener.accept().await.expect("a lane");
     drop(listener);
@@ -67,7 +67,7 @@ async fn an_upstream_that_serves_others_is_not_away() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_lanes_than_there_are_places() {
-    let (agent, sessions) = (Arc::new(agent(services(), 2)), session().await);
+    let (agent, sessions) = (Arc::new(agent(services(), 2)), session());
     let (first, _) = served(&sessions, &agent).await;
     let (_second, _) = served(&sessions, &agent).await;
     let (third, _) = served(&sessions, &agent).await;
@@ -76,7 +76,7 @@ async fn no_more_lanes_than_there_are_places() {
     assert_eq!(code, ResetCode::TooMany, "{reason}");
     assert_eq!(start.elapsed().as_secs(), LANE_PLACE_PATIENCE.as_secs());
     // Sessions share the places, and who is early waits for who is late.
-    let other_session = session().await;
+    let other_session = session();
     let (mut fourth, _) = served(&other_session, &agent).await;
     drop(first);
     soon(fourth.read_exact(&mut [0; 9])).await.expect("SETTINGS");
@@ -85,7 +85,7 @@ async fn no_more_lanes_than_there_are_places() {
 #[tokio::test(start_paused = true)]
 async fn a_dial_takes_no_longer_than_it_may() {
     let upstream = Upstream::Server("upstream:1".parse().expect("an address"));
-    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session().await);
+    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
     // As if as many dials were under way.
     let _all = agent.dials.acquire_many(32).await.expect("all of them");
     let (hub, _) = served(&sessions, &agent).await;
@@ -99,7 +99,7 @@ async fn a_dial_takes_no_longer_than_it_may() {
 #[tokio::test(start_paused = true)]
 async fn nobody_dials_for_a_lane_that_is_gone() {
     let upstream = Upstream::Server("upstream:1".parse().expect("an address"));
-    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session().await);
+    let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
     let _all = agent.dials.acquire_many(32).await.expect("all of them");
     let (hub, serving) = served(&sessions, &agent).await;
     let start = Instant::now();
@@ -143,7 +143,7 @@ async fn tls_sessions_are_resumed() {
     let base = agent(Upstream::Server(addr.parse().expect("an address")), 4);
     let config = Config { trust: Trust::CaFile(cert), ..base.config.clone() };
     let agent = Arc::new(Shared { tls: Tls::new(&config).expect("a CA"), ..base });
-    let sessions = session().await;
+    let sessions = session();
     let mut lanes = Vec::new();
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
         let (mut hub, _) = served(&sessions, &agent).await;
@@ -156,7 +156,7 @@ async fn tls_sessions_are_resumed() {
 /// What an idle lane costs the agent is this, its socket, and what the session keeps of it.
 #[tokio::test]
 async fn an_idle_lane_holds_little() {
-    let (agent, sessions) = (Arc::new(agent(services(), 4)), session().await);
+    let (agent, sessions) = (Arc::new(agent(services(), 4)), session());
     let (_hub, lane) = lane(&sessions).await;
     let serving = serve(lane, agent);
     assert!(size_of_val(&serving) < 1024, "{} bytes", size_of_val(&serving));

@@ -31,7 +31,7 @@ impl Scene {
     where
         U: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let sessions = session().await;
+        let sessions = session();
         let (hub, mut lane) = open_lane(&sessions).await;
         let relay = tokio::spawn(async move {
             let end = relay(&mut lane, &mut ours).await;
@@ -128,7 +128,7 @@ async fn what_the_upstream_was_sent_before_its_end_is_told() {
 async fn an_upstream_that_has_ended_is_sent_nothing() {
     let (mut ours, mut upstream) = duplex(SOCKET);
     upstream.shutdown().await.expect("hung up");
-    let sessions = session().await;
+    let sessions = session();
     let (mut hub, mut lane) = open_lane(&sessions).await;
     hub.write_all(b"a call").await.expect("written");
     // What comes later on another lane shows that it is there before the relay looks at either side.

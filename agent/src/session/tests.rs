@@ -1,5 +1,6 @@
 //! A session's conversation with its hub, in memory, with paused time.
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -7,10 +8,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 use tunnel::box_io::BoxIo;
-use tunnel::ws::ReadAhead;
 
 use super::*;
-use crate::tests::{agent, services, soon, websocket};
+use crate::tests::{agent, services, soon};
 use crate::upstream::UpstreamError;
 
 struct Scene {
@@ -29,13 +29,15 @@ impl Scene {
         }
         let (ours, hub) = duplex(1 << 16);
         let dialled = Dialled {
-            ws: websocket(ReadAhead::on(Box::new(ours) as BoxIo), WsRole::Client).await,
+            io: Box::new(ours) as BoxIo,
+            read: Bytes::new(),
             session: "s1".into(),
             advised: 1,
         };
         let (replace, replaced) = mpsc::channel(1);
         let session = tokio::spawn(serve(dialled, 0, agent.clone(), replace));
-        Self { hub: websocket(hub, WsRole::Server).await, agent, replaced, session }
+        let hub = WebSocketStream::from_raw_socket(hub, WsRole::Server, None).await;
+        Self { hub, agent, replaced, session }
     }
 
     /// What the agent says next, pings aside: a control message, or a close code as a number.

@@ -13,12 +13,10 @@ use heard::{Heard, Said};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt as _, ReadBuf};
 use tokio::time::{Duration, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 use tunnel::lanes::{Lane, LaneMemory, Mux, Open, Role, hostile, model, start};
 use tunnel::limits::{CONTROL_QUEUE, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use tunnel::wire::Control;
-use tunnel::ws::{self, Fragments, KeepaliveConfig};
+use tunnel::ws::KeepaliveConfig;
 
 /// Longer than silence and both waits of the closing handshake together.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,10 +84,8 @@ fn meaning(heard: &Heard) -> Meaning {
 
 /// Everything that the peer says, and how it ends; `speaks`: while it is told something.
 async fn read_all(peer: Chunked<'_>, speaks: bool) -> Meaning {
-    let peer = Fragments::on(peer, &[]);
-    let ws = WebSocketStream::from_raw_socket(peer, WsRole::Server, Some(ws::config())).await;
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
-    let (driver, lanes, mut receiver) = start(ws, keepalive, Role::Hub, LaneMemory::ample());
+    let (driver, lanes, mut receiver) = start(peer, &[], keepalive, Role::Hub, LaneMemory::ample());
     for _ in 0..if speaks { 2 * CONTROL_QUEUE } else { 0 } {
         lanes.ws().send(Control::Drain);
     }

@@ -8,8 +8,6 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hub::fuzzing::Hub;
 use tokio::io::DuplexStream;
 use tokio::time::{Duration, sleep};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
 use tunnel::lanes::{self, Lane, LaneMemory};
 use tunnel::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::ws::KeepaliveConfig;
@@ -82,10 +80,9 @@ async fn register(hub: &Hub, name: &str) -> Peer {
 /// Serves a session as an agent whose upstream gives back what it gets.
 async fn serve(agent: Peer) {
     let io = agent.into_inner().expect("a connection");
-    let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(ws::config())).await;
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
     let role = lanes::Role::Agent { max_lanes: LANES_MAX as usize };
-    let (driver, lanes, _control) = lanes::start(ws, keepalive, role, LaneMemory::ample());
+    let (driver, lanes, _control) = lanes::start(io, &[], keepalive, role, LaneMemory::ample());
     tokio::spawn(driver);
     while let Some((lane, _)) = lanes.accept().await {
         tokio::spawn(serve_lane(lane));

@@ -7,7 +7,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep};
-use tokio_tungstenite::WebSocketStream;
 use tracing::{debug, info, warn};
 use tunnel::lanes::Role;
 use tunnel::wire::{CloseCode, Control};
@@ -20,14 +19,14 @@ use crate::limits::FAREWELL_TIMEOUT;
 use crate::observe::limit::Limit;
 use crate::registry::{Admitted, Session, Upstream};
 
-/// Serves one agent's WebSocket from the upgrade to its end.
-pub(crate) async fn serve<S>(ws: WebSocketStream<S>, admitted: Admitted, origin: Origin)
+/// Serves one agent's WebSocket from the upgrade, behind which `read` was read, to its end.
+pub(crate) async fn serve<S>(io: S, read: &[u8], admitted: Admitted, origin: Origin)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let hub = &origin.hub;
     let (driver, lanes, control) =
-        tunnel::lanes::start(ws, hub.config.keepalive, Role::Hub, hub.lane_memory.clone());
+        tunnel::lanes::start(io, read, hub.config.keepalive, Role::Hub, hub.lane_memory.clone());
     let driver = tokio::spawn(driver);
     let (name, peer) = (admitted.registration.name.clone(), admitted.peer);
     let registration = match hub.registry.register(admitted, lanes.clone()) {

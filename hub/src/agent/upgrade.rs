@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
@@ -14,15 +15,11 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
-use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
 use tunnel::registration::Registration;
-use tunnel::tap::Tapped;
-use tunnel::ws::{Fragments, ReadAhead};
-use tunnel::{wire, ws};
+use tunnel::wire;
 
 use crate::agent::registrar;
 use crate::client::groups::network;
@@ -64,21 +61,18 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     let Some((upgrade, admitted)) = upgraded.into_inner() else {
         return;
     };
-    let Some(ws) = websocket(upgrade).await else {
+    let Some((io, read)) = websocket(upgrade).await else {
         return;
     };
-    registrar::serve(ws, admitted, origin).await;
+    registrar::serve(io, &read, admitted, origin).await;
 }
 
-type WebSocket = WebSocketStream<Tapped<Tapped<BoxIo, ReadAhead>, Fragments>>;
-
-async fn websocket(upgrade: OnUpgrade) -> Option<WebSocket> {
+/// The WebSocket's byte stream, and what was read of it behind the request.
+async fn websocket(upgrade: OnUpgrade) -> Option<(BoxIo, Bytes)> {
     let upgraded = timeout(HANDSHAKE_TIMEOUT, upgrade).await.ok()?.ok()?;
     // It is what `serve` put in: taking it out leaves hyper's own layer behind.
     let parts = upgraded.downcast::<TokioIo<BoxIo>>().ok()?;
-    let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let io = Fragments::on(ReadAhead::on(io), &read);
-    Some(WebSocketStream::from_partially_read(io, read, Role::Server, Some(ws::config())).await)
+    Some((parts.io.into_inner(), parts.read_buf))
 }
 
 type Upgraded = Mutex<Option<(OnUpgrade, Admitted)>>;

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_tungstenite::WebSocketStream;
 
 use super::memory::LaneMemory;
 use super::mux::{Event, Role};
@@ -16,13 +15,15 @@ use crate::limits::{LANE_FRAMES_EXPLAINED, LANE_IDLE_FRAMES, LANE_SWEEP, WORK_PE
 use crate::token_bucket::TokenBucket;
 use crate::turn::Turn;
 use crate::wire::{CloseCode, Control};
-use crate::ws::{KeepaliveConfig, Ws};
+use crate::ws::{KeepaliveConfig, Side, Ws};
 
-/// Takes over a WebSocket whose handshake is done.
+/// Takes over a WebSocket whose handshake is done, with what was read behind that.
 ///
-/// The session lives for as long as the [`Driver`] is polled. Its lanes grow within `memory`. The receiver yields the peer's control messages.
+/// The session lives for as long as the [`Driver`] is polled. Its lanes grow within `memory`. The receiver yields the
+/// peer's control messages.
 pub fn start<S>(
-    ws: WebSocketStream<S>,
+    io: S,
+    read: &[u8],
     keepalive: KeepaliveConfig,
     role: Role,
     memory: LaneMemory,
@@ -30,7 +31,8 @@ pub fn start<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (ws, handle, control) = Ws::new(ws, keepalive);
+    let side = if role == Role::Hub { Side::Server } else { Side::Client };
+    let (ws, handle, control) = Ws::new(io, read, side, keepalive);
     let lanes = Lanes::new(role, memory, handle);
     let idle = TokenBucket::new(LANE_IDLE_FRAMES);
     let (began, sending) = (Instant::now(), Turn::default());

@@ -25,7 +25,7 @@ use crate::limits::{
     OFFENDER_PAUSE, WORK_TURN, WS_WRITE_BUFFER,
 };
 use crate::wire::{CloseCode, Control};
-use crate::ws::{self, Ended, KeepaliveConfig};
+use crate::ws::{Ended, KeepaliveConfig};
 
 const KEEPALIVE: KeepaliveConfig =
     KeepaliveConfig { interval: Duration::from_secs(15), timeout: Duration::from_secs(30) };
@@ -36,20 +36,18 @@ const PATIENCE: Duration = Duration::from_secs(14);
 
 type RawPeer = WebSocketStream<DuplexStream>;
 
-async fn end<S>(io: S, role: Role) -> (Driver<S>, Lanes, mpsc::Receiver<Control>)
+fn end<S>(io: S, role: Role) -> (Driver<S>, Lanes, mpsc::Receiver<Control>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let ws_role = if role == Role::Hub { WsRole::Server } else { WsRole::Client };
-    let ws = WebSocketStream::from_raw_socket(io, ws_role, Some(ws::config())).await;
-    start(ws, KEEPALIVE, role, LaneMemory::ample())
+    start(io, &[], KEEPALIVE, role, LaneMemory::ample())
 }
 
 /// A session under way, over a pipe that holds `bytes`.
 async fn session(bytes: usize) -> (Lanes, Lanes) {
     let (hub, agent) = duplex(bytes);
-    let (hub_driver, hub, _) = end(hub, Role::Hub).await;
-    let (agent_driver, agent, _) = end(agent, AGENT).await;
+    let (hub_driver, hub, _) = end(hub, Role::Hub);
+    let (agent_driver, agent, _) = end(agent, AGENT);
     tokio::spawn(hub_driver);
     tokio::spawn(agent_driver);
     (hub, agent)
@@ -58,10 +56,10 @@ async fn session(bytes: usize) -> (Lanes, Lanes) {
 /// One end under way, and a peer that says what it wants.
 async fn against(role: Role, bytes: usize) -> (Lanes, RawPeer) {
     let (ours, peer) = duplex(bytes);
-    let (driver, lanes, _) = end(ours, role).await;
+    let (driver, lanes, _) = end(ours, role);
     tokio::spawn(driver);
     let ws_role = if role == Role::Hub { WsRole::Client } else { WsRole::Server };
-    (lanes, WebSocketStream::from_raw_socket(peer, ws_role, Some(ws::config())).await)
+    (lanes, WebSocketStream::from_raw_socket(peer, ws_role, None).await)
 }
 
 fn data(id: u32, payload: &[u8]) -> Message {

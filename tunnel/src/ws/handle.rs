@@ -8,10 +8,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio_tungstenite::tungstenite::Error as WsError;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 
+use super::message::Close;
+use super::reader::ReadError;
 use crate::limits::CONTROL_QUEUE;
 use crate::wire::{CloseCode, Control};
 
@@ -50,22 +49,16 @@ pub enum Ended {
 
 impl Ended {
     /// The peer's close frame has come.
-    pub(super) fn by(frame: Option<CloseFrame>) -> Self {
-        let (code, reason) = match frame {
-            Some(frame) => (u16::from(frame.code).into(), frame.reason.to_string()),
-            None => (CloseCode::Normal, String::new()),
-        };
-        Self::ByPeer { code, reason }
+    pub(super) fn by(close: Option<Close>) -> Self {
+        let close = close.unwrap_or_else(|| Close::new(CloseCode::Normal, ""));
+        Self::ByPeer { code: close.code, reason: close.reason }
     }
 
-    /// What an error means.
-    pub(super) fn of(error: &WsError) -> Self {
+    /// What an error means: a connection that went away is nobody's offence.
+    pub(super) fn of(error: &ReadError) -> Self {
         match error {
-            WsError::ConnectionClosed
-            | WsError::AlreadyClosed
-            | WsError::Io(_)
-            | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Lost,
-            other => Self::Violation(other.to_string()),
+            ReadError::Io(_) => Self::Lost,
+            ReadError::Frame(error) => Self::Violation(error.to_string()),
         }
     }
 }

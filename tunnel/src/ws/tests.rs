@@ -1,5 +1,7 @@
 //! Two ends in memory, with paused time.
 
+mod frames;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
@@ -7,10 +9,11 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Message as WsMessage, Role};
 
 use super::*;
-use crate::limits::{CLOSE_TIMEOUT, OFFENDER_PAUSE, WORK_TURN};
+use crate::limits::{CLOSE_TIMEOUT, OFFENDER_PAUSE, WORK_TURN, WS_MAX_MESSAGE};
 
 type Peer = (Ws<DuplexStream>, Handle, mpsc::Receiver<Control>);
 
@@ -18,21 +21,20 @@ const KEEPALIVE: KeepaliveConfig =
     KeepaliveConfig { interval: Duration::from_secs(15), timeout: Duration::from_secs(30) };
 
 async fn raw(io: DuplexStream, role: Role) -> WebSocketStream<DuplexStream> {
-    WebSocketStream::from_raw_socket(io, role, Some(config())).await
+    WebSocketStream::from_raw_socket(io, role, None).await
 }
 
 /// A hub's end and an agent's end, over a pipe that holds `bytes`.
-async fn pair(bytes: usize) -> (Peer, Peer) {
+fn pair(bytes: usize) -> (Peer, Peer) {
     let (hub, agent) = duplex(bytes);
-    let hub = Ws::new(raw(hub, Role::Server).await, KEEPALIVE);
-    let agent = Ws::new(raw(agent, Role::Client).await, KEEPALIVE);
-    (hub, agent)
+    let hub = Ws::new(hub, &[], Side::Server, KEEPALIVE);
+    (hub, Ws::new(agent, &[], Side::Client, KEEPALIVE))
 }
 
 /// A hub's end, and the bytes of what an agent's end would be.
-async fn hub_and_bytes(bytes: usize) -> (Peer, DuplexStream) {
+fn hub_and_bytes(bytes: usize) -> (Peer, DuplexStream) {
     let (hub, agent) = duplex(bytes);
-    (Ws::new(raw(hub, Role::Server).await, KEEPALIVE), agent)
+    (Ws::new(hub, &[], Side::Server, KEEPALIVE), agent)
 }
 
 /// The next message, while everything else is looked after.
@@ -58,7 +60,7 @@ async fn fill(ws: &mut Ws<DuplexStream>) {
 
 #[tokio::test(start_paused = true)]
 async fn messages_cross_both_ways_however_the_pipe_cuts_them() {
-    let ((mut hub, ..), (mut agent, ..)) = pair(8).await;
+    let ((mut hub, ..), (mut agent, ..)) = pair(8);
     let messages: Vec<Bytes> = (0..200_usize).map(|i| vec![i as u8; 7 * i].into()).collect();
     let cross = async |ws: &mut Ws<_>| {
         let (mut sent, mut got) = (0, Vec::new());
@@ -89,7 +91,7 @@ async fn messages_cross_both_ways_however_the_pipe_cuts_them() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_dead_after_the_timeout() {
-    let ((mut hub, handle, _), _agent) = pair(1024).await;
+    let ((mut hub, handle, _), _agent) = pair(1024);
     let start = Instant::now();
     assert_eq!(next(&mut hub).await, None);
     assert_eq!(start.elapsed(), KEEPALIVE.timeout);
@@ -98,7 +100,7 @@ async fn a_silent_peer_is_dead_after_the_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_nothing_is_dead_after_the_timeout() {
-    let ((mut hub, handle, _), _agent) = pair(256).await;
+    let ((mut hub, handle, _), _agent) = pair(256);
     fill(&mut hub).await;
     let sent = timeout(KEEPALIVE.timeout, send(&mut hub, Bytes::from_static(b"x"))).await;
     sent.expect_err("nobody reads");
@@ -108,7 +110,7 @@ async fn a_peer_that_takes_nothing_is_dead_after_the_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn pings_measure_the_round_trip_and_keep_an_idle_session_alive() {
-    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024).await;
+    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024);
     assert_eq!(handle.rtt(), None);
     let idle =
         timeout(Duration::from_secs(300), async { tokio::join!(next(&mut hub), next(&mut agent)) });
@@ -118,10 +120,10 @@ async fn pings_measure_the_round_trip_and_keep_an_idle_session_alive() {
 
 #[tokio::test(start_paused = true)]
 async fn control_messages_arrive_and_strangers_do_no_harm() {
-    let ((mut hub, _handle, mut control), agent) = hub_and_bytes(1024).await;
+    let ((mut hub, _handle, mut control), agent) = hub_and_bytes(1024);
     let mut agent = raw(agent, Role::Client).await;
     for message in
-        [Message::text("{}"), Message::text(Control::Drain.as_text()), Message::binary("x")]
+        [WsMessage::text("{}"), WsMessage::text(Control::Drain.as_text()), WsMessage::binary("x")]
     {
         agent.send(message).await.expect("sent");
     }
@@ -132,7 +134,7 @@ async fn control_messages_arrive_and_strangers_do_no_harm() {
 
 #[tokio::test(start_paused = true)]
 async fn control_messages_go_out_while_nothing_comes() {
-    let ((mut hub, handle, _), agent) = hub_and_bytes(1024).await;
+    let ((mut hub, handle, _), agent) = hub_and_bytes(1024);
     let mut agent = raw(agent, Role::Client).await;
     let said = async {
         assert!(
@@ -143,14 +145,14 @@ async fn control_messages_go_out_while_nothing_comes() {
         agent.next().await.expect("open").expect("valid")
     };
     tokio::select! {
-        said = said => assert_eq!(said, Message::text(Control::Registered.as_text())),
+        said = said => assert_eq!(said, WsMessage::text(Control::Registered.as_text())),
         _ = next(&mut hub) => panic!("it has ended"),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_says_why_and_ends_both_ends() {
-    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024).await;
+    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024);
     let reason = "replaced by a newer session";
     handle.close(CloseCode::Replaced, reason);
     assert_eq!(tokio::join!(next(&mut hub), next(&mut agent)), (None, None));
@@ -163,7 +165,7 @@ async fn closing_says_why_and_ends_both_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_said_during_the_close_leaves_it_whole() {
-    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024).await;
+    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024);
     handle.close(CloseCode::GoingAway, "bye");
     // Said too late, and closed once more: neither must disturb the handshake.
     handle.send(Control::Drain);
@@ -176,7 +178,7 @@ async fn what_is_said_during_the_close_leaves_it_whole() {
 #[tokio::test(start_paused = true)]
 async fn a_close_that_nobody_answers_ends_at_its_deadline() {
     for is_full in [false, true] {
-        let ((mut hub, handle, _), _agent) = pair(256).await;
+        let ((mut hub, handle, _), _agent) = pair(256);
         if is_full {
             fill(&mut hub).await;
         }
@@ -189,12 +191,12 @@ async fn a_close_that_nobody_answers_ends_at_its_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_connection_and_a_protocol_violation_are_told_apart() {
-    let ((mut hub, handle, _), agent) = pair(1024).await;
+    let ((mut hub, handle, _), agent) = pair(1024);
     drop(agent);
     assert_eq!(next(&mut hub).await, None);
     assert_eq!(handle.ended(), Some(&Ended::Lost));
 
-    let ((mut hub, handle, _), mut agent) = hub_and_bytes(1024).await;
+    let ((mut hub, handle, _), mut agent) = hub_and_bytes(1024);
     agent.write_all(&[0x82, 0x01, b'x']).await.expect("an unmasked frame");
     assert_eq!(next(&mut hub).await, None);
     assert!(matches!(handle.ended(), Some(Ended::Violation(_))), "{:?}", handle.ended());
@@ -212,7 +214,7 @@ async fn an_offender_is_left_waiting() {
         (vec![0x82, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None),
     ] {
         let start = Instant::now();
-        let ((mut hub, handle, _), mut agent) = hub_and_bytes(64).await;
+        let ((mut hub, handle, _), mut agent) = hub_and_bytes(64);
         let ended = async {
             let end = next(&mut hub).await;
             drop(hub);
@@ -243,7 +245,7 @@ async fn an_offender_is_left_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_after_our_close_is_read_at_leisure() {
-    let ((mut hub, handle, _), agent) = hub_and_bytes(1024).await;
+    let ((mut hub, handle, _), agent) = hub_and_bytes(1024);
     let mut agent = raw(agent, Role::Client).await;
     handle.close(CloseCode::GoingAway, "");
     let turns = CLOSE_TIMEOUT.div_duration_f64(CLOSING_PAUSE) as usize;
@@ -252,7 +254,7 @@ async fn what_comes_after_our_close_is_read_at_leisure() {
     let says = async {
         // The agent reads nothing, so it goes on.
         while written <= most {
-            agent.send(Message::binary(&[0; 4096][..])).await.expect("a hub that reads");
+            agent.send(WsMessage::binary(&[0; 4096][..])).await.expect("a hub that reads");
             written += 4096;
         }
     };
@@ -274,7 +276,7 @@ async fn a_message_has_a_largest_size() {
     let in_all = [frame(0x02, half), frame(0x00, half), frame(0x80, 1)].concat();
     let by_its_head = frame(0x82, WS_MAX_MESSAGE + 1)[..14].to_vec();
     for (said, is_taken) in [(fits, true), (in_all, false), (by_its_head, false)] {
-        let ((mut hub, handle, _control), mut agent) = hub_and_bytes(1 << 16).await;
+        let ((mut hub, handle, _control), mut agent) = hub_and_bytes(1 << 16);
         let (said, taken) = tokio::join!(agent.write_all(&said), next(&mut hub));
         said.expect("written");
         assert_eq!(taken.map(|message| message.len()), is_taken.then_some(WS_MAX_MESSAGE));
@@ -286,7 +288,7 @@ async fn a_message_has_a_largest_size() {
 #[tokio::test(start_paused = true)]
 async fn others_have_their_turn_after_some_messages() {
     let turn = WORK_TURN.div_ceil(WORK_PER_FRAME + 1);
-    let ((mut hub, ..), mut agent) = hub_and_bytes(1 << 16).await;
+    let ((mut hub, ..), mut agent) = hub_and_bytes(1 << 16);
     let message = [0x82, 0x81, 0, 0, 0, 0, b'x'];
     agent.write_all(&message.repeat(turn + 1)).await.expect("written");
     for _ in 0..turn {

@@ -3,15 +3,16 @@
 
 use h2::server::Builder;
 use hub::limits::{LANES_OF_AGENT, LANES_OPENING, OWN_CALLS};
+use tunnel::wire::Control;
 
 use crate::support::client::{Client, answer};
 use crate::support::frames::END_STREAM;
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
 use crate::support::pair::Pair;
-use crate::support::peer::Settings;
-use crate::support::raw_agent::RawAgent;
-use crate::support::upstream::Connection;
+use crate::support::peer::{Peer, Settings};
+use crate::support::raw_agent::{Delivered, RawAgent};
+use crate::support::upstream::{Connection, Connections};
 use crate::support::world::World;
 use crate::support::{NAME, until, within};
 
@@ -111,6 +112,69 @@ async fn whoever_leaves_too_much_in_the_hub_gets_no_new_calls() {
     client.until("the download", |client| client.heard(1).body.len() == whole).await;
     pair.call(9, NAME).await;
     assert_eq!(pair.upstream.stream_of("/a.B/Refused"), None);
+}
+
+/// Answers a call with so many pieces, which are in the hub then.
+async fn give(upstream: &mut Peer, path: &str, piece: &[u8], pieces: usize) {
+    let stream = upstream.request(path).await;
+    upstream.head(stream, &[(":status", "200")], 0);
+    (1..pieces).for_each(|_| upstream.data(stream, piece, 0));
+    upstream.data(stream, piece, END_STREAM);
+    upstream.ping().await.expect("frames by the rules");
+}
+
+/// Answers whose lanes are gone wait in the hub for a client that takes nothing: each of up to a lane's window. With 2 MiB of
+/// them, no upstream is asked for more.
+#[tokio::test]
+async fn whoever_leaves_answers_of_lanes_that_are_gone_waits_with_its_calls() {
+    const ANSWER: [u8; 15 << 10] = [7; 15 << 10];
+    const OF_A_LANE: usize = 4 * ANSWER.len();
+    const LANES: usize = (2 << 20) / OF_A_LANE + 2;
+    let hub = Hub::start().await;
+    let agent = RawAgent::register(&hub, NAME, "by-hand", "0").await;
+    let (lanes, mut control) = agent.into_lanes();
+    let next_lane = async || {
+        let (lane, _) = within("a lane", lanes.accept()).await.expect("a session");
+        Peer::server(Delivered(lane), Settings::default()).await
+    };
+    // The probe's becomes the first caller's.
+    let mut probed = Some(next_lane().await);
+    assert_eq!(within("the agent shown", control.recv()).await, Some(Control::Registered));
+    let narrow = Settings { stream_window: 1 << 20, connection_grant: 0, ..Settings::default() };
+    let mut client = Peer::client(hub.address, narrow).await;
+    let stream = |at: usize| 1 + 2 * at as u32;
+    for at in 0..LANES {
+        let path = format!("/a.B/Download{at}");
+        client.call(stream(at), NAME, &path, END_STREAM);
+        client.flush().await;
+        let mut upstream = match probed.take() {
+            Some(probed) => probed,
+            None => next_lane().await,
+        };
+        give(&mut upstream, &path, &ANSWER, 4).await;
+        upstream.cut().await;
+    }
+    client.call(stream(LANES), NAME, "/a.B/Waits", END_STREAM);
+    client.ping().await.expect("frames by the rules");
+    let mut other = Peer::client(hub.address, Settings::default()).await;
+    other.call(1, NAME, "/a.B/Others", END_STREAM);
+    other.flush().await;
+    let mut session = Connections::on_lanes(lanes).all();
+    let others = within("the other's call", session.call()).await;
+    assert_eq!(others.request.uri().path(), "/a.B/Others", "the first is not asked for");
+    others.answer();
+    other.until("an answer", |client| client.heard(1).ended).await;
+    client.grant(0, 4 << 20);
+    client.flush().await;
+    let waited = tokio::select! {
+        waited = session.call() => waited,
+        () = client.until("the call asked for", |_| false) => unreachable!(),
+    };
+    assert_eq!(waited.request.uri().path(), "/a.B/Waits");
+    waited.answer();
+    client.until("an answer", |client| client.heard(stream(LANES)).ended).await;
+    let whole = |at| client.heard(stream(at)).body.len() == OF_A_LANE;
+    assert!((0..LANES).all(whole));
 }
 
 /// A server that allows 100 streams a connection, as most do: for more of them, more connections are made.

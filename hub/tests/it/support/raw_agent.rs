@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::SinkExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -30,7 +30,7 @@ use super::within;
 
 /// A WebSocket that the hub has upgraded.
 pub(crate) struct RawAgent {
-    pub(crate) ws: WebSocketStream<TcpStream>,
+    pub(crate) ws: WebSocketStream<HeadAlone>,
     /// Of the hub's answer.
     pub(crate) headers: HeaderMap,
     /// Lanes that the hub has opened, and nobody has asked for yet.
@@ -67,7 +67,7 @@ impl RawAgent {
         }
         let tcp = TcpStream::connect(hub.address).await.expect("connected");
         tcp.set_nodelay(true).unwrap();
-        match within("an upgrade", client_async(request, tcp)).await {
+        match within("an upgrade", client_async(request, HeadAlone::of(tcp))).await {
             Ok((ws, response)) => {
                 let (opened, control, said, ended) = Default::default();
                 let headers = response.into_parts().0.headers;
@@ -153,12 +153,8 @@ impl RawAgent {
     /// The lanes, of which nothing has been read yet, and the hub's control messages beside them.
     pub(crate) fn into_lanes(self) -> (Lanes, mpsc::Receiver<Control>) {
         let keepalive = hub::Config::default().keepalive;
-        let (driver, lanes, control) = start(
-            self.ws,
-            keepalive,
-            Role::Agent { max_lanes: usize::MAX },
-            LaneMemory::new(1 << 30),
-        );
+        let (role, memory) = (Role::Agent { max_lanes: usize::MAX }, LaneMemory::new(1 << 30));
+        let (driver, lanes, control) = start(self.ws.into_inner(), &[], keepalive, role, memory);
         tokio::spawn(driver);
         (lanes, control)
     }
@@ -231,6 +227,66 @@ impl RawAgent {
             None
         };
         within("a close", close).await
+    }
+}
+
+/// Reads no byte behind the head of an answer of 101 together with it: they are for whoever takes the stream over.
+#[derive(Debug)]
+pub(crate) struct HeadAlone {
+    tcp: TcpStream,
+    head: Vec<u8>,
+    is_through: bool,
+}
+
+impl HeadAlone {
+    fn of(tcp: TcpStream) -> Self {
+        Self { tcp, head: Vec::new(), is_through: false }
+    }
+}
+
+impl AsyncRead for HeadAlone {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { tcp, head, is_through } = self.get_mut();
+        let mut space = [0; 4096];
+        if !*is_through {
+            let mut peeked = ReadBuf::new(&mut space);
+            ready!(tcp.poll_peek(cx, &mut peeked))?;
+            let known = head.len();
+            head.extend_from_slice(peeked.filled());
+            let end = head.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4);
+            *is_through = end.is_some() || !head.starts_with(b"HTTP/1.1 101");
+            if head.starts_with(b"HTTP/1.1 101") {
+                let part = end.unwrap_or(head.len()) - known;
+                head.truncate(known + part);
+                let mut read = ReadBuf::new(&mut space[..part]);
+                ready!(Pin::new(tcp).poll_read(cx, &mut read))?;
+                buf.put_slice(read.filled());
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Pin::new(tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for HeadAlone {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
 

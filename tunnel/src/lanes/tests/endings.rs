@@ -150,7 +150,7 @@ async fn lanes_end_when_the_session_begins_to_close() {
 #[tokio::test(start_paused = true)]
 async fn a_driver_that_is_dropped_ends_its_lanes() {
     let (ours, _peer) = duplex(1024);
-    let (driver, hub, _) = end(ours, Role::Hub).await;
+    let (driver, hub, _) = end(ours, Role::Hub);
     let mut lane = hub.open(Open::default()).expect("a lane");
     drop(driver);
     assert_eq!(lane.read_u8().await.expect_err("lost").kind(), ErrorKind::ConnectionAborted);
@@ -187,7 +187,7 @@ impl AsyncWrite for Broken {
 #[tokio::test(start_paused = true)]
 async fn a_socket_that_breaks_ends_the_session_at_once() {
     let (ours, _peer) = duplex(1024);
-    let (driver, hub, _) = end(Broken(tokio::io::split(ours).0), Role::Hub).await;
+    let (driver, hub, _) = end(Broken(tokio::io::split(ours).0), Role::Hub);
     let start = Instant::now();
     driver.await;
     assert_eq!((start.elapsed(), hub.ws().ended()), (Duration::ZERO, Some(&Ended::Lost)));

@@ -128,7 +128,7 @@ async fn idle_credit_is_returned_and_lanes_left_behind_are_reset() {
 #[tokio::test(start_paused = true)]
 async fn others_have_their_turn_while_lanes_send() {
     let (ours, mut peer) = duplex(4 << 20);
-    let (driver, hub, _) = end(ours, Role::Hub).await;
+    let (driver, hub, _) = end(ours, Role::Hub);
     let mut driver = pin!(driver);
     let mut lanes: Vec<_> = (0..50).filter_map(|_| hub.open(Open::default())).collect();
     for lane in &mut lanes {

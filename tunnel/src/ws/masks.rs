@@ -1,0 +1,50 @@
+//! Masks for what an agent sends.
+
+use std::fmt;
+use std::vec;
+
+use rustls::crypto::ring;
+
+/// Masks that are made at once: each time costs a system call.
+const AT_ONCE: usize = 128;
+const BYTES: usize = 4;
+
+/// Gives out masks that nobody can guess: whoever picks the bytes of an answer must not be able to pick what a proxy in
+/// between sees (RFC 6455 5.3 and 10.3).
+#[derive(Default)]
+pub(super) struct Masks {
+    left: vec::IntoIter<[u8; BYTES]>,
+}
+
+impl Masks {
+    pub(super) fn next(&mut self) -> [u8; BYTES] {
+        if let Some(mask) = self.left.next() {
+            return mask;
+        }
+        let mut bytes = [0; AT_ONCE * BYTES];
+        // Without the system's randomness there is no TLS either; the mask of zeros is a mask.
+        let _ = ring::default_provider().secure_random.fill(&mut bytes);
+        self.left = bytes.as_chunks().0.to_vec().into_iter();
+        self.left.next().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Masks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Masks").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn masks_differ() {
+        let mut masks = Masks::default();
+        let seen: HashSet<_> = (0..3 * AT_ONCE).map(|_| masks.next()).collect();
+        assert!(seen.len() > 3 * AT_ONCE - 3, "{}", seen.len());
+    }
+}

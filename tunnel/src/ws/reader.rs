@@ -1,0 +1,195 @@
+//! Reads the messages of a WebSocket off a byte stream, without copying what is large.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
+
+use super::frame::{FrameError, Head, Opcode, Side, apply_mask};
+use super::message::{Close, Message};
+use crate::limits::{WS_MAX_MESSAGE, WS_READ, WS_READ_BULK};
+
+/// Why nothing more is read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// What a frame has brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// A message that is whole now, or a control frame.
+    Whole(Message),
+    /// More of a message that is not.
+    Fragment {
+        /// Bytes of it.
+        len: usize,
+    },
+}
+
+/// What has come and was not taken.
+#[derive(Debug)]
+pub(super) struct Reader {
+    side: Side,
+    buf: BytesMut,
+    /// The frame whose payload comes.
+    head: Option<Head>,
+    /// The message whose fragments come.
+    begun: Option<(Opcode, BytesMut)>,
+    /// The last read brought so much that the next one is taken as it is.
+    is_bulk: bool,
+}
+
+impl Reader {
+    /// One that has read `read` already.
+    pub(super) fn new(side: Side, read: &[u8]) -> Self {
+        Self { side, buf: BytesMut::from(read), head: None, begun: None, is_bulk: false }
+    }
+
+    /// The next frame; `None` where the stream has ended. Holds no memory while there is nothing.
+    pub(super) fn poll_frame<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Incoming>, ReadError>> {
+        loop {
+            if let Some(incoming) = self.next_frame()? {
+                return Poll::Ready(Ok(Some(incoming)));
+            }
+            if self.buf.is_empty() {
+                self.buf = BytesMut::new();
+            }
+            if ready!(self.poll_fill(io, cx))? == 0 {
+                return Poll::Ready(Ok(None));
+            }
+        }
+    }
+
+    /// Reads more. Much is read into memory that its messages then share; little is copied into as much as it needs, for
+    /// each WebSocket would hold the rest for as long as it is idle.
+    fn poll_fill<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let read = if self.is_bulk {
+            if self.buf.capacity() - self.buf.len() < WS_READ / 2 {
+                self.buf.reserve(WS_READ);
+            }
+            let read = pin!(io.read_buf(&mut self.buf)).poll(cx);
+            if read.is_pending() && self.buf.is_empty() {
+                self.buf = BytesMut::new();
+            }
+            ready!(read)?
+        } else {
+            let mut space = [const { MaybeUninit::uninit() }; WS_READ];
+            let mut read = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(io).poll_read(cx, &mut read))?;
+            self.buf.extend_from_slice(read.filled());
+            read.filled().len()
+        };
+        self.is_bulk = read >= WS_READ_BULK;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Bytes that it holds.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.buf.capacity()
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Incoming>, FrameError> {
+        let head = match self.head {
+            Some(head) => head,
+            None => {
+                let Some((head, used)) = Head::parse(&self.buf, self.side)? else {
+                    return Ok(None);
+                };
+                self.check(&head)?;
+                self.buf.advance(used);
+                *self.head.insert(head)
+            }
+        };
+        if self.buf.len() < head.len {
+            return Ok(None);
+        }
+        self.head = None;
+        let mut payload = self.buf.split_to(head.len);
+        if let Some(mask) = head.mask {
+            apply_mask(&mut payload, mask);
+        }
+        self.take(head, payload).map(Some)
+    }
+
+    /// Whether a frame may come now.
+    fn check(&self, head: &Head) -> Result<(), FrameError> {
+        let begun = self.begun.as_ref().map(|(_, begun)| begun.len());
+        match (head.opcode, begun) {
+            (Opcode::Continuation, None) => Err(FrameError::NothingBegun),
+            (Opcode::Text | Opcode::Binary, Some(_)) => Err(FrameError::Interleaved),
+            (Opcode::Continuation, Some(len)) if len + head.len > WS_MAX_MESSAGE => {
+                Err(FrameError::TooLarge)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, head: Head, payload: BytesMut) -> Result<Incoming, FrameError> {
+        let message = match head.opcode {
+            Opcode::Ping => Message::Ping(payload.freeze()),
+            Opcode::Pong => Message::Pong(payload.freeze()),
+            Opcode::Close => Message::Close(Close::parse(&payload)?),
+            opcode if head.is_last && self.begun.is_none() => whole(opcode, payload)?,
+            opcode => {
+                let (_, begun) = self.begun.get_or_insert_with(|| (opcode, BytesMut::new()));
+                begun.extend_from_slice(&payload);
+                match self.begun.take_if(|_| head.is_last) {
+                    Some((opcode, message)) => whole(opcode, message)?,
+                    None => return Ok(Incoming::Fragment { len: head.len }),
+                }
+            }
+        };
+        Ok(Incoming::Whole(message))
+    }
+}
+
+fn whole(opcode: Opcode, payload: BytesMut) -> Result<Message, FrameError> {
+    if opcode == Opcode::Binary {
+        return Ok(Message::Binary(payload.freeze()));
+    }
+    str::from_utf8(&payload).map_err(|_| FrameError::Text)?;
+    Ok(Message::Text(payload.freeze()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// What is large is taken out of the read that it came in.
+    #[tokio::test]
+    async fn large_messages_stay_where_they_are() {
+        let message = [&[0x82, 0xfe, 0x20, 0, 1, 1, 1, 1][..], &[1; WS_READ_BULK]].concat();
+        let said = message.repeat(6);
+        let mut reader = Reader::new(Side::Server, &[]);
+        let mut starts = Vec::new();
+        let mut held = Vec::new();
+        let mut io = &said[..];
+        for _ in 0..6 {
+            let frame = poll_fn(|cx| reader.poll_frame(&mut io, cx)).await.expect("valid");
+            let Some(Incoming::Whole(Message::Binary(bytes))) = frame else { panic!("{frame:?}") };
+            assert!(bytes.iter().all(|byte| *byte == 0), "the mask is off");
+            starts.push(bytes.as_ptr() as usize);
+            held.push(bytes);
+        }
+        let apart = |at: usize| starts[at + 1].wrapping_sub(starts[at]);
+        assert!((3..5).any(|at| apart(at) == message.len()), "{starts:x?}");
+    }
+}

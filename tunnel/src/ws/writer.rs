@@ -1,0 +1,171 @@
+//! Writes the messages of a WebSocket to a byte stream, without copying what is large.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::AsyncWrite;
+
+use super::frame::{Head, Opcode, Side, apply_mask};
+use super::masks::Masks;
+use super::message::Message;
+use crate::limits::{WS_COPY_BELOW, WS_WRITE_BUFFER};
+
+/// Pieces that are written at once: more than a full buffer has of large messages and their heads.
+const PIECES: usize = 16;
+/// Memory of small messages that is kept while there are none.
+const KEPT: usize = 1024;
+
+/// What was said and is not written.
+#[derive(Debug)]
+pub(super) struct Writer {
+    masks: Option<Masks>,
+    pieces: VecDeque<Bytes>,
+    /// Small messages, and heads of large ones, behind all pieces.
+    small: BytesMut,
+    len: usize,
+    /// Something was written since the last flush.
+    unflushed: bool,
+}
+
+impl Writer {
+    pub(super) fn new(side: Side) -> Self {
+        let masks = (side == Side::Client).then(Masks::default);
+        let (pieces, small) = (VecDeque::new(), BytesMut::new());
+        Self { masks, pieces, small, len: 0, unflushed: false }
+    }
+
+    /// Whether another message may be put in.
+    pub(super) fn has_room(&self) -> bool {
+        self.len < WS_WRITE_BUFFER
+    }
+
+    /// Whether nothing waits to be written or flushed.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.len == 0 && !self.unflushed
+    }
+
+    /// Bytes that it holds.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.small.capacity() + self.pieces.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Puts a message behind all others.
+    pub(super) fn put(&mut self, message: Message) {
+        let (opcode, payload) = match message {
+            Message::Binary(bytes) => (Opcode::Binary, bytes),
+            Message::Text(bytes) => (Opcode::Text, bytes),
+            Message::Ping(bytes) => (Opcode::Ping, bytes),
+            Message::Pong(bytes) => (Opcode::Pong, bytes),
+            Message::Close(close) => {
+                (Opcode::Close, close.map_or_else(Bytes::new, |close| close.payload()))
+            }
+        };
+        let mask = self.masks.as_mut().map(Masks::next);
+        let (head, used) = Head { is_last: true, opcode, mask, len: payload.len() }.bytes();
+        self.small.extend_from_slice(&head[..used]);
+        self.len += used + payload.len();
+        if payload.len() < WS_COPY_BELOW {
+            let at = self.small.len();
+            self.small.extend_from_slice(&payload);
+            if let Some(mask) = mask {
+                apply_mask(&mut self.small[at..], mask);
+            }
+            return;
+        }
+        self.pieces.push_back(self.small.split().freeze());
+        self.pieces.push_back(match mask {
+            None => payload,
+            Some(mask) => masked(payload, mask),
+        });
+    }
+
+    /// Writes everything, as far as the stream takes it.
+    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.len > 0 {
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let pieces = self.pieces.iter().map(|piece| &**piece).chain([&*self.small]);
+            let mut used = 0;
+            for (slice, piece) in slices.iter_mut().zip(pieces) {
+                *slice = IoSlice::new(piece);
+                used += 1;
+            }
+            let written = ready!(Pin::new(&mut *io).poll_write_vectored(cx, &slices[..used]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.wrote(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes everything, and sees it off.
+    pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_write(io, cx))?;
+        if self.unflushed {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&mut self, mut bytes: usize) {
+        self.unflushed = true;
+        self.len -= bytes;
+        while let Some(piece) = self.pieces.front_mut() {
+            if bytes < piece.len() {
+                return piece.advance(bytes);
+            }
+            bytes -= piece.len();
+            self.pieces.pop_front();
+        }
+        self.small.advance(bytes);
+        if self.small.is_empty() {
+            self.forget();
+        }
+    }
+
+    /// Holds little memory while there is nothing to write.
+    fn forget(&mut self) {
+        self.pieces.shrink_to(PIECES);
+        self.small.clear();
+        if self.small.capacity() > KEPT {
+            self.small = BytesMut::new();
+        }
+    }
+}
+
+/// In place, unless somebody else holds the bytes too.
+fn masked(payload: Bytes, mask: [u8; 4]) -> Bytes {
+    let mut bytes = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+    apply_mask(&mut bytes, mask);
+    bytes.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_messages_are_masked_where_they_are() {
+        let mut writer = Writer::new(Side::Client);
+        let message = BytesMut::zeroed(WS_COPY_BELOW);
+        let at = message.as_ptr();
+        writer.put(Message::Binary(message.freeze()));
+        assert_eq!(writer.pieces[1].as_ptr(), at);
+        let shared = Bytes::from(vec![0; WS_COPY_BELOW]);
+        writer.put(Message::Binary(shared.clone()));
+        assert!(shared.iter().all(|byte| *byte == 0), "somebody else's");
+    }
+}

@@ -121,6 +121,7 @@ fn token(path: &PathBuf) -> Result<HeaderValue, DialError> {
 fn failed(error: HandshakeError) -> DialError {
     match error {
         HandshakeError::Refused(response) => refused(&response),
+        HandshakeError::Io(error) => TransportError::Connect(error).into(),
         other => DialError::Handshake(other),
     }
 }

@@ -1,9 +1,11 @@
 //! Asks for the WebSocket (RFC 6455 4.1), by HTTP/1.1.
 
+use std::io;
+
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
@@ -35,21 +37,25 @@ pub(crate) enum HandshakeError {
     /// Another answer than 101, and the first of its body.
     #[error("HTTP {}", .0.status().as_u16())]
     Refused(Box<Response<Vec<u8>>>),
+    /// The connection was lost.
+    #[error(transparent)]
+    Io(io::Error),
     /// No answer of HTTP/1.1, or none at all.
-    #[error("{}", cause(.0))]
-    Http(#[from] hyper::Error),
-    /// An answer of 101 that is none to what was asked.
+    #[error(transparent)]
+    Http(hyper::Error),
+    /// An answer of 101 that is none to what was asked: this field is wrong.
     #[error("HTTP 101 without the right {0}")]
     Answer(HeaderName),
 }
 
-/// hyper's own words say what failed; of an error of the connection, the last says why.
-fn cause(error: &hyper::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+impl From<hyper::Error> for HandshakeError {
+    fn from(error: hyper::Error) -> Self {
+        let source = std::error::Error::source(&error);
+        match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+            Some(io) => Self::Io(io::Error::new(io.kind(), io.to_string())),
+            None => Self::Http(error),
+        }
     }
-    cause.to_string()
 }
 
 /// Asks whoever is at the other end of `io` for a WebSocket at `uri`, with these fields besides those of every one.
@@ -59,7 +65,7 @@ pub(crate) async fn upgrade(
     headers: HeaderMap,
 ) -> Result<Upgraded, HandshakeError> {
     let mut connecting = http1::Builder::new();
-    // Some proxies know these fields in their usual spelling only.
+    // Some proxies know `Upgrade` and `Connection` in this spelling only.
     connecting.title_case_headers(true).max_buf_size(ANSWER_HEAD);
     let (mut sender, connection) = connecting.handshake(TokioIo::new(io)).await?;
     // It ends with the upgrade, or when nobody waits for it any more.
@@ -73,12 +79,9 @@ pub(crate) async fn upgrade(
     let headers = response.headers().clone();
     let upgraded = hyper::upgrade::on(response).await?;
     // It is what was put in: taking it out leaves hyper's own layer behind.
-    match upgraded.downcast::<TokioIo<BoxIo>>() {
-        Ok(parts) => Ok(Upgraded { io: parts.io.into_inner(), read: parts.read_buf, headers }),
-        Err(other) => {
-            Ok(Upgraded { io: Box::new(TokioIo::new(other)), read: Bytes::new(), headers })
-        }
-    }
+    let parts = upgraded.downcast::<TokioIo<BoxIo>>();
+    let parts = parts.map_err(|_| HandshakeError::Answer(UPGRADE))?;
+    Ok(Upgraded { io: parts.io.into_inner(), read: parts.read_buf, headers })
 }
 
 fn request(uri: &Uri, key: &str, more: HeaderMap) -> Request<Empty<Bytes>> {
@@ -111,7 +114,15 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), HeaderName> {
     if headers.get(SEC_WEBSOCKET_ACCEPT).is_none_or(|value| value != &*accept) {
         return Err(SEC_WEBSOCKET_ACCEPT);
     }
-    let expected = [(UPGRADE, "websocket"), (SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL)];
+    // None was asked for.
+    if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err(SEC_WEBSOCKET_EXTENSIONS);
+    }
+    let expected = [
+        (UPGRADE, "websocket"),
+        (CONNECTION, "upgrade"),
+        (SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL),
+    ];
     let wrong = expected.into_iter().find(|(name, value)| !says(name, value));
     wrong.map_or(Ok(()), |(name, _)| Err(name))
 }
@@ -128,5 +139,94 @@ async fn refusal(response: Response<Incoming>) -> Response<Vec<u8>> {
         }
     };
     let _ = timeout(REFUSAL_TIMEOUT, read).await;
+    first.truncate(REFUSAL_BYTES);
     Response::from_parts(head, first)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{
+        AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, duplex,
+    };
+    use tokio::time::{Duration, Instant, sleep};
+
+    use super::*;
+
+    const RIGHT: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: upgrade\r\n\
+                         Sec-WebSocket-Protocol: hub-tunnel.v2\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n";
+
+    /// What an agent makes of an answer that comes in these pieces, a second after each other.
+    async fn answered(pieces: &[&str]) -> Result<Upgraded, HandshakeError> {
+        let (agent, hub) = duplex(1 << 16);
+        let uri = "ws://hub.test/ws".parse().expect("an address");
+        let asks = upgrade(Box::new(agent), &uri, HeaderMap::new());
+        let answers = async {
+            let (mut hub, mut key) = (BufReader::new(hub), String::new());
+            loop {
+                let mut line = String::new();
+                hub.read_line(&mut line).await.expect("a request");
+                if let Some(value) = line.to_lowercase().strip_prefix("sec-websocket-key: ") {
+                    key = line[line.len() - value.len()..].trim().to_owned();
+                }
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            for piece in pieces {
+                let piece = piece.replace("ACCEPT", &derive_accept_key(key.as_bytes()));
+                hub.write_all(piece.as_bytes()).await.expect("read");
+                sleep(Duration::from_secs(1)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            asked = asks => asked,
+            () = answers => unreachable!("it waits for ever"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_right_answer_and_what_comes_behind_it() {
+        let more = format!("{RIGHT}more");
+        let Ok(mut upgraded) = answered(&[&more]).await else { panic!("it is right") };
+        let mut rest = [0; 4];
+        let came = upgraded.read.len();
+        rest[..came].copy_from_slice(&upgraded.read);
+        // What was read with the head is not in the stream any more.
+        upgraded.io.read_exact(&mut rest[came..]).await.expect("the rest");
+        assert_eq!(&rest, b"more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_to_something_else() {
+        let wrong = [
+            (RIGHT.replace("ACCEPT", "guess"), SEC_WEBSOCKET_ACCEPT),
+            (RIGHT.replace("Upgrade: WebSocket", "Upgrade: h2c"), UPGRADE),
+            (RIGHT.replace("Connection: upgrade", "Connection: close"), CONNECTION),
+            (RIGHT.replace("tunnel.v2", "tunnel.v1"), SEC_WEBSOCKET_PROTOCOL),
+            (
+                RIGHT.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n"),
+                SEC_WEBSOCKET_EXTENSIONS,
+            ),
+        ];
+        for (answer, field) in wrong {
+            match answered(&[&answer]).await {
+                Err(HandshakeError::Answer(told)) => assert_eq!(told, field),
+                Err(other) => panic!("{other} of {answer}"),
+                Ok(_) => panic!("taken: {answer}"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_whose_reason_comes_behind_its_head_or_never_ends() {
+        let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n";
+        let start = Instant::now();
+        let Err(HandshakeError::Refused(response)) = answered(&[head, "shutting down\n"]).await
+        else {
+            panic!("refused")
+        };
+        assert_eq!(response.body(), b"shutting down\n");
+        assert_eq!(start.elapsed(), REFUSAL_TIMEOUT, "the rest is not waited for");
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn serve(
     let role = Role::Agent { max_lanes: (agent.max_lanes as usize).saturating_mul(2) };
     let (keepalive, memory) = (agent.config.keepalive, agent.lane_memory.clone());
     let Dialled { io, read, session, .. } = dialled;
-    let (driver, lanes, control) = lanes::start(io, &read, keepalive, role, memory);
+    let (driver, lanes, control) = lanes::start(io, read, keepalive, role, memory);
     let about = About { slot, session, agent };
     tokio::select! {
         biased;

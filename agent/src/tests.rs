@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 use tonic::service::Routes;
@@ -41,7 +42,7 @@ pub(crate) fn session() -> (Lanes, Lanes) {
 }
 
 fn end(io: DuplexStream, role: Role) -> Lanes {
-    let (driver, lanes, _) = start(io, &[], KEEPALIVE, role, LaneMemory::new(1 << 30));
+    let (driver, lanes, _) = start(io, Bytes::new(), KEEPALIVE, role, LaneMemory::new(1 << 30));
     tokio::spawn(driver);
     lanes
 }

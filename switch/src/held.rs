@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Pieces below this size are copied together: kept as they are, each would hold on to all of the read that it came in,
-/// which is of 32 KiB. Whole frames of bulk are larger.
-pub(crate) const COPY_BELOW: usize = 8192;
+/// Pieces below this size are copied together: kept as they are, each would hold on to all of the block that it was read
+/// into, which is of 48 KiB at most. Whole frames of bulk are larger.
+pub(crate) const COPY_BELOW: usize = 12 << 10;
 
 /// A queue of bytes.
 #[derive(Debug, Default)]

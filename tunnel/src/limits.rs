@@ -80,8 +80,9 @@ pub const OFFENDER_PAUSE: Duration = Duration::from_secs(1);
 
 // --- WebSocket ---
 
-/// Bytes that are read from a WebSocket's socket at once, if there are so many: two messages of bulk.
-pub const WS_READ: usize = 32 * KIB as usize;
+/// Bytes that are read from a WebSocket's socket at once, if there are so many: two messages of bulk with their heads, so
+/// that neither is cut.
+pub const WS_READ: usize = 2 * (WS_MESSAGE_BYTES + 14);
 /// A read of so much is followed by one into memory that its messages then share, so that they are not copied.
 pub const WS_READ_BULK: usize = 8 * KIB as usize;
 /// Bytes of messages that wait to be written to the socket in one go.
@@ -143,8 +144,8 @@ pub const LANE_QUEUE: usize = 2 * LANE_DATA_MAX;
 /// Bytes that one source, and one lane of it, sends before it is the next one's turn.
 pub const LANE_TURN: i64 = LANE_DATA_MAX as i64;
 /// Pieces smaller than this are copied together while they wait to be read: each of the others holds on to all of the
-/// read that it came in, which is of [`WS_READ`].
-pub const LANE_COPY_BELOW: usize = 8 * KIB as usize;
+/// block that it was read into, which is of [`WS_READ`] and what was left of the one before, at most four times as much.
+pub const LANE_COPY_BELOW: usize = 12 * KIB as usize;
 /// The highest number of a lane; a session that has had as many is drained. Part of the wire contract.
 pub const LANE_IDS_MAX: u32 = (1 << 31) - 1;
 /// Bytes of the reason in a RESET.

@@ -65,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     /// control messages.
     pub(crate) fn new(
         io: S,
-        read: &[u8],
+        read: Bytes,
         side: Side,
         keepalive: KeepaliveConfig,
     ) -> (Self, Handle, mpsc::Receiver<Control>) {
@@ -75,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         let ws = Self {
             io,
             side,
-            reader: Reader::new(side, read),
+            reader: Reader::new(side, &read),
             writer: Writer::new(side),
             keepalive: Keepalive::new(keepalive),
             turn: Turn::default(),
@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
         while self.shared.has_control() && self.poll_room(cx)?.is_ready() {
             let Some(control) = self.shared.next_control() else { break };
-            self.writer.put(Message::Text(Bytes::from_static(control.as_text().as_bytes())));
+            self.writer.put(Message::Text(control.as_text().to_owned()));
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 Phase::Open => return Poll::Ready(()),
                 Phase::Calming(close, pause) => {
                     ready!(pause.as_mut().poll(cx));
-                    self.phase = close.take().map_or(Phase::Over, Phase::closing);
+                    self.phase = Phase::closing(close.clone());
                 }
                 Phase::Closing(close, deadline) => {
                     let deadline_passed = deadline.as_mut().poll(cx).is_ready();
@@ -223,8 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                     }
                 }
                 Err(ReadError::Frame(error)) => {
-                    let _ = self.shared.ended.set(Ended::Violation(error.to_string()));
-                    self.phase = Phase::calming(None);
+                    self.end_violation(error.to_string(), error.code());
                 }
                 Err(error) => self.fail(&error),
                 Ok(None) => self.fail(&io::Error::from(io::ErrorKind::UnexpectedEof).into()),
@@ -260,8 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             }
             // Full means that the same has been said often enough already.
             Message::Text(text) => {
-                let text = str::from_utf8(&text).unwrap_or_default();
-                let _ = self.control.try_send(Control::from_text(text));
+                let _ = self.control.try_send(Control::from_text(&text));
             }
             Message::Close(close) => {
                 let code = close.as_ref().map_or(CloseCode::Normal, |close| close.code);
@@ -285,13 +283,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     pub(crate) fn end_flood(&mut self) {
         let _ = self.shared.ended.set(Ended::Flood);
         let close = Close::new(CloseCode::Policy, "too many messages without data");
-        self.phase = Phase::calming(Some(close));
+        self.phase = Phase::calming(close);
     }
 
     /// Ends the WebSocket of a peer that broke the protocol above it. It is left waiting first.
     pub(crate) fn end_violation(&mut self, violation: String, code: CloseCode) {
         let _ = self.shared.ended.set(Ended::Violation(violation));
-        self.phase = Phase::calming(Some(Close::new(code, "protocol violation")));
+        self.phase = Phase::calming(Close::new(code, "protocol violation"));
     }
 
     /// Notes why it ended.
@@ -313,6 +311,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         match self.poll_room(cx) {
             Ok(Poll::Ready(())) => {
                 self.keepalive.unblocked();
+                // Or data would always be before it.
+                self.answer_ping();
                 Poll::Ready(())
             }
             Ok(Poll::Pending) => {
@@ -339,21 +339,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
+    fn answer_ping(&mut self) {
+        if let Some(payload) = self.pinged.take() {
+            self.writer.put(Message::Pong(payload));
+        }
+    }
+
     /// Writes what was sent to the socket, as far as that takes it, and the answer to the peer's newest ping.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) {
         if !self.is_open() {
             return;
         }
-        if let Some(payload) = self.pinged.take_if(|_| self.writer.has_room()) {
-            self.writer.put(Message::Pong(payload));
-        }
-        if self.writer.is_flushed() {
-            return;
-        }
-        let flushed = self.writer.poll_flush(&mut self.io, cx);
-        self.is_slow = flushed.is_pending();
-        if let Poll::Ready(Err(error)) = flushed {
-            self.fail(&error.into());
+        loop {
+            if self.writer.has_room() {
+                self.answer_ping();
+            }
+            if self.writer.is_flushed() {
+                return;
+            }
+            let flushed = self.writer.poll_flush(&mut self.io, cx);
+            self.is_slow = flushed.is_pending();
+            match flushed {
+                // Room for what had none.
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return self.fail(&error.into()),
+                Poll::Pending => return,
+            }
         }
     }
 

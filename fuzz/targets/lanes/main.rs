@@ -8,6 +8,7 @@
 
 mod heard;
 
+use bytes::Bytes;
 use fuzz::{AtEnd, Chunked, Writes};
 use heard::{Heard, Said};
 use libfuzzer_sys::fuzz_target;
@@ -40,8 +41,10 @@ fn session(data: &[u8]) {
     let at_end = if manners & 1 == 0 { AtEnd::Eof } else { AtEnd::Silence };
     let writes = if manners & 2 == 0 { Writes::Taken } else { Writes::Stuck };
     let speaks = manners & 4 != 0;
-    let peer = Chunked::new(sent, sizes).with(at_end, writes);
-    let (lanes, controls) = fuzz::run(read_all(peer, speaks));
+    // What was read behind the handshake.
+    let (read, rest) = sent.split_at(sent.len().min(usize::from(manners >> 3)));
+    let peer = Chunked::new(rest, sizes).with(at_end, writes);
+    let (lanes, controls) = fuzz::run(read_all(read, peer, speaks));
     let heard = Heard::of(sent);
     let (expected_lanes, expected_controls) = meaning(&heard);
     let kept = expected_controls.len().min(CONTROL_QUEUE);
@@ -83,9 +86,10 @@ fn meaning(heard: &Heard) -> Meaning {
 }
 
 /// Everything that the peer says, and how it ends; `speaks`: while it is told something.
-async fn read_all(peer: Chunked<'_>, speaks: bool) -> Meaning {
+async fn read_all(read: &[u8], peer: Chunked<'_>, speaks: bool) -> Meaning {
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
-    let (driver, lanes, mut receiver) = start(peer, &[], keepalive, Role::Hub, LaneMemory::ample());
+    let (read, memory) = (Bytes::copy_from_slice(read), LaneMemory::ample());
+    let (driver, lanes, mut receiver) = start(peer, read, keepalive, Role::Hub, memory);
     for _ in 0..if speaks { 2 * CONTROL_QUEUE } else { 0 } {
         lanes.ws().send(Control::Drain);
     }

@@ -82,7 +82,8 @@ async fn serve(agent: Peer) {
     let io = agent.into_inner().expect("a connection");
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
     let role = lanes::Role::Agent { max_lanes: LANES_MAX as usize };
-    let (driver, lanes, _control) = lanes::start(io, &[], keepalive, role, LaneMemory::ample());
+    let (driver, lanes, _control) =
+        lanes::start(io, Bytes::new(), keepalive, role, LaneMemory::ample());
     tokio::spawn(driver);
     while let Some((lane, _)) = lanes.accept().await {
         tokio::spawn(serve_lane(lane));

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use crate::observe::limit::Limit;
 use crate::registry::{Admitted, Session, Upstream};
 
 /// Serves one agent's WebSocket from the upgrade, behind which `read` was read, to its end.
-pub(crate) async fn serve<S>(io: S, read: &[u8], admitted: Admitted, origin: Origin)
+pub(crate) async fn serve<S>(io: S, read: Bytes, admitted: Admitted, origin: Origin)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

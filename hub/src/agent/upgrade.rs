@@ -64,7 +64,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     let Some((io, read)) = websocket(upgrade).await else {
         return;
     };
-    registrar::serve(io, &read, admitted, origin).await;
+    registrar::serve(io, read, admitted, origin).await;
 }
 
 /// The WebSocket's byte stream, and what was read of it behind the request.

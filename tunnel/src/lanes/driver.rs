@@ -23,7 +23,7 @@ use crate::ws::{KeepaliveConfig, Side, Ws};
 /// peer's control messages.
 pub fn start<S>(
     io: S,
-    read: &[u8],
+    read: Bytes,
     keepalive: KeepaliveConfig,
     role: Role,
     memory: LaneMemory,

@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, poll};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, duplex,
@@ -40,7 +41,7 @@ fn end<S>(io: S, role: Role) -> (Driver<S>, Lanes, mpsc::Receiver<Control>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    start(io, &[], KEEPALIVE, role, LaneMemory::ample())
+    start(io, Bytes::new(), KEEPALIVE, role, LaneMemory::ample())
 }
 
 /// A session under way, over a pipe that holds `bytes`.

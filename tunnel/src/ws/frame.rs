@@ -1,6 +1,7 @@
 //! The frames of a WebSocket (RFC 6455 5.2): their heads, and the masks that go with an agent's.
 
 use crate::limits::WS_MAX_MESSAGE;
+use crate::wire::CloseCode;
 
 /// The longest head: two bytes, eight of length, four of mask.
 const HEAD_BYTES: usize = 14;
@@ -86,6 +87,17 @@ pub(super) enum FrameError {
     Text,
     #[error("a Close frame with a code that may not be sent, or with half of one")]
     Close,
+}
+
+impl FrameError {
+    /// The code of the Close frame that tells the peer (RFC 6455 7.4.1).
+    pub(super) fn code(self) -> CloseCode {
+        match self {
+            Self::TooLarge => CloseCode::Other(1009),
+            Self::Text => CloseCode::Other(1007),
+            _ => CloseCode::Protocol,
+        }
+    }
 }
 
 /// The head of a frame.

@@ -9,8 +9,7 @@ use crate::wire::CloseCode;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message {
     Binary(Bytes),
-    /// UTF-8.
-    Text(Bytes),
+    Text(String),
     Ping(Bytes),
     Pong(Bytes),
     Close(Option<Close>),
@@ -20,9 +19,8 @@ impl Message {
     /// Bytes of its payload.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Binary(bytes) | Self::Text(bytes) | Self::Ping(bytes) | Self::Pong(bytes) => {
-                bytes.len()
-            }
+            Self::Binary(bytes) | Self::Ping(bytes) | Self::Pong(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
             Self::Close(_) => 0,
         }
     }

@@ -11,7 +11,7 @@ use crate::limits::{CLOSE_TIMEOUT, OFFENDER_PAUSE};
 pub(super) enum Phase {
     Open,
     /// The peer has broken a rule. It is left waiting, and nothing of it is read, before it may come back.
-    Calming(Option<Close>, Pin<Box<Sleep>>),
+    Calming(Close, Pin<Box<Sleep>>),
     /// Our Close frame waits for the socket to take it.
     Closing(Close, Pin<Box<Sleep>>),
     /// It is sent, as an answer or first; the peer's part of the handshake is awaited.
@@ -28,8 +28,8 @@ impl Phase {
         Self::Closed(Box::pin(sleep(CLOSE_TIMEOUT)))
     }
 
-    /// After it, the frame is sent, if there is one.
-    pub(super) fn calming(close: Option<Close>) -> Self {
+    /// After it, the frame is sent.
+    pub(super) fn calming(close: Close) -> Self {
         Self::Calming(close, Box::pin(sleep(OFFENDER_PAUSE)))
     }
 }

@@ -27,14 +27,14 @@ async fn raw(io: DuplexStream, role: Role) -> WebSocketStream<DuplexStream> {
 /// A hub's end and an agent's end, over a pipe that holds `bytes`.
 fn pair(bytes: usize) -> (Peer, Peer) {
     let (hub, agent) = duplex(bytes);
-    let hub = Ws::new(hub, &[], Side::Server, KEEPALIVE);
-    (hub, Ws::new(agent, &[], Side::Client, KEEPALIVE))
+    let hub = Ws::new(hub, Bytes::new(), Side::Server, KEEPALIVE);
+    (hub, Ws::new(agent, Bytes::new(), Side::Client, KEEPALIVE))
 }
 
 /// A hub's end, and the bytes of what an agent's end would be.
 fn hub_and_bytes(bytes: usize) -> (Peer, DuplexStream) {
     let (hub, agent) = duplex(bytes);
-    (Ws::new(hub, &[], Side::Server, KEEPALIVE), agent)
+    (Ws::new(hub, Bytes::new(), Side::Server, KEEPALIVE), agent)
 }
 
 /// The next message, while everything else is looked after.
@@ -152,10 +152,10 @@ async fn control_messages_go_out_while_nothing_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_says_why_and_ends_both_ends() {
-    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024);
+    let ((mut hub, handle, _), (agent, agent_handle, _)) = pair(1024);
     let reason = "replaced by a newer session";
     handle.close(CloseCode::Replaced, reason);
-    assert_eq!(tokio::join!(next(&mut hub), next(&mut agent)), (None, None));
+    assert_eq!(over(&mut hub, agent).await, Duration::ZERO);
     let by_us = Ended::ByUs { code: CloseCode::Replaced, reason };
     assert_eq!(handle.ended(), Some(&by_us));
     let by_peer = Ended::ByPeer { code: CloseCode::Replaced, reason: reason.into() };
@@ -163,14 +163,34 @@ async fn closing_says_why_and_ends_both_ends() {
     assert!(poll!(poll_fn(|cx| hub.poll_sendable(cx))).is_pending());
 }
 
+/// How long it takes until both ends are over, of which the agent's waits for the hub to hang up.
+async fn over(hub: &mut Ws<DuplexStream>, mut agent: Ws<DuplexStream>) -> Duration {
+    let start = Instant::now();
+    let hub = async {
+        assert_eq!(next(hub).await, None);
+        hub.io.shutdown().await.expect("hung up");
+    };
+    tokio::join!(hub, async { assert_eq!(next(&mut agent).await, None) });
+    start.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_agent_may_close_first() {
+    let ((mut hub, hub_handle, _), (agent, handle, _)) = pair(1024);
+    handle.close(CloseCode::GoingAway, "bye");
+    assert_eq!(over(&mut hub, agent).await, Duration::ZERO);
+    let by_peer = Ended::ByPeer { code: CloseCode::GoingAway, reason: "bye".into() };
+    assert_eq!(hub_handle.ended(), Some(&by_peer));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_said_during_the_close_leaves_it_whole() {
-    let ((mut hub, handle, _), (mut agent, agent_handle, _)) = pair(1024);
+    let ((mut hub, handle, _), (agent, agent_handle, _)) = pair(1024);
     handle.close(CloseCode::GoingAway, "bye");
     // Said too late, and closed once more: neither must disturb the handshake.
     handle.send(Control::Drain);
     handle.close(CloseCode::Normal, "again");
-    assert_eq!(tokio::join!(next(&mut hub), next(&mut agent)), (None, None));
+    assert_eq!(over(&mut hub, agent).await, Duration::ZERO);
     let bye = Ended::ByPeer { code: CloseCode::GoingAway, reason: "bye".into() };
     assert_eq!(agent_handle.ended(), Some(&bye));
 }
@@ -207,11 +227,8 @@ async fn a_lost_connection_and_a_protocol_violation_are_told_apart() {
 async fn an_offender_is_left_waiting() {
     for (offence, code) in [
         // A masked text of no length, many times.
-        (
-            [0x81, 0x80, 0, 0, 0, 0].repeat(2 * WS_IDLE_MESSAGES.burst as usize),
-            Some(CloseCode::Policy),
-        ),
-        (vec![0x82, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None),
+        ([0x81, 0x80, 0, 0, 0, 0].repeat(2 * WS_IDLE_MESSAGES.burst as usize), CloseCode::Policy),
+        (vec![0x82, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], CloseCode::Other(1009)),
     ] {
         let start = Instant::now();
         let ((mut hub, handle, _), mut agent) = hub_and_bytes(64);
@@ -238,8 +255,8 @@ async fn an_offender_is_left_waiting() {
         assert_eq!(end, None);
         assert_eq!(start.elapsed(), OFFENDER_PAUSE);
         let close = said.windows(4).find(|said| said[0] == 0x88).map(|said| [said[2], said[3]]);
-        assert_eq!(close.map(|code| u16::from_be_bytes(code).into()), code);
-        assert_eq!(matches!(handle.ended(), Some(Ended::Flood)), code.is_some());
+        assert_eq!(close.map(|code| u16::from_be_bytes(code).into()), Some(code));
+        assert_eq!(matches!(handle.ended(), Some(Ended::Flood)), code == CloseCode::Policy);
     }
 }
 

@@ -13,10 +13,10 @@ use super::masks::Masks;
 use super::message::Message;
 use crate::limits::{WS_COPY_BELOW, WS_WRITE_BUFFER};
 
-/// Pieces that are written at once: more than a full buffer has of large messages and their heads.
-const PIECES: usize = 16;
-/// Memory of small messages that is kept while there are none.
-const KEPT: usize = 1024;
+/// Pieces that are written at once: as many as a full buffer has of the smallest that are no copies, and their heads.
+const PIECES: usize = 2 * (WS_WRITE_BUFFER / WS_COPY_BELOW + 1);
+/// Memory that is begun with for small messages, and the heads of large ones.
+const SMALL: usize = 1024;
 
 /// What was said and is not written.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(side: Side) -> Self {
-        let masks = (side == Side::Client).then(Masks::default);
+        let masks = (side == Side::Client).then(Masks::new);
         let (pieces, small) = (VecDeque::new(), BytesMut::new());
         Self { masks, pieces, small, len: 0, unflushed: false }
     }
@@ -57,7 +57,7 @@ impl Writer {
     pub(super) fn put(&mut self, message: Message) {
         let (opcode, payload) = match message {
             Message::Binary(bytes) => (Opcode::Binary, bytes),
-            Message::Text(bytes) => (Opcode::Text, bytes),
+            Message::Text(text) => (Opcode::Text, text.into()),
             Message::Ping(bytes) => (Opcode::Ping, bytes),
             Message::Pong(bytes) => (Opcode::Pong, bytes),
             Message::Close(close) => {
@@ -66,6 +66,9 @@ impl Writer {
         };
         let mask = self.masks.as_mut().map(Masks::next);
         let (head, used) = Head { is_last: true, opcode, mask, len: payload.len() }.bytes();
+        if self.small.capacity() == 0 {
+            self.small.reserve(SMALL);
+        }
         self.small.extend_from_slice(&head[..used]);
         self.len += used + payload.len();
         if payload.len() < WS_COPY_BELOW {
@@ -132,16 +135,9 @@ impl Writer {
         }
         self.small.advance(bytes);
         if self.small.is_empty() {
-            self.forget();
-        }
-    }
-
-    /// Holds little memory while there is nothing to write.
-    fn forget(&mut self) {
-        self.pieces.shrink_to(PIECES);
-        self.small.clear();
-        if self.small.capacity() > KEPT {
+            // What was written of its block counts no more, but is there.
             self.small = BytesMut::new();
+            self.pieces.shrink_to(0);
         }
     }
 }

@@ -154,7 +154,8 @@ impl RawAgent {
     pub(crate) fn into_lanes(self) -> (Lanes, mpsc::Receiver<Control>) {
         let keepalive = hub::Config::default().keepalive;
         let (role, memory) = (Role::Agent { max_lanes: usize::MAX }, LaneMemory::new(1 << 30));
-        let (driver, lanes, control) = start(self.ws.into_inner(), &[], keepalive, role, memory);
+        let (driver, lanes, control) =
+            start(self.ws.into_inner(), Bytes::new(), keepalive, role, memory);
         tokio::spawn(driver);
         (lanes, control)
     }

@@ -39,7 +39,7 @@ async fn empty_fragments_are_a_flood_but_where_others_bring_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pings_are_answered_amid_fragments_the_newest_first() {
+async fn only_the_newest_ping_is_answered_and_amid_fragments() {
     let ((mut hub, ..), mut agent) = hub_and_bytes(1 << 16);
     let said = [frame(0x02, b"a"), frame(0x89, b"1"), frame(0x89, b"2"), frame(0x80, b"b")];
     agent.write_all(&said.concat()).await.expect("written");
@@ -80,7 +80,7 @@ async fn another_implementation_understands_and_is_understood() {
     for (side, role) in [(Side::Server, Role::Client), (Side::Client, Role::Server)] {
         for pipe in [7, 5000, 1 << 20] {
             let (ours, theirs) = duplex(pipe);
-            let (mut ours, _handle, _control) = Ws::new(ours, &[], side, KEEPALIVE);
+            let (mut ours, _handle, _control) = Ws::new(ours, Bytes::new(), side, KEEPALIVE);
             let (mut says, hears) = raw(theirs, role).await.split();
             let theirs = async {
                 for message in &messages {
@@ -144,5 +144,50 @@ async fn fragments_out_of_order_are_a_violation() {
         agent.write_all(&said).await.expect("written");
         assert_eq!(next(&mut hub).await, None);
         assert!(matches!(handle.ended(), Some(Ended::Violation(_))), "{said:x?}");
+    }
+}
+
+/// What was read behind the handshake is the beginning, wherever it ends.
+#[tokio::test(start_paused = true)]
+async fn what_came_with_the_handshake_is_read_first() {
+    let said = [frame(0x82, b"one"), frame(0x82, b"two")].concat();
+    for cut in 0..=said.len() {
+        let (hub, mut agent) = duplex(1024);
+        let read = Bytes::copy_from_slice(&said[..cut]);
+        let (mut hub, _handle, _control) = Ws::new(hub, read, Side::Server, KEEPALIVE);
+        agent.write_all(&said[cut..]).await.expect("written");
+        assert_eq!(next(&mut hub).await, Some(Bytes::from_static(b"one")), "{cut}");
+        assert_eq!(next(&mut hub).await, Some(Bytes::from_static(b"two")), "{cut}");
+    }
+}
+
+/// Who always has more to send than the socket takes answers pings all the same.
+#[tokio::test(start_paused = true)]
+async fn pings_are_answered_amid_bulk() {
+    let ((mut hub, ..), mut agent) = hub_and_bytes(16 << 10);
+    let message = Bytes::from_static(&[0; 16 << 10]);
+    let bulk = poll_fn(|cx| {
+        assert!(hub.poll_receive(cx).is_pending());
+        while hub.poll_sendable(cx).is_ready() {
+            hub.send(message.clone(), cx);
+        }
+        hub.poll_flush(cx);
+        Poll::<()>::Pending
+    });
+    let answered = async {
+        agent.write_all(&frame(0x89, b"are you there?")).await.expect("written");
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"are you there?") && heard.len() < 1 << 20 {
+            let mut some = [0; 1 << 10];
+            let read = agent.read(&mut some).await.expect("open");
+            heard.extend_from_slice(&some[..read]);
+            let at = heard.windows(14).position(|bytes| bytes == b"are you there?");
+            heard.truncate(at.map_or(heard.len(), |at| at + 14));
+        }
+        heard.len()
+    };
+    tokio::select! {
+        () = bulk => {}
+        heard = answered => assert!(heard < 100 << 10, "after {heard} bytes"),
     }
 }

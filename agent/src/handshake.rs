@@ -1,5 +1,6 @@
 //! Asks for the WebSocket (RFC 6455 4.1), by HTTP/1.1.
 
+use std::error::Error;
 use std::io;
 
 use bytes::Bytes;
@@ -41,7 +42,7 @@ pub(crate) enum HandshakeError {
     #[error(transparent)]
     Io(io::Error),
     /// No answer of HTTP/1.1, or none at all.
-    #[error(transparent)]
+    #[error("{}", cause(.0))]
     Http(hyper::Error),
     /// An answer of 101 that is none to what was asked: this field is wrong.
     #[error("HTTP 101 without the right {0}")]
@@ -50,12 +51,20 @@ pub(crate) enum HandshakeError {
 
 impl From<hyper::Error> for HandshakeError {
     fn from(error: hyper::Error) -> Self {
-        let source = std::error::Error::source(&error);
-        match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+        match cause(&error).downcast_ref::<io::Error>() {
             Some(io) => Self::Io(io::Error::new(io.kind(), io.to_string())),
             None => Self::Http(error),
         }
     }
+}
+
+/// What lies below everything: hyper's own words say that something failed, the last ones why.
+fn cause(error: &hyper::Error) -> &(dyn Error + 'static) {
+    let mut cause: &(dyn Error + 'static) = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
 }
 
 /// Asks whoever is at the other end of `io` for a WebSocket at `uri`, with these fields besides those of every one.
@@ -118,11 +127,12 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), HeaderName> {
     if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
         return Err(SEC_WEBSOCKET_EXTENSIONS);
     }
-    let expected = [
-        (UPGRADE, "websocket"),
-        (CONNECTION, "upgrade"),
-        (SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL),
-    ];
+    let lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let mut tokens = lists.flat_map(|list| list.split(',')).map(str::trim);
+    if !tokens.any(|token| token.eq_ignore_ascii_case("upgrade")) {
+        return Err(CONNECTION);
+    }
+    let expected = [(UPGRADE, "websocket"), (SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL)];
     let wrong = expected.into_iter().find(|(name, value)| !says(name, value));
     wrong.map_or(Ok(()), |(name, _)| Err(name))
 }
@@ -152,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    const RIGHT: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: upgrade\r\n\
+    const RIGHT: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive, upgrade\r\n\
                          Sec-WebSocket-Protocol: hub-tunnel.v2\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n";
 
     /// What an agent makes of an answer that comes in these pieces, a second after each other.
@@ -202,7 +212,7 @@ mod tests {
         let wrong = [
             (RIGHT.replace("ACCEPT", "guess"), SEC_WEBSOCKET_ACCEPT),
             (RIGHT.replace("Upgrade: WebSocket", "Upgrade: h2c"), UPGRADE),
-            (RIGHT.replace("Connection: upgrade", "Connection: close"), CONNECTION),
+            (RIGHT.replace("keep-alive, upgrade", "keep-alive"), CONNECTION),
             (RIGHT.replace("tunnel.v2", "tunnel.v1"), SEC_WEBSOCKET_PROTOCOL),
             (
                 RIGHT.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n"),

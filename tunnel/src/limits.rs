@@ -144,8 +144,9 @@ pub const LANE_QUEUE: usize = 2 * LANE_DATA_MAX;
 /// Bytes that one source, and one lane of it, sends before it is the next one's turn.
 pub const LANE_TURN: i64 = LANE_DATA_MAX as i64;
 /// Pieces smaller than this are copied together while they wait to be read: each of the others holds on to all of the
-/// block that it was read into, which is of [`WS_READ`] and what was left of the one before, at most four times as much.
-pub const LANE_COPY_BELOW: usize = 12 * KIB as usize;
+/// block that it was read into, which is of [`WS_READ`] and what was left of the one before: three messages of bulk, and
+/// four times this.
+pub const LANE_COPY_BELOW: usize = 12 * KIB as usize + 64;
 /// The highest number of a lane; a session that has had as many is drained. Part of the wire contract.
 pub const LANE_IDS_MAX: u32 = (1 << 31) - 1;
 /// Bytes of the reason in a RESET.

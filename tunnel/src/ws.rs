@@ -166,6 +166,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                     match ready!(self.reader.poll_frame(&mut self.io, cx)) {
                         // What still comes is for nobody.
                         Ok(Some(incoming)) => self.did(&incoming),
+                        // Nothing more can be read of whoever broke the protocol, who is still told.
+                        Err(ReadError::Frame(_)) if !self.writer.is_flushed() => {
+                            return Poll::Pending;
+                        }
                         Ok(None) | Err(_) => self.phase = Phase::Over,
                     }
                 }

@@ -3,6 +3,7 @@
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 
 use super::*;
+use crate::limits::{WS_MESSAGE_BYTES, WS_READ_BULK};
 
 /// A masked frame, with a mask of zeros.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -120,8 +121,8 @@ async fn another_implementation_understands_and_is_understood() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_websocket_holds_no_buffers() {
     let ((mut hub, ..), (mut agent, ..)) = pair(1 << 20);
-    for _ in 0..10 {
-        send(&mut agent, vec![0; WS_MAX_MESSAGE].into()).await;
+    for size in [WS_MAX_MESSAGE, WS_MESSAGE_BYTES, WS_READ_BULK, WS_MESSAGE_BYTES, 10] {
+        send(&mut agent, vec![0; size].into()).await;
         poll_fn(|cx| {
             agent.poll_flush(cx);
             Poll::Ready(())

@@ -42,9 +42,9 @@ fn session(data: &[u8]) {
     let writes = if manners & 2 == 0 { Writes::Taken } else { Writes::Stuck };
     let speaks = manners & 4 != 0;
     // What was read behind the handshake.
-    let (read, rest) = sent.split_at(sent.len().min(usize::from(manners >> 3)));
+    let (came, rest) = sent.split_at(sent.len().min(usize::from(manners >> 3)));
     let peer = Chunked::new(rest, sizes).with(at_end, writes);
-    let (lanes, controls) = fuzz::run(read_all(read, peer, speaks));
+    let (lanes, controls) = fuzz::run(read_all(came, peer, speaks));
     let heard = Heard::of(sent);
     let (expected_lanes, expected_controls) = meaning(&heard);
     let kept = expected_controls.len().min(CONTROL_QUEUE);
@@ -86,10 +86,10 @@ fn meaning(heard: &Heard) -> Meaning {
 }
 
 /// Everything that the peer says, and how it ends; `speaks`: while it is told something.
-async fn read_all(read: &[u8], peer: Chunked<'_>, speaks: bool) -> Meaning {
+async fn read_all(came: &[u8], peer: Chunked<'_>, speaks: bool) -> Meaning {
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
-    let (read, memory) = (Bytes::copy_from_slice(read), LaneMemory::ample());
-    let (driver, lanes, mut receiver) = start(peer, read, keepalive, Role::Hub, memory);
+    let (came, memory) = (Bytes::copy_from_slice(came), LaneMemory::ample());
+    let (driver, lanes, mut receiver) = start(peer, came, keepalive, Role::Hub, memory);
     for _ in 0..if speaks { 2 * CONTROL_QUEUE } else { 0 } {
         lanes.ws().send(Control::Drain);
     }

@@ -42,6 +42,18 @@ has_go() {
     (cd "$1" && GOTOOLCHAIN=local go list -m >/dev/null 2>&1)
 }
 
+# java_program FOLDER CLASS OUT: what the folder's pom.xml names goes to OUT/lib, the class to OUT/classes.
+java_program() {
+    rm -rf "$3" && mkdir -p "$3/classes"
+    (
+        cd "$1"
+        mvn -q -B -Dstyle.color=never dependency:copy-dependencies \
+            -DincludeScope=runtime -DoutputDirectory="$3/lib"
+    )
+    # What the official classes are annotated with is not among what they need to run.
+    javac -nowarn -Xlint:none -d "$3/classes" -cp "$3/lib/*" "$1/$2.java"
+}
+
 # need PROGRAM PACKAGE
 need() {
     command -v "$1" >/dev/null || apt_install "$2"

@@ -45,14 +45,7 @@ make_js() {
 }
 
 make_java() {
-    rm -rf "$out/java" && mkdir -p "$out/java/classes"
-    (
-        cd "$here/java"
-        mvn -q -B -Dstyle.color=never dependency:copy-dependencies \
-            -DincludeScope=runtime -DoutputDirectory="$out/java/lib"
-    )
-    # What the official classes are annotated with is not among what they need to run.
-    javac -nowarn -Xlint:none -d "$out/java/classes" -cp "$out/java/lib/*" "$here/java/Interop.java"
+    java_program "$here/java" Interop "$out/java"
 }
 
 # Cargo knows by itself what has changed.

@@ -21,14 +21,7 @@ make_go() {
 }
 
 make_java() {
-    rm -rf "$tools/links-java" && mkdir -p "$tools/links-java/classes"
-    (
-        cd "$here/java"
-        mvn -q -B -Dstyle.color=never dependency:copy-dependencies \
-            -DincludeScope=runtime -DoutputDirectory="$tools/links-java/lib"
-    )
-    # What the official classes are annotated with is not among what they need to run.
-    javac -nowarn -Xlint:none -d "$tools/links-java/classes" -cp "$tools/links-java/lib/*" "$here/java/Move.java"
+    java_program "$here/java" Move "$tools/links-java"
 }
 
 main

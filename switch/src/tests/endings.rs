@@ -87,19 +87,27 @@ fn an_upstream_that_wants_no_more_of_the_request() {
     world.assert_empty();
 }
 
-/// What it has said of the request is not forgotten with its lane, while the client has no room for the answer's rest.
-#[test]
-fn an_upstream_that_wants_no_more_of_the_request_and_goes() {
+/// A call, of whose answer so much was sent, more than the client's connection has room for before it reads; `end`: the
+/// request is complete.
+fn half_heard(end: bool) -> (World, u32, u64) {
     let mut world = World::new(1, &window(200_000), &Settings::default());
     world.client.returns = super::end::Returns::OnRead;
-    let call = world.call(0, false);
+    let call = world.call(0, end);
     world.pump();
     world.answer(call, 0, &OK, false);
     let mut sent = 0;
     for _ in 0..2 {
-        sent += world.lane(0).data(1, 50_000, false);
+        sent += world.lane(0).data(1, 50_000, false) as u64;
         world.pump();
     }
+    assert!(sent > 90_000);
+    (world, call, sent)
+}
+
+/// What it has said of the request is not forgotten with its lane, while the client has no room for the answer's rest.
+#[test]
+fn an_upstream_that_wants_no_more_of_the_request_and_goes() {
+    let (mut world, call, sent) = half_heard(false);
     world.answer(call, 0, &FINE, true);
     world.lane(0).reset(1, Reason::PROTOCOL_ERROR);
     world.pump();
@@ -108,31 +116,21 @@ fn an_upstream_that_wants_no_more_of_the_request_and_goes() {
     assert!(!world.client.streams[&call].ended);
     world.client.read_all();
     world.pump();
-    assert_eq!(world.client.streams[&call].came, sent as u64);
+    assert_eq!(world.client.streams[&call].came, sent);
     assert_eq!(world.reset_of(call), Some(Reason::INTERNAL_ERROR));
     world.assert_empty();
 }
 
 #[test]
 fn a_reset_comes_behind_what_was_sent_before() {
-    let mut world = World::new(1, &window(200_000), &Settings::default());
-    world.client.returns = super::end::Returns::OnRead;
-    let call = world.call(0, true);
-    world.pump();
-    world.answer(call, 0, &OK, false);
-    let mut sent = 0;
-    for _ in 0..2 {
-        sent += world.lane(0).data(1, 50_000, false);
-        world.pump();
-    }
-    assert!(sent > 90_000);
+    let (mut world, call, sent) = half_heard(true);
     world.lane(0).reset(1, Reason::CANCEL);
     world.pump();
     assert_eq!(world.client.streams[&call].came, 65_535);
     assert_eq!(world.reset_of(call), None);
     world.client.read_all();
     world.pump();
-    assert_eq!(world.client.streams[&call].came, sent as u64);
+    assert_eq!(world.client.streams[&call].came, sent);
     assert_eq!(world.reset_of(call), Some(Reason::CANCEL));
     world.assert_empty();
 }

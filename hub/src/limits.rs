@@ -68,10 +68,9 @@ pub const EXPLAINING_BYTES: usize = 256;
 /// So many are explained at most: all that a receiver says of 256 MiB which it had not read.
 pub const EXPLAINED_MAX: u32 = 1 << 20;
 /// Calls that a caller may give up before its next ones wait, and its connection, where nobody else calls on it, is
-/// read no further: all that one connection can have open, and as many again in two seconds. To open a call at an
-/// upstream and to take it back costs a thread some 50 us, so one caller cannot keep more than a fortieth of it busy
-/// so. nghttp2 allows 1000 and 33 a second, and hangs up.
-pub const CLIENT_RESETS: Rate = Rate { burst: MAX_CLIENT_STREAMS, per: Duration::from_secs(2) };
+/// read no further. Who hedges its calls, or has a deadline that many miss, gives up a thousand a second and must not
+/// notice. nghttp2 allows 1000 and 33 a second, and hangs up.
+pub const CLIENT_RESETS: Rate = Rate { burst: 1024, per: Duration::from_secs(1) };
 /// Bytes of a request's head that cost nothing beyond their turn: a gateway's tokens of 16 KiB, and what else it
 /// sends.
 pub const HEAD_BYTES_FREE: u32 = 18 * KIB;

@@ -47,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NOTICED_MS: f64 = 100.0;
 /// Beyond what it takes directly: a machine that is busy elsewhere meets both, but not at the same moment.
 const NOTICED_SLOWER: f64 = 1.5;
+/// Beyond what all of them take directly, and a moment more: a way through a hub is two hops longer, but nobody is made to wait.
+const SLOWER: f64 = 2.0;
+const A_MOMENT: Duration = Duration::from_secs(1);
 /// How long the last ones are waited for.
 const LAST: Duration = Duration::from_millis(500);
 
@@ -72,6 +75,9 @@ pub(super) async fn measure(table: &Table, server: Server, kind: Cancels) -> Res
     if latest(&hub) > NOTICED_MS.max(latest(&direct) * NOTICED_SLOWER) {
         ways.push("noticed late".to_owned());
     }
+    if hub.took > direct.took.mul_f64(SLOWER) + A_MOMENT {
+        ways.push("slower".to_owned());
+    }
     if more_lost(direct.noticed.failed(), hub.noticed.failed()) {
         ways.push(format!("{} cancels not noticed", hub.noticed.failed()));
     }
@@ -84,6 +90,8 @@ struct Cancelled {
     calls: Sample,
     /// How long each handler took to notice.
     noticed: Sample,
+    /// Until the last call was over.
+    took: Duration,
 }
 
 impl Cancelled {
@@ -93,7 +101,9 @@ impl Cancelled {
         let times = [0.5, 0.99, 1.0].map(|share| self.noticed.quantile(share).unwrap_or(f64::NAN));
         let [half, most, all] = times;
         format!(
-            "{failed} failed{why}; {cancelled} cancels noticed after p50 {half:.1}, p99 {most:.1}, max {all:.1} ms"
+            "{failed} failed{why}; {cancelled} cancels noticed after p50 {half:.1}, p99 {most:.1}, max {all:.1} ms; \
+             all in {:.1} s",
+            self.took.as_secs_f64()
         )
     }
 }
@@ -111,6 +121,7 @@ struct Work {
 }
 
 async fn calls(running: &Running, target: Target, server: Server, kind: Cancels) -> Cancelled {
+    let since = Instant::now();
     let work = Arc::new(Work {
         caller: Caller::new(target),
         server,
@@ -130,9 +141,10 @@ async fn calls(running: &Running, target: Target, server: Server, kind: Cancels)
     }
     let mut calls = Sample::default();
     loops.join_all().await.iter().for_each(|sample| calls.merge(sample));
+    let took = since.elapsed();
     sleep(LAST).await;
     let noticed = noticed(&running.text(), &work.cancelled.lock());
-    Cancelled { calls, noticed }
+    Cancelled { calls, noticed, took }
 }
 
 impl Work {

@@ -1,0 +1,102 @@
+//! Crowds that do nothing but be there: what a hub has to bear them, is measured by whoever starts this.
+//!
+//! ```text
+//! crowd agents HUB_URI COUNT             agents, each with one session and a name of its own: idle-0, idle-1, …
+//! crowd callers ADDRESS NAME COUNT       client connections, each with one call behind it
+//! crowd streams ADDRESS NAME COUNT       calls that never end, 200 on a connection
+//! ```
+//!
+//! Says `there COUNT` when all are, and stays until standard input ends. Agents are there when the hub says so.
+
+mod streams;
+
+use std::net::SocketAddr;
+use std::thread;
+
+use agent::{Config, HubUri, Upstream};
+use anyhow::Result;
+use bench::role::{announce, wait_for_end_of_input};
+use clap::{Parser, Subcommand};
+use tokio::runtime;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+
+use self::streams::Hub;
+
+/// A crowd that does nothing but be there, until standard input ends
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    crowd: Crowd,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Crowd {
+    /// Agents without a call
+    Agents { hub_uri: HubUri, count: usize },
+    /// Client connections without a call
+    Callers { address: SocketAddr, name: String, count: usize },
+    /// Calls that never end
+    Streams { address: SocketAddr, name: String, count: usize },
+}
+
+/// Streams of one connection: fewer than any hub takes.
+const ON_A_CONNECTION: usize = 200;
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::spawn(move || {
+        if let Err(error) = runtime.block_on(gather(args.crowd)) {
+            announce(&format!("failed: {error:?}"));
+        }
+    });
+    wait_for_end_of_input()
+}
+
+/// Returns if they go away.
+async fn gather(crowd: Crowd) -> Result<()> {
+    match crowd {
+        Crowd::Agents { hub_uri, count } => agents(&hub_uri, count).await,
+        Crowd::Callers { address, name, count } => {
+            let hub = Hub { address, name };
+            let mut there = Vec::new();
+            for _ in 0..count {
+                let connection = hub.connect().await?;
+                hub.echo(&connection).await?;
+                there.push(connection);
+            }
+            stay(count, &there).await
+        }
+        Crowd::Streams { address, name, count } => {
+            let hub = Hub { address, name };
+            let mut there = Vec::new();
+            while there.len() < count {
+                let connection = hub.connect().await?;
+                for _ in 0..ON_A_CONNECTION.min(count - there.len()) {
+                    there.push(hub.begin(&connection).await?);
+                }
+            }
+            stay(count, &there).await
+        }
+    }
+}
+
+async fn agents(hub: &HubUri, count: usize) -> Result<()> {
+    let mut running = JoinSet::new();
+    for number in 0..count {
+        let name = format!("idle-{number}").parse()?;
+        let config = Config::new(name, hub.clone(), Upstream::Services(Routes::default()));
+        let config = Config { sessions: Some(1), ..config };
+        running.spawn(agent::run(config, std::future::pending()));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn stay<T>(count: usize, _there: &[T]) -> Result<()> {
+    announce(&format!("there {count}"));
+    std::future::pending().await
+}

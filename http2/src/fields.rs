@@ -38,6 +38,10 @@ struct Ends {
     indexing: Indexing,
 }
 
+/// What a list has room for from its first field on, in bytes and fields: the head of a call. One that grows from nothing
+/// moves five times.
+const ROOM: (usize, usize) = (256, 12);
+
 /// What a field counts beyond its bytes (RFC 9113 6.5.2, RFC 7541 4.1).
 pub const FIELD_OVERHEAD: usize = 32;
 
@@ -56,6 +60,10 @@ impl Fields {
 
     /// Adds a field at the end. Lists of 4 GiB do not exist: blocks are bounded far below.
     pub fn push(&mut self, name: &[u8], value: &[u8], indexing: Indexing) {
+        if self.ends.capacity() == 0 {
+            self.bytes.reserve(ROOM.0);
+            self.ends.reserve(ROOM.1);
+        }
         self.bytes.extend_from_slice(name);
         let name = self.bytes.len() as u32;
         self.bytes.extend_from_slice(value);

@@ -21,7 +21,8 @@ pub(crate) fn stripped(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
     fields.iter().filter(|field| !field.name.starts_with(OURS))
 }
 
-/// A request's head as its upstream gets it.
+/// A request's head as its upstream gets it. An added `:authority` comes first: among themselves, the order of such
+/// fields means nothing (RFC 9113 8.3).
 pub(crate) fn forwarded<'f>(
     fields: &'f Fields,
     rewrite: &Rewrite<'f>,
@@ -33,17 +34,14 @@ pub(crate) fn forwarded<'f>(
         none.then(|| fields.get(b"host").unwrap_or(rewrite.otherwise))
     });
     let added = authority.map(|value| field(b":authority", value));
-    let pseudo = stripped(fields).filter_map(move |field| match field.name {
+    let rest = stripped(fields).filter_map(move |field| match field.name {
         b":scheme" => Some(Field { value: rewrite.scheme, ..field }),
         b":authority" if authority.is_some() => None,
-        name if name.starts_with(b":") => Some(field),
-        _ => None,
-    });
-    let rest = stripped(fields).filter(move |field| {
         // Servers may refuse a host that differs from :authority (RFC 9113 8.3.1).
-        !field.name.starts_with(b":") && (rewrite.authority.is_none() || field.name != b"host")
+        b"host" if rewrite.authority.is_some() => None,
+        _ => Some(field),
     });
-    pseudo.chain(added).chain(rest)
+    added.into_iter().chain(rest)
 }
 
 fn field<'f>(name: &'static [u8], value: &'f [u8]) -> Field<'f> {
@@ -92,7 +90,7 @@ mod tests {
             [&passed[..], &["host=a.test", "name=x"]].concat()
         );
         let other = Rewrite { authority: Some(b"b.test"), ..REWRITE };
-        let passed = [":method=POST", ":scheme=https", ":path=/a.B/C", ":authority=b.test"];
+        let passed = [":authority=b.test", ":method=POST", ":scheme=https", ":path=/a.B/C"];
         assert_eq!(text(forwarded(&head, &other)), [&passed[..], &["name=x"]].concat());
     }
 
@@ -102,8 +100,8 @@ mod tests {
             list(&[&[(":method", "GET"), (":scheme", "http"), (":path", "/")], host].concat())
         };
         let passed = text(forwarded(&head(&[]), &REWRITE));
-        assert_eq!(passed[3], ":authority=name");
+        assert_eq!(passed[0], ":authority=name");
         let passed = text(forwarded(&head(&[("host", "h.test")]), &REWRITE));
-        assert_eq!(passed[3..], [":authority=h.test", "host=h.test"]);
+        assert_eq!((&*passed[0], &*passed[4]), (":authority=h.test", "host=h.test"));
     }
 }

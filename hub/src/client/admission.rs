@@ -5,13 +5,12 @@ use http2::message::Malformed;
 use switch::{CallId, Unfit};
 use tokio::time::Instant;
 use tunnel::name::Name;
-use tunnel::wire::HUB_TOKEN;
 
 use super::call::{Call, Next};
 use super::callers::Due;
 use super::connection::Connection;
 use super::record::Record;
-use super::route::{self, Route, answer_form};
+use super::route::{Head, Route};
 use crate::config::auth::{Caller, Denied};
 use crate::limits::MAX_HEADER_LIST;
 use crate::message::refusal::Refusal;
@@ -27,18 +26,17 @@ impl Connection {
         {
             return self.switch.breach(id, Reason::PROTOCOL_ERROR);
         }
-        let Some(head) = self.switch.request(id) else { return };
-        let size = head.size();
-        let form = answer_form(head);
-        let token = head.get(HUB_TOKEN.as_bytes());
-        let caller = self.origin.hub.config.auth.caller(token);
-        let route = route::route(head);
+        let Some(fields) = self.switch.request(id) else { return };
+        let (head, size) = (Head::of(fields), fields.size());
+        let form = head.answer_form();
+        let caller = self.origin.hub.config.auth.caller(head.token());
+        let route = head.route();
         let (target, name) = match &route {
             Ok(Route::Agent(name)) => (Target::Agent, Some(name.clone())),
             Ok(Route::Own) | Err(Refusal::NoName) => (Target::Hub, None),
             Err(_) => (Target::Agent, None),
         };
-        let mut record = Record::start(&self.origin, target, route::path(head), name);
+        let mut record = Record::start(&self.origin, target, head.path(), name);
         if let Ok(caller) = &caller {
             record.called_by(caller);
         }
@@ -109,7 +107,7 @@ impl Connection {
             Ok(caller) => Next::Own(Some(caller)),
             // Health tells for itself what it tells to whom.
             Err(denied) => match self.switch.request(id) {
-                Some(head) if services::is_health(route::path(head)) => Next::Own(None),
+                Some(head) if services::is_health(Head::of(head).path()) => Next::Own(None),
                 _ => Next::Refuse(unauthenticated(denied)),
             },
         }
@@ -156,7 +154,7 @@ impl Connection {
             return;
         }
         let is_health =
-            self.switch.request(id).is_some_and(|head| services::is_health(route::path(head)));
+            self.switch.request(id).is_some_and(|head| services::is_health(Head::of(head).path()));
         if !is_health
             && let Some(call) = self.call(id)
             && matches!(call.next, Next::Own(_))

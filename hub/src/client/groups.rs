@@ -1,6 +1,6 @@
 //! The lanes of one client connection, by name and caller.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::OnceLock;
@@ -21,7 +21,7 @@ pub(super) type GroupId = usize;
 pub(super) struct Groups {
     groups: Vec<Option<Group>>,
     /// By name, then by what the auth file calls the caller; nothing at an open hub.
-    ids: HashMap<Name, HashMap<String, GroupId>>,
+    ids: BTreeMap<Name, BTreeMap<String, GroupId>>,
 }
 
 impl Groups {

@@ -1,5 +1,6 @@
 //! The record of one call: logged once, counted once, told once, however it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -15,7 +16,7 @@ use crate::message::refusal::Refusal;
 use crate::observe::activity::{ProxiedCall, What};
 use crate::observe::metrics::{GaugeGuard, Target};
 use crate::observe::outcome::Outcome;
-use crate::registry::Session;
+use crate::registry::{Agent, Session};
 
 /// Written when the call ends; one that is dropped without an ending was cut off with its connection.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Record {
     target: Target,
     method: String,
     name: Option<Name>,
-    instance: String,
+    agent: Option<Arc<Agent>>,
     caller: Option<String>,
     started: Instant,
     bytes: (u64, u64),
@@ -40,7 +41,7 @@ impl Record {
             target,
             method: path.to_owned(),
             name,
-            instance: String::new(),
+            agent: None,
             caller: None,
             started: Instant::now(),
             bytes: (0, 0),
@@ -60,7 +61,7 @@ impl Record {
 
     /// The call has a stream on this session.
     pub(crate) fn reached(&mut self, session: &Session) {
-        self.instance.clone_from(&session.agent.instance);
+        self.agent = Some(session.agent.clone());
     }
 
     /// It is over; `refusal` is what the hub itself has answered, and how.
@@ -103,12 +104,13 @@ impl Record {
                 request_bytes: self.bytes.0,
                 response_bytes: self.bytes.1,
             };
-            (name, std::mem::take(&mut self.instance), What::Proxied(call))
+            let instance = self.agent.as_ref().map(|agent| agent.instance.clone());
+            (name, instance.unwrap_or_default(), What::Proxied(call))
         });
     }
 
     fn log(&self, outcome: Outcome, refusal: Option<&Refusal>, duration: Duration, level: Level) {
-        let instance = Some(&*self.instance).filter(|instance| !instance.is_empty());
+        let instance = self.agent.as_ref().map(|agent| &*agent.instance);
         macro_rules! line {
             ($macro:ident) => {
                 $macro!(

@@ -1,6 +1,6 @@
 //! Where a call goes, from its head alone: no I/O, no clock.
 
-use http2::fields::Fields;
+use http2::fields::{Field, Fields};
 use tunnel::name::Name;
 use tunnel::wire;
 
@@ -16,40 +16,76 @@ pub(crate) enum Route {
     Own,
 }
 
-/// Chooses by `name`: with it to an agent, whatever the path; without it to the hub itself.
-pub(crate) fn route(head: &Fields) -> Result<Route, Refusal> {
-    if head.get(b":method") == Some(b"CONNECT") {
-        return Err(Refusal::Connect);
+/// What the hub wants to know of a call's head, found in one go; of a field that comes several times, the first.
+#[derive(Debug, Default)]
+pub(crate) struct Head<'h> {
+    method: Option<&'h [u8]>,
+    target: Option<&'h [u8]>,
+    content_type: Option<&'h [u8]>,
+    token: Option<&'h [u8]>,
+    name: Option<&'h [u8]>,
+    is_named_twice: bool,
+}
+
+impl<'h> Head<'h> {
+    pub(crate) fn of(fields: &'h Fields) -> Self {
+        let mut head = Self::default();
+        for Field { name, value, .. } in fields.iter() {
+            let place = match name {
+                b":method" => &mut head.method,
+                b":path" => &mut head.target,
+                b"content-type" => &mut head.content_type,
+                _ if name == wire::HUB_TOKEN.as_bytes() => &mut head.token,
+                _ if name == wire::NAME.as_bytes() => {
+                    head.is_named_twice = head.name.is_some();
+                    &mut head.name
+                }
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        head
     }
-    let mut names = head.all(wire::NAME.as_bytes());
-    match (names.next(), names.next()) {
-        (None, _) if services::is_own(path(head)) => Ok(Route::Own),
-        (None, _) => Err(Refusal::NoName),
-        (Some(_), Some(_)) => Err(Refusal::BadName(BadName::Repeated)),
-        (Some(name), None) => {
-            let name = std::str::from_utf8(name).ok().filter(|name| name.is_ascii());
-            let name = name.ok_or(Refusal::BadName(BadName::Bytes))?;
-            name.parse()
-                .map(Route::Agent)
-                .map_err(|error| Refusal::BadName(BadName::Invalid(error)))
+
+    /// What the client shows for a token.
+    pub(crate) fn token(&self) -> Option<&'h [u8]> {
+        self.token
+    }
+
+    /// Chooses by `name`: with it to an agent, whatever the path; without it to the hub itself.
+    pub(crate) fn route(&self) -> Result<Route, Refusal> {
+        if self.method == Some(b"CONNECT") {
+            return Err(Refusal::Connect);
+        }
+        match self.name {
+            None if services::is_own(self.path()) => Ok(Route::Own),
+            None => Err(Refusal::NoName),
+            Some(_) if self.is_named_twice => Err(Refusal::BadName(BadName::Repeated)),
+            Some(name) => {
+                let name = std::str::from_utf8(name).ok().filter(|name| name.is_ascii());
+                let name = name.ok_or(Refusal::BadName(BadName::Bytes))?;
+                name.parse()
+                    .map(Route::Agent)
+                    .map_err(|error| Refusal::BadName(BadName::Invalid(error)))
+            }
         }
     }
-}
 
-/// The path, without its query.
-pub(crate) fn path(head: &Fields) -> &str {
-    let target = head.get(b":path").and_then(|path| std::str::from_utf8(path).ok());
-    target.unwrap_or_default().split('?').next().unwrap_or_default()
-}
+    /// The path, without its query.
+    pub(crate) fn path(&self) -> &'h str {
+        let target = self.target.and_then(|target| std::str::from_utf8(target).ok());
+        target.unwrap_or_default().split('?').next().unwrap_or_default()
+    }
 
-/// What kind of answer the client can take. gRPC is `application/grpc`, `application/grpc+proto` and the
-/// like; what gRPC-Web sends is something else.
-pub(crate) fn answer_form(head: &Fields) -> AnswerForm {
-    let kind = head.get(b"content-type").unwrap_or_default();
-    match kind.strip_prefix(b"application/grpc").map(|rest| rest.first()) {
-        Some(None | Some(b'+' | b';')) => AnswerForm::Grpc,
-        _ if head.get(b":method") == Some(b"HEAD") => AnswerForm::HttpHead,
-        _ => AnswerForm::Http,
+    /// What kind of answer the client can take. gRPC is `application/grpc`, `application/grpc+proto` and the
+    /// like; what gRPC-Web sends is something else.
+    pub(crate) fn answer_form(&self) -> AnswerForm {
+        let kind = self.content_type.unwrap_or_default();
+        match kind.strip_prefix(b"application/grpc").map(|rest| rest.first()) {
+            Some(None | Some(b'+' | b';')) => AnswerForm::Grpc,
+            _ if self.method == Some(b"HEAD") => AnswerForm::HttpHead,
+            _ => AnswerForm::Http,
+        }
     }
 }
 
@@ -60,12 +96,12 @@ mod tests {
 
     use super::*;
 
-    fn head(fields: &[(&str, &[u8])]) -> Fields {
-        let mut head = Fields::new();
+    fn list(fields: &[(&str, &[u8])]) -> Fields {
+        let mut list = Fields::new();
         for (name, value) in fields {
-            head.push(name.as_bytes(), value, Indexing::Without);
+            list.push(name.as_bytes(), value, Indexing::Without);
         }
-        head
+        list
     }
 
     fn to(path: &str, names: &[&[u8]]) -> Result<Route, Refusal> {
@@ -74,7 +110,7 @@ mod tests {
             .into_iter()
             .chain(names)
             .collect();
-        route(&head(&fields))
+        Head::of(&list(&fields)).route()
     }
 
     #[test]
@@ -90,7 +126,7 @@ mod tests {
         assert_eq!(to("/x", &[b"a", b"a"]), bad(BadName::Repeated));
         assert_eq!(to("/x", &[b""]), bad(BadName::Invalid(NameError::Empty)));
         assert_eq!(to("/x", &["tür".as_bytes()]), bad(BadName::Bytes));
-        assert_eq!(route(&head(&[(":method", b"CONNECT")])), Err(Refusal::Connect));
+        assert_eq!(Head::of(&list(&[(":method", b"CONNECT")])).route(), Err(Refusal::Connect));
     }
 
     #[test]
@@ -102,10 +138,10 @@ mod tests {
             ("application/grpc-web+proto", AnswerForm::Http),
             ("application/json", AnswerForm::Http),
         ] {
-            let head = head(&[(":method", b"POST"), ("content-type", kind.as_bytes())]);
-            assert_eq!(answer_form(&head), form, "{kind}");
+            let head = [(":method", &b"POST"[..]), ("content-type", kind.as_bytes())];
+            assert_eq!(Head::of(&list(&head)).answer_form(), form, "{kind}");
         }
-        assert_eq!(answer_form(&head(&[(":method", b"GET")])), AnswerForm::Http);
-        assert_eq!(answer_form(&head(&[(":method", b"HEAD")])), AnswerForm::HttpHead);
+        let form = |method| Head::of(&list(&[(":method", method)])).answer_form();
+        assert_eq!((form(b"GET"), form(b"HEAD")), (AnswerForm::Http, AnswerForm::HttpHead));
     }
 }

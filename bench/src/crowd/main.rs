@@ -4,6 +4,7 @@
 //! crowd agents HUB_URI COUNT             agents, each with one session and a name of its own: idle-0, idle-1, …
 //! crowd callers ADDRESS NAME COUNT       client connections, each with one call behind it
 //! crowd streams ADDRESS NAME COUNT       calls that never end, 200 on a connection
+//! crowd stalled ADDRESS NAME COUNT       downloads that go as fast as they can for five seconds, and then are not read
 //! ```
 //!
 //! Says `there COUNT` when all are, and stays until standard input ends. Agents are there when the hub says so.
@@ -12,6 +13,7 @@ mod streams;
 
 use std::net::SocketAddr;
 use std::thread;
+use std::time::Duration;
 
 use agent::{Config, HubUri, Upstream};
 use anyhow::Result;
@@ -38,10 +40,14 @@ enum Crowd {
     Callers { address: SocketAddr, name: String, count: usize },
     /// Calls that never end
     Streams { address: SocketAddr, name: String, count: usize },
+    /// Downloads that are not read any more
+    Stalled { address: SocketAddr, name: String, count: usize },
 }
 
 /// Streams of one connection: fewer than any hub takes.
 const ON_A_CONNECTION: usize = 200;
+/// How long a download is read: long enough for windows that follow the link.
+const FLOWS: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
     let args = Args::parse();
@@ -66,7 +72,7 @@ async fn gather(crowd: Crowd) -> Result<()> {
                 hub.echo(&connection).await?;
                 there.push(connection);
             }
-            stay(count, &there).await
+            stay(count, there).await
         }
         Crowd::Streams { address, name, count } => {
             let hub = Hub { address, name };
@@ -74,10 +80,23 @@ async fn gather(crowd: Crowd) -> Result<()> {
             while there.len() < count {
                 let connection = hub.connect().await?;
                 for _ in 0..ON_A_CONNECTION.min(count - there.len()) {
-                    there.push(hub.begin(&connection).await?);
+                    there.push(hub.begin(&connection, "Head").await?);
                 }
             }
-            stay(count, &there).await
+            stay(count, there).await
+        }
+        Crowd::Stalled { address, name, count } => {
+            let hub = Hub { address, name };
+            let mut flowing = JoinSet::new();
+            for _ in 0..count {
+                let connection = hub.connect().await?;
+                flowing.spawn(hub.begin(&connection, "Bulk").await?.flow(FLOWS));
+            }
+            let mut there = Vec::new();
+            while let Some(stalled) = flowing.join_next().await {
+                there.push(stalled??);
+            }
+            stay(count, there).await
         }
     }
 }
@@ -96,7 +115,7 @@ async fn agents(hub: &HubUri, count: usize) -> Result<()> {
     Ok(())
 }
 
-async fn stay<T>(count: usize, _there: &[T]) -> Result<()> {
+async fn stay<T>(count: usize, _there: Vec<T>) -> Result<()> {
     announce(&format!("there {count}"));
     std::future::pending().await
 }

@@ -9,7 +9,7 @@ use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
 use http::{Request, Response};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tunnel::bridge::grpc_status;
 use tunnel::wire::{HUB_REASON, NAME};
 
@@ -17,6 +17,8 @@ use tunnel::wire::{HUB_REASON, NAME};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// One empty message, as gRPC frames it.
 const MESSAGE: &[u8] = &[0; 5];
+/// What a stream and a connection may have on their way: more than a long link has.
+const WINDOW: u32 = 32 << 20;
 
 /// Whom to call.
 pub(crate) struct Hub {
@@ -30,13 +32,27 @@ pub(crate) struct Begun {
     answer: Response<RecvStream>,
 }
 
+impl Begun {
+    /// Reads what comes for so long, and no more from then on.
+    pub(crate) async fn flow(mut self, time: Duration) -> Result<Self> {
+        let until = Instant::now() + time;
+        while let Ok(data) = timeout_at(until, self.answer.body_mut().data()).await {
+            let data = data.context("a download has ended")??;
+            self.answer.body_mut().flow_control().release_capacity(data.len())?;
+        }
+        Ok(self)
+    }
+}
+
 impl Hub {
     /// Opens a connection, which lasts as long as what is returned.
     pub(crate) async fn connect(&self) -> Result<SendRequest<Bytes>> {
         let handshake = async {
             let tcp = TcpStream::connect(self.address).await?;
             tcp.set_nodelay(true)?;
-            anyhow::Ok(h2::client::handshake(tcp).await?)
+            let mut builder = h2::client::Builder::new();
+            builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
+            anyhow::Ok(builder.handshake(tcp).await?)
         };
         let (streams, connection) =
             timeout(PATIENCE, handshake).await.context("no connection")??;
@@ -62,8 +78,12 @@ impl Hub {
     }
 
     /// Begins a call that never ends.
-    pub(crate) async fn begin(&self, connection: &SendRequest<Bytes>) -> Result<Begun> {
-        let call = self.call(connection, "Head", false);
+    pub(crate) async fn begin(
+        &self,
+        connection: &SendRequest<Bytes>,
+        method: &str,
+    ) -> Result<Begun> {
+        let call = self.call(connection, method, false);
         timeout(PATIENCE, call).await.context("a call has no answer")?
     }
 

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncWrite, DuplexStream};
+use tokio_util::io::poll_read_buf;
 use tunnel::lanes::{Lane, LaneEnd};
 
 /// Bytes that are read at once of a lane in memory.
@@ -26,11 +27,8 @@ impl LaneIo {
         match self {
             Self::Session(lane) => lane.poll_piece(cx),
             Self::Own(io) => {
-                let mut bytes = BytesMut::zeroed(READ);
-                let mut buf = ReadBuf::new(&mut bytes);
-                ready!(Pin::new(io).poll_read(cx, &mut buf))?;
-                let len = buf.filled().len();
-                bytes.truncate(len);
+                let mut bytes = BytesMut::with_capacity(READ);
+                ready!(poll_read_buf(Pin::new(io), cx, &mut bytes))?;
                 Poll::Ready(Ok(bytes.freeze()))
             }
         }

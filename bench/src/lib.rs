@@ -3,5 +3,6 @@
 pub mod child;
 pub mod document;
 pub mod foreign;
+pub mod message;
 pub mod role;
 pub mod sample;

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bench::message::zeros;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
@@ -27,6 +28,9 @@ const BULK: [u8; 16 << 10] = message();
 const DOWNLOAD: usize = 4096;
 /// One message of 20 bytes.
 const DRIP: [u8; 25] = message();
+
+/// Bytes of the longest message that is made for somebody who asks for it.
+const LONGEST: u32 = 4 << 20;
 
 const fn message<const N: usize>() -> [u8; N] {
     let mut message = [0; N];
@@ -57,9 +61,12 @@ where
     }
 }
 
-async fn answer<B: Body<Data = Bytes> + Unpin>(request: Request<B>) -> Response<TonicBody> {
+async fn answer<B>(request: Request<B>) -> Response<TonicBody>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
     let (head, mut body) = request.into_parts();
-    let answer = match head.uri.path().rsplit('/').next().unwrap_or_default() {
+    let answer: Answer<B> = match head.uri.path().rsplit('/').next().unwrap_or_default() {
         "Echo" => Answer::Once(body.collect().await.ok().map(|body| body.to_bytes())),
         "Bulk" => Answer::Endless(Bytes::from_static(&BULK)),
         "Download" => Answer::Times(DOWNLOAD, Bytes::from_static(&BULK)),
@@ -67,6 +74,11 @@ async fn answer<B: Body<Data = Bytes> + Unpin>(request: Request<B>) -> Response<
             while let Some(Ok(_)) = body.frame().await {}
             Answer::Once(None)
         }
+        "Answer" => {
+            while let Some(Ok(_)) = body.frame().await {}
+            asked_for(&head.headers)
+        }
+        "Mirror" => Answer::Mirror(body),
         "Drip" => Answer::Endless(Bytes::from_static(&DRIP)),
         "Head" => Answer::Never,
         "Drain" => {
@@ -85,10 +97,19 @@ async fn answer<B: Body<Data = Bytes> + Unpin>(request: Request<B>) -> Response<
     response
 }
 
+/// As many messages as `x-messages` says, else one, each of `x-bytes` bytes, else none.
+fn asked_for<B>(head: &HeaderMap) -> Answer<B> {
+    let number = |name| head.get(name)?.to_str().ok()?.parse::<u32>().ok();
+    let length = number("x-bytes").unwrap_or_default().min(LONGEST);
+    Answer::Times(number("x-messages").unwrap_or(1) as usize, zeros(length))
+}
+
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The body of an answer.
-enum Answer {
+enum Answer<B> {
+    /// The request, as it comes.
+    Mirror(B),
     Once(Option<Bytes>),
     Times(usize, Bytes),
     Ended,
@@ -96,15 +117,28 @@ enum Answer {
     Never,
 }
 
-impl Body for Answer {
+impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let frame = match &mut *self {
+            Self::Mirror(request) => loop {
+                match ready!(Pin::new(&mut *request).poll_frame(cx)) {
+                    // Nobody is to get empty ones: some take them for a flood.
+                    Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
+                    Some(Ok(frame)) if frame.is_data() => break frame,
+                    Some(Ok(_)) | None => {
+                        *self = Self::Ended;
+                        break all_is_well();
+                    }
+                    // An answer without a status says that it is not whole.
+                    Some(Err(_)) => return Poll::Ready(None),
+                }
+            },
             Self::Never => return Poll::Pending,
             Self::Ended => return Poll::Ready(None),
             Self::Endless(message) => Frame::data(message.clone()),
@@ -114,13 +148,14 @@ impl Body for Answer {
             }
             Self::Times(..) | Self::Once(None) => {
                 *self = Self::Ended;
-                Frame::trailers(HeaderMap::from_iter([(
-                    GRPC_STATUS,
-                    HeaderValue::from_static("0"),
-                )]))
+                all_is_well()
             }
             Self::Once(data) => Frame::data(data.take().unwrap_or_default()),
         };
         Poll::Ready(Some(Ok(frame)))
     }
+}
+
+fn all_is_well() -> Frame<Bytes> {
+    Frame::trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]))
 }

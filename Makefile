@@ -72,11 +72,11 @@ honest: build ## What honest uses notice of the hub, into docs/honest.md (ARGS="
 	$(CARGO) build --release --locked -p bench
 	target/release/honest $(if $(QUICK),--quick) $(or $(ARGS),$(if $(QUICK),,--write docs/honest.md))
 
-.PHONY: peers
-peers: build $(CERTS)/hub.pem ## The hub beside plain TCP hops, byte tunnels and Envoy, into docs/speed.md (ARGS="--loads calls"; installs them into .tools/)
-	scripts/peers/install.sh
+.PHONY: bench
+bench: build $(CERTS)/hub.pem ## The hub beside other ways to a server, into docs/benchmarks/ (QUICK=1: some of it, ARGS="--loads calls"; installs them into .tools/)
+	scripts/bench/install.sh
 	$(CARGO) build --release --locked -p bench
-	scripts/peers/run $(or $(ARGS),--write docs/speed.md)
+	scripts/bench/run $(if $(QUICK),--quick) $(or $(ARGS),$(if $(QUICK),,--out docs/benchmarks))
 
 .PHONY: links
 links: build ## The hub on long links and on thin ones, beside none, into docs/links.md (ARGS="--links long"; as root; installs callers into .tools/)

@@ -36,7 +36,7 @@ pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes that the kernel takes before they can be sent. With its own limit of megabytes, a ping on a thin
 /// link would wait behind them for longer than the keepalive timeout, and one stream's bulk would hold up
-/// the others. On loopback, 16 KiB are as fast as 128 (`make peers`); 4 KiB did no better on a thin link (`make links`).
+/// the others. On loopback, 16 KiB are as fast as 128 (`make bench`); 4 KiB did no better on a thin link (`make links`).
 pub const TCP_UNSENT: u32 = 16 * KIB;
 
 // --- HTTP/2 ---
@@ -64,7 +64,7 @@ pub const MAX_RESPONSE_HEADER_LIST: u32 = 96 * KIB;
 pub const LANE_RESET_MEMORY: Duration = Duration::from_secs(30);
 /// What one connection may do at a stretch, in bytes, before others on its thread get their turn. 128 KiB take some
 /// 100 us. What was read in a turn is written at its end: with 32 KiB, calls that came together went on by fours, and a call
-/// cost a seventh more (`make peers`); a bystander of floods noticed no difference (`make isolation`).
+/// cost a seventh more (`make bench`); a bystander of floods noticed no difference (`make isolation`).
 pub const WORK_TURN: usize = 128 * KIB as usize;
 /// What a frame or message costs of a turn besides its bytes: small ones take about as long to deal with
 /// as a KiB to copy.

@@ -10,13 +10,50 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import TOOLS, Failed, command, eventually, logged
+import reverse_tunnel
+from harness import TOOLS, Failed, check, command, eventually, logged
 
 # Where a server's files are is not in everybody's path.
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 NAME = "upstream"
-# Envoy's names for the two ends of its tunnel.
-NODE, TUNNEL = "inside", "outside"
+# As good as nginx gets here: a worker a core, all of the upload's window at once, and connections to the next hop that
+# are kept, without end. It reads no request before it passes it on.
+NGINX = """
+daemon off;
+worker_processes auto;
+worker_rlimit_nofile 65536;
+pid nginx.pid;
+error_log stderr warn;
+events { worker_connections 16384; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 1h;
+    client_max_body_size 0;
+    client_body_timeout 1h;
+    http2_max_concurrent_streams 1024;
+    http2_body_preread_size 4m;
+    http2_chunk_size 16k;
+    grpc_buffer_size 64k;
+    grpc_read_timeout 1h;
+    grpc_send_timeout 1h;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    upstream next {
+        server 127.0.0.1:NEXT;
+        keepalive 1024;
+        keepalive_requests 1000000000;
+        keepalive_timeout 1h;
+    }
+    server {
+        listen 127.0.0.1:PORT http2 backlog=4096;
+        location / { grpc_pass grpc://next; }
+    }
+}
+"""
 
 
 @dataclass
@@ -28,10 +65,17 @@ class Way:
     tls: bool = False
 
     def cpu_s(self):
-        """Processor time that its programs have taken."""
+        """Processor time that its programs have taken, and those that they have started."""
         tick = os.sysconf("SC_CLK_TCK")
-        stats = [Path(f"/proc/{p.popen.pid}/stat").read_text() for p in self.processes]
+        stats = [Path(f"/proc/{pid}/stat").read_text() for pid in self.pids()]
         return sum(sum(map(int, stat.rsplit(") ", 1)[1].split()[11:13])) for stat in stats) / tick
+
+    def pids(self):
+        """Of its programs, and of their children."""
+        for process in self.processes:
+            pid = process.popen.pid
+            yield pid
+            yield from Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def free_port():
@@ -51,6 +95,13 @@ def until_open(port):
     eventually(connects, f"port {port} is open", limit_s=20)
 
 
+def program(name):
+    """Where a server is."""
+    found = shutil.which(name, path=PATH)
+    check(found, f"{name} is not installed")
+    return found
+
+
 def straight(world, upstream):
     """No hop at all."""
     return Way(upstream)
@@ -58,7 +109,6 @@ def straight(world, upstream):
 
 def two_haproxies(world, upstream):
     """Two programs that copy bytes: what two hops cost at least."""
-    haproxy = shutil.which("haproxy", path=PATH) or "haproxy"
     way = Way(upstream)
     for title in ("haproxy-inside", "haproxy-outside"):
         port = free_port()
@@ -69,23 +119,77 @@ def two_haproxies(world, upstream):
             "  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
             f"listen hop\n  bind 127.0.0.1:{port}\n  server next 127.0.0.1:{way.port}\n"
         )
-        process = world.start(title, [haproxy, "-db", "-f", config])
+        process = world.start(title, [program("haproxy"), "-db", "-f", config])
+        until_open(port)
+        way = Way(port, [*way.processes, process])
+    return way
+
+
+def two_nginxes(world, upstream):
+    """Two programs that pass gRPC on, call by call; each call has a connection to the next for itself."""
+    way = Way(upstream)
+    for title in ("nginx-inside", "nginx-outside"):
+        port, folder = free_port(), world.logs / title
+        folder.mkdir()
+        config = folder / "nginx.conf"
+        config.write_text(NGINX.replace("PORT", str(port)).replace("NEXT", str(way.port)))
+        argv = [program("nginx"), "-p", folder, "-c", config, "-e", "stderr"]
+        process = world.start(title, argv)
         until_open(port)
         way = Way(port, [*way.processes, process])
     return way
 
 
 def frp(world, upstream):
-    """frp's tcp proxy, on its default multiplexed connection; without TLS."""
+    """frp's tcp proxy: without TLS, and a connection of its own for each that comes, made in advance."""
     server, port = free_port(), free_port()
-    hosts = ("--bind-addr", "127.0.0.1", "--proxy-bind-addr", "127.0.0.1")
-    outside = world.start("frps", [TOOLS / "peers/frps", *hosts, "--bind-port", server])
+    common = "transport.tcpMux = false\n"
+    outside = configured(
+        world,
+        "frps",
+        f'bindAddr = "127.0.0.1"\nbindPort = {server}\n{common}transport.maxPoolCount = 32\n',
+    )
     until_open(server)
-    argv = [TOOLS / "peers/frpc", "tcp", "--server-port", server, "--tls-enable=false"]
-    argv += ["--proxy-name", NAME, "--local-port", upstream, "--remote-port", port]
-    inside = world.start("frpc", argv)
+    inside = configured(
+        world,
+        "frpc",
+        f'serverAddr = "127.0.0.1"\nserverPort = {server}\n{common}transport.poolCount = 32\n'
+        "transport.tls.enable = false\n"
+        f'[[proxies]]\nname = "{NAME}"\ntype = "tcp"\n'
+        f'localIP = "127.0.0.1"\nlocalPort = {upstream}\nremotePort = {port}\n',
+    )
     until_open(port)
     return Way(port, [outside, inside])
+
+
+def rathole(world, upstream):
+    """rathole's tcp service: without TLS, and a connection of its own for each that comes."""
+    check((TOOLS / "peers/rathole").exists(), "it was not installed")
+    server, port = free_port(), free_port()
+    common = 'default_token = "none"\n'
+    outside = configured(
+        world,
+        "rathole",
+        f'[server]\nbind_addr = "127.0.0.1:{server}"\n{common}'
+        f'[server.services.{NAME}]\nbind_addr = "127.0.0.1:{port}"\n',
+    )
+    until_open(server)
+    inside = configured(
+        world,
+        "rathole",
+        f'[client]\nremote_addr = "127.0.0.1:{server}"\n{common}'
+        f'[client.services.{NAME}]\nlocal_addr = "127.0.0.1:{upstream}"\n',
+    )
+    until_open(port)
+    return Way(port, [outside, inside])
+
+
+def configured(world, name, config):
+    """Starts a tunnel that reads a file."""
+    path = world.logs / f"{name}-{free_port()}.toml"
+    path.write_text(config)
+    flag = [] if name == "rathole" else ["-c"]
+    return world.start(name, [TOOLS / "peers" / name, *flag, path])
 
 
 def chisel(world, upstream):
@@ -125,7 +229,10 @@ def piko(world, upstream):
 def envoy(world, upstream):
     """Envoy's reverse tunnel (experimental): HTTP/2 from end to end, routed by node."""
     port, tunnel = free_port(), free_port()
-    configs = {"envoy-outside": outside(port, tunnel), "envoy-inside": inside(tunnel, upstream)}
+    configs = {
+        "envoy-outside": reverse_tunnel.outside(port, tunnel),
+        "envoy-inside": reverse_tunnel.inside(tunnel, upstream),
+    }
     way = Way(port)
     for number, (title, config) in enumerate(configs.items()):
         path = world.logs / f"{title}.json"
@@ -141,107 +248,6 @@ def envoy(world, upstream):
 
     eventually(serves, "Envoy's tunnel is up", limit_s=20)
     return way
-
-
-def proto(name, **fields):
-    """A message by its type."""
-    return {"@type": f"type.googleapis.com/{name}", **fields}
-
-
-def socket_address(port, host="127.0.0.1", **more):
-    """An address."""
-    return {"socket_address": {"address": host, "port_value": port, **more}}
-
-
-def cluster_at(name, port, **more):
-    """A cluster of one server."""
-    endpoint = {"endpoint": {"address": socket_address(port)}}
-    assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
-    return {"name": name, "type": "STATIC", "load_assignment": assignment, **more}
-
-
-def http2_only():
-    """A cluster that is spoken to by HTTP/2."""
-    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
-    return {options: proto(options, **http2)}
-
-
-def routed_to(cluster):
-    """A filter chain that sends every request to one cluster."""
-    manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-    router = proto("envoy.extensions.filters.http.router.v3.Router")
-    route = {"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s"}}
-    host = {"name": "all", "domains": ["*"], "routes": [route]}
-    config = proto(
-        manager,
-        stat_prefix="http",
-        codec_type="AUTO",
-        route_config={"virtual_hosts": [host]},
-        http_filters=[{"name": "envoy.filters.http.router", "typed_config": router}],
-    )
-    return [{"filters": [{"name": "http", "typed_config": config}]}]
-
-
-def outside(port, tunnel):
-    """Envoy where the callers are: takes the tunnel, and sends requests into it."""
-    extension = "envoy.extensions.bootstrap.reverse_tunnel.upstream_socket_interface.v3"
-    accepts = proto("envoy.extensions.filters.network.reverse_tunnel.v3.ReverseTunnel")
-    reverse = "envoy.extensions.clusters.reverse_connection.v3.ReverseConnectionClusterConfig"
-    cluster = {
-        "name": "tunnels",
-        "lb_policy": "CLUSTER_PROVIDED",
-        "connect_timeout": "10s",
-        "cluster_type": {
-            "name": "envoy.clusters.reverse_connection",
-            "typed_config": proto(reverse, cleanup_interval="60s", host_id_format=NODE),
-        },
-        "typed_extension_protocol_options": http2_only(),
-    }
-    accept = {"name": "envoy.filters.network.reverse_tunnel", "typed_config": accepts}
-    tunnels = {
-        "name": "tunnels",
-        "address": socket_address(tunnel),
-        "filter_chains": [{"filters": [accept]}],
-    }
-    callers = {
-        "name": "callers",
-        "address": socket_address(port),
-        "filter_chains": routed_to("tunnels"),
-    }
-    return {
-        "node": {"id": TUNNEL, "cluster": TUNNEL},
-        "bootstrap_extensions": [
-            {
-                "name": "envoy.bootstrap.reverse_tunnel.upstream_socket_interface",
-                "typed_config": proto(f"{extension}.UpstreamReverseConnectionSocketInterface"),
-            }
-        ],
-        "static_resources": {"listeners": [tunnels, callers], "clusters": [cluster]},
-    }
-
-
-def inside(tunnel, upstream):
-    """Envoy beside the server: dials the tunnel, and passes on what comes by it."""
-    extension = "envoy.extensions.bootstrap.reverse_tunnel.downstream_socket_interface.v3"
-    address = f"rc://{NODE}:{NODE}:tenant@{TUNNEL}:1"
-    dials = {
-        "name": "dials",
-        "listener_filters_timeout": "0s",
-        "address": socket_address(0, address, resolver_name="envoy.resolvers.reverse_connection"),
-        "filter_chains": routed_to("server"),
-    }
-    server = cluster_at("server", upstream, typed_extension_protocol_options=http2_only())
-    return {
-        "node": {"id": NODE, "cluster": NODE},
-        "bootstrap_extensions": [
-            {
-                "name": "envoy.bootstrap.reverse_tunnel.downstream_socket_interface",
-                "typed_config": proto(f"{extension}.DownstreamReverseConnectionSocketInterface"),
-            }
-        ],
-        "static_resources": {"listeners": [dials], "clusters": [cluster_at(TUNNEL, tunnel), server]},
-    }
 
 
 def hub_of(bin_dir, *flags, tls=False):
@@ -268,8 +274,10 @@ def hub_of(bin_dir, *flags, tls=False):
 def version_of(way):
     """What a peer says of itself; ours have none to tell."""
     asked = {
-        two_haproxies: (shutil.which("haproxy", path=PATH), "-v"),
+        two_haproxies: ("haproxy", "-v"),
+        two_nginxes: ("nginx", "-v"),
         frp: (TOOLS / "peers/frps", "--version"),
+        rathole: (TOOLS / "peers/rathole", "--version"),
         envoy: (TOOLS / "honest/envoy", "--version"),
     }
     if way in (chisel, piko):
@@ -278,7 +286,8 @@ def version_of(way):
         return re.search(rf"/{way.__name__} v(\S+)", go_mod.read_text()).group(1)
     if way not in asked:
         return ""
-    said = command(*asked[way])
+    argv = asked[way]
+    said = command(argv[0] if isinstance(argv[0], Path) else program(argv[0]), argv[1])
     found = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
     if not found:
         raise Failed(f"{way.__name__} does not tell its version")

@@ -1,5 +1,5 @@
 // Byte tunnels that the hub is measured beside.
-module peers
+module bench
 
 go 1.25.1
 

@@ -72,11 +72,25 @@ honest: build ## What honest uses notice of the hub, into docs/honest.md (ARGS="
 	$(CARGO) build --release --locked -p bench
 	target/release/honest $(if $(QUICK),--quick) $(or $(ARGS),$(if $(QUICK),,--write docs/honest.md))
 
+.PHONY: dist
+dist: $(CERTS)/hub.pem ## Release build into dist/, for what hub and agent do most: three builds (wants rustup's llvm-tools)
+	scripts/dist
+
 .PHONY: bench
 bench: build $(CERTS)/hub.pem ## The hub beside other ways to a server, into docs/benchmarks/ (QUICK=1: some of it, ARGS="--loads calls"; installs them into .tools/)
 	scripts/bench/install.sh
 	$(CARGO) build --release --locked -p bench
 	scripts/bench/run $(if $(QUICK),--quick) $(or $(ARGS),$(if $(QUICK),,--out docs/benchmarks))
+
+.PHONY: growth
+growth: build ## What a crowd costs a hub and who calls beside it, into docs/benchmarks/growth.md
+	$(CARGO) build --release --locked -p bench
+	scripts/bench/growth $(or $(ARGS),--write docs/benchmarks)
+
+.PHONY: cost
+cost: build $(CERTS)/hub.pem ## Instructions, allocations, system calls of a call, beside docs/benchmarks/cost.json (wants valgrind, h2load)
+	scripts/e2e/install.sh
+	scripts/bench/cost $(or $(ARGS),--check docs/benchmarks)
 
 .PHONY: links
 links: build ## The hub on long links and on thin ones, beside none, into docs/links.md (ARGS="--links long"; as root; installs callers into .tools/)

@@ -58,6 +58,27 @@ async fn fill(ws: &mut Ws<DuplexStream>) {
     while timeout(Duration::from_secs(1), send(ws, message.clone())).await.is_ok() {}
 }
 
+/// All that the socket has for its other end now.
+async fn arrived(io: &mut DuplexStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Ok(read) = timeout(Duration::from_secs(1), io.read_buf(&mut bytes)).await {
+        assert_ne!(read.unwrap(), 0);
+    }
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_go_together_but_for_those_on_a_slow_socket() {
+    let ((mut ws, ..), mut peer) = hub_and_bytes(1 << 20);
+    send(&mut ws, Bytes::from_static(b"first")).await;
+    assert_eq!(arrived(&mut peer).await, b"");
+    fill(&mut ws).await;
+    arrived(&mut peer).await;
+    // There is room now, and more than before may come at once; nobody knows yet.
+    send(&mut ws, Bytes::from_static(b"last")).await;
+    assert!(arrived(&mut peer).await.ends_with(b"last"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_cross_both_ways_however_the_pipe_cuts_them() {
     let ((mut hub, ..), (mut agent, ..)) = pair(8);

@@ -4,6 +4,7 @@ use http2::error::{ConnectionError, Reason};
 use switch::LaneId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tracing::debug;
 use tunnel::lanes::LaneEnd;
 use tunnel::limits::{OFFENDER_PAUSE, SETTINGS_TIMEOUT};
 
@@ -12,7 +13,7 @@ use super::groups::GroupId;
 use super::lane::ClientLane;
 use super::lane_io::LaneIo;
 use crate::guard::peer_guard::PeerGuard;
-use crate::lanes::{OpenError, Opened, Seat, Sentinel, failure, said};
+use crate::lanes::{Group, OpenError, Opened, Seat, Sentinel, failure, said};
 use crate::limits::{
     FAREWELL_TIMEOUT, LANE_ENDED_LATELY, LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE, LANE_STUCK,
 };
@@ -208,6 +209,8 @@ impl Connection {
     /// The upstream takes no new calls on the lane; nothing else of the agent notices.
     pub(super) fn lane_said_goaway(&mut self, id: LaneId, reason: Reason, debug: &[u8]) {
         let idle_for = self.idle_for(id);
+        // hypercorn 0.18 has said that it leaves, and calls what was on its way to it meanwhile an error.
+        let was_leaving = self.group_of(id).is_none_or(|group| !group.has(id));
         if let Some(lane) = self.lanes.get_mut(id).and_then(Option::as_mut)
             && let Some(seat) = &mut lane.seat
         {
@@ -218,7 +221,7 @@ impl Connection {
             if reason != Reason::NO_ERROR {
                 let why = said(reason, debug);
                 seat.error = Some(why.clone());
-                if idle_for.is_none_or(|idle| idle < LANE_ENDED_LATELY) {
+                if !was_leaving && idle_for.is_none_or(|idle| idle < LANE_ENDED_LATELY) {
                     self.closed_for_cause(id, why);
                 }
             }
@@ -233,11 +236,16 @@ impl Connection {
     }
 
     fn closed_for_cause(&mut self, id: LaneId, why: String) {
-        let Some(lane) = self.lanes.get(id).and_then(Option::as_ref) else { return };
-        let Some(group) = lane.group.and_then(|group| self.groups.get(group)) else { return };
+        let Some(group) = self.group_of(id) else { return };
         let name = group.name.clone();
+        debug!(%name, why, "a lane was ended for cause");
         group.closed_for_cause(why);
         self.reached(Limit::UpstreamClosed, Some(&name));
+    }
+
+    fn group_of(&mut self, id: LaneId) -> Option<&mut Group> {
+        let lane = self.lanes.get(id)?.as_ref()?;
+        self.groups.get(lane.group?)
     }
 
     /// The upstream breaks the protocol.

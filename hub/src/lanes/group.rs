@@ -183,6 +183,11 @@ impl Group {
         self.penalty.ended(Instant::now(), why);
     }
 
+    /// Whether the lane takes new calls.
+    pub(crate) fn has(&self, lane: LaneId) -> bool {
+        self.lanes.iter().any(|of| of.id == lane)
+    }
+
     /// The lane takes no new calls.
     pub(crate) fn left(&mut self, lane: LaneId) {
         self.lanes.retain(|of| of.id != lane);

@@ -13,6 +13,7 @@ use tunnel::lanes::frame::{fin, reset};
 use crate::support::agent::{Agent, config, server};
 use crate::support::auth_file::{agent, caller, guarded_hub, token_file};
 use crate::support::client::{Client, answer};
+use crate::support::frames::{GOAWAY, frame};
 use crate::support::hub::Hub;
 use crate::support::message::{grpc, headers};
 use crate::support::pair::Pair;
@@ -242,6 +243,31 @@ async fn where_all_lanes_have_calls_there_is_none_for_others() {
     held.answer();
     assert_eq!(answer(running).await.expect("an answer").grpc_status(), Some("0"));
     served(&busy, &mut first).await;
+}
+
+/// As hypercorn 0.18 does: it says that it leaves, calls what was on its way to it an error, and hangs up. That is
+/// nobody's fault.
+#[tokio::test]
+async fn a_server_that_leaves_and_then_finds_fault() {
+    let hub = Hub::start().await;
+    let client = hub.client().await;
+    let mut agent = RawAgent::shown(&hub, NAME, "instance-1").await;
+    let (first, _first) = client.open(grpc(NAME, "/a.B/First"), true).await;
+    agent.request(PROBE).await;
+    let leaves = |reason: Reason| {
+        frame(GOAWAY, 0, 0, &[1, u32::from(reason)].map(u32::to_be_bytes).concat())
+    };
+    let said = [leaves(Reason::NO_ERROR), leaves(Reason::PROTOCOL_ERROR)].concat();
+    agent.send(PROBE, &said).await;
+    agent.lane_frame(fin(PROBE, Some(agent.heard(PROBE)))).await;
+    let lost = answer(first).await.expect("an answer");
+    assert_eq!(lost.hub_reason(), Some("session-lost"));
+
+    let (second, _second) = client.open(grpc(NAME, "/a.B/Second"), true).await;
+    let lane = within("another lane", agent.accept()).await;
+    agent.request(lane).await;
+    agent.answer(lane).await;
+    assert_eq!(answer(second).await.expect("an answer").grpc_status(), Some("0"));
 }
 
 /// What the agent had not written to its server's socket before that hung up, the server has never seen.

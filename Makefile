@@ -77,10 +77,10 @@ dist: $(CERTS)/hub.pem ## Release build into dist/, for what hub and agent do mo
 	scripts/dist
 
 .PHONY: bench
-bench: build $(CERTS)/hub.pem ## The hub beside other ways to a server, into docs/benchmarks/ (QUICK=1: some of it, ARGS="--loads calls"; installs them into .tools/)
+bench: build $(CERTS)/hub.pem ## The hub beside other ways to a server (QUICK=1: some of it, ARGS="--loads calls --out docs/benchmarks"; installs them into .tools/)
 	scripts/bench/install.sh
 	$(CARGO) build --release --locked -p bench
-	scripts/bench/run $(if $(QUICK),--quick) $(or $(ARGS),$(if $(QUICK),,--out docs/benchmarks))
+	scripts/bench/run $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: growth
 growth: build ## What a crowd costs a hub and who calls beside it, into docs/benchmarks/growth.md
@@ -123,4 +123,4 @@ readcert: ## Show the certificates in certs/
 .PHONY: clean
 clean: ## Remove what was built; certificates stay
 	$(CARGO) clean
-	rm -rf bin
+	rm -rf bin dist

@@ -16,6 +16,7 @@ use tokio::net::TcpSocket;
 use tokio::runtime;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tunnel::program::raise_open_files;
 
 use crate::args::Kind;
 
@@ -26,6 +27,8 @@ pub(crate) fn run(kind: Kind, jars: Option<&Path>) -> Result<()> {
         (Kind::Netty, jars) => return foreign::netty(jars.context("no --netty")?),
         _ => {}
     }
+    // Whoever comes in a crowd has a connection each.
+    let _ = raise_open_files();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     thread::spawn(move || {
         let result = runtime.block_on(serve(kind));

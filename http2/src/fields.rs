@@ -38,8 +38,8 @@ struct Ends {
     indexing: Indexing,
 }
 
-/// What a list has room for from its first field on, in bytes and fields: the head of a call. One that grows from nothing
-/// moves five times.
+/// What a list has room for from its first field on, in bytes and fields: the head of a call, which would move five times
+/// while it grew. Few lists are only trailers, and those are gone soon.
 const ROOM: (usize, usize) = (256, 12);
 
 /// What a field counts beyond its bytes (RFC 9113 6.5.2, RFC 7541 4.1).

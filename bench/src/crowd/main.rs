@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
+use tunnel::program::raise_open_files;
 
 use self::streams::Hub;
 
@@ -51,6 +52,7 @@ const FLOWS: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let _ = raise_open_files();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::spawn(move || {
         if let Err(error) = runtime.block_on(gather(args.crowd)) {

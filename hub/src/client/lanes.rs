@@ -209,8 +209,10 @@ impl Connection {
     /// The upstream takes no new calls on the lane; nothing else of the agent notices.
     pub(super) fn lane_said_goaway(&mut self, id: LaneId, reason: Reason, debug: &[u8]) {
         let idle_for = self.idle_for(id);
-        // hypercorn 0.18 has said that it leaves, and calls what was on its way to it meanwhile an error.
-        let was_leaving = self.group_of(id).is_none_or(|group| !group.has(id));
+        // hypercorn 0.18 has said that it leaves, and calls what was on its way to it meanwhile an error. A guard that
+        // has had enough is meant as it is said.
+        let was_leaving = self.group_of(id).is_none_or(|group| !group.has(id))
+            && reason != Reason::ENHANCE_YOUR_CALM;
         if let Some(lane) = self.lanes.get_mut(id).and_then(Option::as_mut)
             && let Some(seat) = &mut lane.seat
         {

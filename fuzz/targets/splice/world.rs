@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hub::fuzzing::Hub;
 use tokio::io::DuplexStream;
 use tokio::time::{Duration, sleep};
+use tunnel::bridge;
 use tunnel::lanes::{self, Lane, LaneMemory};
 use tunnel::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::ws::KeepaliveConfig;
-use tunnel::{bridge, ws};
 
 use crate::frames;
 use crate::peer::Peer;

@@ -46,9 +46,6 @@ pub const STREAM_QUEUE_MAX: usize = MAX_CLIENT_STREAMS as usize;
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the head of a call costs of it: to decode it and begin a call takes about as long as copying these.
 pub const WORK_PER_CALL: usize = 8 * KIB as usize;
-/// And the hub's own services beyond that: HTTP/2, a handler and the answer take three times as long as a head that is
-/// passed on.
-pub const WORK_PER_OWN_CALL: usize = 24 * KIB as usize;
 /// What a byte of a head may cost of it: a reference to a field that came before takes one, and to decode it as
 /// long as to copy so many.
 pub const WORK_PER_HEAD_BYTE: usize = 64;

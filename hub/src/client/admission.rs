@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::record::Record;
 use super::route::{Head, Route};
 use crate::config::auth::{Caller, Denied};
-use crate::limits::{MAX_HEADER_LIST, WORK_PER_OWN_CALL};
+use crate::limits::MAX_HEADER_LIST;
 use crate::message::refusal::Refusal;
 use crate::observe::limit::Limit;
 use crate::observe::metrics::Target;
@@ -42,9 +42,6 @@ impl Connection {
         }
         let paces = self.callers.enter(caller.as_ref().ok().and_then(Caller::id));
         let is_own = matches!(route, Ok(Route::Own));
-        if is_own {
-            self.switch.client_guard().did(WORK_PER_OWN_CALL);
-        }
         let next = self.next(id, route, caller, size);
         let call = Call {
             record,

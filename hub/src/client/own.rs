@@ -35,7 +35,5 @@ async fn run(io: DuplexStream, hub: Arc<Hub>, caller: Option<Caller>) {
             // How it ended, the switch has seen.
             let _ = bridge::serve(services, request, respond).await;
         });
-        // Calls that came together are answered one by one, and whoever else calls on this thread has a turn between.
-        tokio::task::yield_now().await;
     }
 }

@@ -130,11 +130,6 @@ impl FrameGuard {
         self.turn.read(bytes);
     }
 
-    /// Its call costs so much of a turn, beyond what its frames do.
-    pub(crate) fn did(&mut self, work: usize) {
-        self.turn.did(work);
-    }
-
     /// Whether nothing is left of its turn: more waits until [`Self::poll_more`] is ready.
     pub(crate) fn is_tired(&self) -> bool {
         self.turn.is_over()

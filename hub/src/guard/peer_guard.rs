@@ -61,11 +61,6 @@ impl PeerGuard {
         self.frames.read(bytes);
     }
 
-    /// A call of its costs so much of a turn, beyond what its frames do.
-    pub(crate) fn did(&mut self, work: usize) {
-        self.frames.did(work);
-    }
-
     /// Why it is read slowly from now on, if it has just begun to be.
     pub(crate) fn take_slow(&mut self) -> Option<Slow> {
         self.slow.take()

@@ -246,28 +246,36 @@ async fn where_all_lanes_have_calls_there_is_none_for_others() {
 }
 
 /// As hypercorn 0.18 does: it says that it leaves, calls what was on its way to it an error, and hangs up. That is
-/// nobody's fault.
+/// nobody's fault, unless it is a guard that has had enough.
 #[tokio::test]
 async fn a_server_that_leaves_and_then_finds_fault() {
     let hub = Hub::start().await;
     let client = hub.client().await;
-    let mut agent = RawAgent::shown(&hub, NAME, "instance-1").await;
-    let (first, _first) = client.open(grpc(NAME, "/a.B/First"), true).await;
-    agent.request(PROBE).await;
-    let leaves = |reason: Reason| {
-        frame(GOAWAY, 0, 0, &[1, u32::from(reason)].map(u32::to_be_bytes).concat())
-    };
-    let said = [leaves(Reason::NO_ERROR), leaves(Reason::PROTOCOL_ERROR)].concat();
-    agent.send(PROBE, &said).await;
-    agent.lane_frame(fin(PROBE, Some(agent.heard(PROBE)))).await;
-    let lost = answer(first).await.expect("an answer");
-    assert_eq!(lost.hub_reason(), Some("session-lost"));
+    for (name, reason) in [("fault", Reason::PROTOCOL_ERROR), ("guard", Reason::ENHANCE_YOUR_CALM)]
+    {
+        let mut agent = RawAgent::shown(&hub, name, "instance-1").await;
+        let (first, _first) = client.open(grpc(name, "/a.B/First"), true).await;
+        agent.request(PROBE).await;
+        let leaves = |reason: Reason| {
+            frame(GOAWAY, 0, 0, &[1, u32::from(reason)].map(u32::to_be_bytes).concat())
+        };
+        let said = [leaves(Reason::NO_ERROR), leaves(reason)].concat();
+        agent.send(PROBE, &said).await;
+        agent.lane_frame(fin(PROBE, Some(agent.heard(PROBE)))).await;
+        let lost = answer(first).await.expect("an answer");
+        assert_eq!(lost.hub_reason(), Some("session-lost"), "{name}");
 
-    let (second, _second) = client.open(grpc(NAME, "/a.B/Second"), true).await;
-    let lane = within("another lane", agent.accept()).await;
-    agent.request(lane).await;
-    agent.answer(lane).await;
-    assert_eq!(answer(second).await.expect("an answer").grpc_status(), Some("0"));
+        let (second, _second) = client.open(grpc(name, "/a.B/Second"), true).await;
+        if reason == Reason::ENHANCE_YOUR_CALM {
+            let told = answer(second).await.expect("an answer");
+            assert_eq!(told.hub_reason(), Some("upstream-closed"));
+            continue;
+        }
+        let lane = within("another lane", agent.accept()).await;
+        agent.request(lane).await;
+        agent.answer(lane).await;
+        assert_eq!(answer(second).await.expect("an answer").grpc_status(), Some("0"));
+    }
 }
 
 /// What the agent had not written to its server's socket before that hung up, the server has never seen.

@@ -13,6 +13,9 @@ use crate::error::{ConnectionError, Reason};
 /// Bytes of a head: length, kind, flags, stream (RFC 9113 4.1).
 pub const HEAD_BYTES: usize = 9;
 
+/// Bytes of a PING, its head among them (RFC 9113 6.7).
+pub const PING_BYTES: usize = HEAD_BYTES + 8;
+
 /// What a client says before its first frame (RFC 9113 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

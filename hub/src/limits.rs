@@ -89,6 +89,10 @@ pub const EXPLAINED_BY_CALL: u32 = INFORMATIONAL_MAX as u32 + 2;
 /// 100,000 a second follow, which is more than a stream of small messages brings about, and what one thread passes on
 /// in a twentieth of its time.
 pub const SMALL_DATA: Rate = Rate { burst: 4096, per: Duration::from_millis(40) };
+/// After PINGs of a client were answered for which alone the hub had to write, the next ones wait so long for something
+/// that they can go with: who measures a round trip is answered at once, and who pings as fast as it is answered costs a
+/// write a millisecond, not one for each. grpc-go pings with each answer that it gets, which is company enough.
+pub const PING_PAUSE: Duration = Duration::from_millis(1);
 /// Calls that the hub itself answers one caller of a connection at once: its own services, and refusals.
 /// What goes beyond waits for its answer. A client that looks through 10,000 names of which none is there is told so in
 /// two seconds.

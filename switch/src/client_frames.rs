@@ -263,7 +263,7 @@ impl<C, G: Guard> Switch<C, G> {
         let payload = self.client.payload(head);
         let Ok(payload) = <[u8; 8]>::try_from(&payload[..]) else { return };
         if !head.has(flag::ACK) {
-            frame::write_ping_ack(&mut self.client.output, payload);
+            self.pings.push(payload);
         } else if payload == DRAIN_PING {
             self.events.push_back(Event::DrainHeard);
         }

@@ -2,6 +2,7 @@
 
 use http2::error::Reason;
 use http2::fields::Fields;
+use http2::frame;
 
 use crate::call::At;
 use crate::event::{CallId, LaneId};
@@ -22,10 +23,16 @@ impl<C, G: Guard> Switch<C, G> {
         self.client.guard.is_tired()
     }
 
-    /// Bytes that wait to be written to the client, DATA that has no turn yet aside.
+    /// Bytes that wait to be written to the client, answers to its PINGs among them, DATA that has no turn yet aside.
     #[must_use]
     pub fn client_waits_for(&self) -> usize {
-        self.client.output.len()
+        self.client.output.len() + self.pings.len() * frame::PING_BYTES
+    }
+
+    /// Whether nothing is to be written to the client but answers to its PINGs.
+    #[must_use]
+    pub fn owes_only_pings(&self) -> bool {
+        self.client.output.is_empty() && !self.pings.is_empty()
     }
 
     /// Whether the client has begun as HTTP/2 does: preface, SETTINGS.
@@ -61,6 +68,7 @@ impl<C, G: Guard> Switch<C, G> {
         self.events.shrink_to_fit();
         self.dirty.shrink_to_fit();
         self.resets.shrink_to_fit();
+        self.pings.shrink_to_fit();
     }
 
     /// Bytes that wait to be written to a lane, and where the next one is in all that was written.

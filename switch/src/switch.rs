@@ -61,6 +61,8 @@ pub struct Switch<C, G> {
     pub(crate) self_dependent: bool,
     /// The client has said GOAWAY.
     pub(crate) client_leaves: bool,
+    /// PINGs of the client that are not answered.
+    pub(crate) pings: Vec<[u8; 8]>,
     /// Bytes of requests and of answers that were passed on.
     pub(crate) moved: (u64, u64),
     pub(crate) limits: Limits,
@@ -106,6 +108,7 @@ impl<C, G: Guard> Switch<C, G> {
             fields: Fields::new(),
             self_dependent: false,
             client_leaves: false,
+            pings: Vec::new(),
             moved: (0, 0),
             limits,
             now: Duration::ZERO,
@@ -162,10 +165,21 @@ impl<C, G: Guard> Switch<C, G> {
         Ok(self.has_preface)
     }
 
-    /// What is to be written to the client. DATA is put in by turns.
+    /// What is to be written to the client. DATA is put in by turns, and PINGs are answered beside what else there is:
+    /// where there is nothing else, [`Self::answer_pings`] decides.
     pub fn client_output(&mut self) -> &mut Output {
         self.fill_client();
+        if !self.client.output.is_empty() {
+            self.answer_pings();
+        }
         &mut self.client.output
+    }
+
+    /// Answers the client's PINGs.
+    pub fn answer_pings(&mut self) {
+        for payload in self.pings.drain(..) {
+            frame::write_ping_ack(&mut self.client.output, payload);
+        }
     }
 
     /// Who looks at the client's frames.

@@ -142,13 +142,12 @@ impl Callers {
         call: CallId,
     ) -> (bool, Option<Limit>) {
         let paces = &mut self.paces[caller];
-        let limit = paces.answers.owe(1).then_some(Limit::Answers);
         if paces.answered.is_empty() && paces.answers.in_debt_until().is_none() {
-            return (true, limit);
+            return (true, paces.answers.owe(1).then_some(Limit::Answers));
         }
         paces.answered.push_back(call);
         self.note_waiting(caller);
-        (false, limit)
+        (false, None)
     }
 
     fn note_waiting(&mut self, caller: CallerId) {
@@ -207,6 +206,9 @@ impl Paces {
             return self.begins.pop_front().map(Due::Begin);
         }
         if !self.answered.is_empty() && self.answers.in_debt_until().is_none() {
+            // It is owed now, not when it came: those who wait are not answered in one lot when all of it is paid, which
+            // would keep the thread, and a processor, from others for a millisecond.
+            self.answers.owe(1);
             return self.answered.pop_front().map(Due::Answer);
         }
         None

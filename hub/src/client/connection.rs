@@ -53,6 +53,8 @@ pub(super) struct Connection {
     pub(super) own_lanes: HashMap<Option<String>, LaneId>,
     pub(super) own_calls: usize,
     pub(super) io: BoxIo,
+    /// Until when PINGs wait to be answered beside something else.
+    pub(super) pings_wait_until: Instant,
     /// All that was written has left.
     pub(super) is_flushed: bool,
     pub(super) read: BytesMut,
@@ -112,6 +114,7 @@ impl Connection {
             own_lanes: HashMap::new(),
             own_calls: 0,
             io,
+            pings_wait_until: now,
             is_flushed: true,
             read: BytesMut::new(),
             woken: Vec::new(),

@@ -18,7 +18,7 @@ use tunnel::turn::Turn;
 use super::call::Call;
 use super::connection::{Connection, End};
 use super::dispatch::is_retired;
-use crate::limits::{FAREWELL_TIMEOUT, LINGER_TIMEOUT};
+use crate::limits::{FAREWELL_TIMEOUT, LINGER_TIMEOUT, PING_PAUSE};
 use crate::observe::limit::Limit;
 
 /// Pieces that are written at once.
@@ -206,10 +206,10 @@ impl Connection {
     /// Writes what there is for the client. Ready once all of it is written.
     pub(super) fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let output = self.switch.client_output();
-            if output.is_empty() {
+            if self.switch.client_output().is_empty() && !self.answer_pings() {
                 break;
             }
+            let output = self.switch.client_output();
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = output.slices(&mut slices);
             let written = Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..count]);
@@ -226,6 +226,21 @@ impl Connection {
             self.is_flushed = true;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Answers PINGs for which alone there would be something to write, at a pace. Returns `true` if it has.
+    fn answer_pings(&mut self) -> bool {
+        if !self.switch.owes_only_pings() {
+            return false;
+        }
+        let now = Instant::now();
+        if now < self.pings_wait_until {
+            self.look_by(self.pings_wait_until);
+            return false;
+        }
+        self.pings_wait_until = now + PING_PAUSE;
+        self.switch.answer_pings();
+        true
     }
 
     fn note_moved(&mut self) {

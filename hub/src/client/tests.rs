@@ -1,11 +1,13 @@
 //! Several callers on one connection, as a proxy makes it: what one of them does, the others do not wait for.
 
 use std::fmt::Write as _;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::Ping;
 use h2::client::SendRequest;
 use http::{HeaderValue, Request, Response};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +23,7 @@ use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::limits::{
     ANSWERS, CALLERS_REMEMBERED, CLIENT_RESETS, FAREWELL_TIMEOUT, HEAD_BYTES, HEAD_BYTES_FREE,
-    OWN_CALLS,
+    OWN_CALLS, PING_PAUSE,
 };
 
 const ABUSER: &str = "abuser";
@@ -151,15 +153,35 @@ async fn calls_that_are_given_up_while_others_wait_count() {
 async fn a_call_that_is_over_waits_no_more() {
     let mut callers = Callers::new();
     let caller = callers.enter(None);
-    for call in 0..ANSWERS.burst + 3 {
+    for call in 0..=ANSWERS.burst + 3 {
         let waits = !callers.may_be_answered(caller, call).0;
-        assert_eq!(waits, call >= ANSWERS.burst, "{call}");
+        assert_eq!(waits, call > ANSWERS.burst, "{call}");
     }
-    callers.forget(caller, ANSWERS.burst + 1);
+    callers.forget(caller, ANSWERS.burst + 2);
     tokio::time::sleep(ANSWERS.per).await;
-    assert_eq!(callers.due(), Some(Due::Answer(ANSWERS.burst)));
-    assert_eq!(callers.due(), Some(Due::Answer(ANSWERS.burst + 2)));
+    assert_eq!(callers.due(), Some(Due::Answer(ANSWERS.burst + 1)));
+    assert_eq!(callers.due(), Some(Due::Answer(ANSWERS.burst + 3)));
     assert_eq!(callers.due(), None);
+}
+
+/// What is answered in one lot keeps a thread from its other connections: 50 lists of the registered clients for a
+/// millisecond, and a processor from whoever else needs it.
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_are_not_answered_in_one_lot() {
+    const LOT: u32 = 50;
+    let mut callers = Callers::new();
+    let caller = callers.enter(None);
+    let waits = (0..ANSWERS.burst + LOT).filter(|call| !callers.may_be_answered(caller, *call).0);
+    let (mut left, start) = (waits.count() as u32, Instant::now());
+    while let Some(due_at) = callers.due_at() {
+        tokio::time::sleep_until(due_at).await;
+        let due = std::iter::from_fn(|| callers.due()).count() as u32;
+        // A timer is a millisecond late.
+        assert!((1..=5).contains(&due), "{due}");
+        left -= due;
+    }
+    assert_eq!(left, 0);
+    assert!(start.elapsed() <= ANSWERS.per * LOT / ANSWERS.burst + OFF_BY);
 }
 
 #[test]
@@ -242,4 +264,28 @@ async fn what_was_written_is_flushed_in_the_end() {
         }
     };
     timeout(FAREWELL_TIMEOUT, answers).await.expect("nothing waits for a timer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_pings_as_fast_as_it_is_answered_waits() {
+    let hub = Hub::new(Config::default());
+    let (near, far) = duplex(1 << 20);
+    let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
+    tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));
+    let (mut calls, mut connection) = h2::client::handshake(near).await.expect("HTTP/2");
+    let mut pings = connection.ping_pong().expect("asked for once");
+    tokio::spawn(connection);
+    assert_answered(&mut calls, "").await;
+    let start = Instant::now();
+    for waits in [0, 1, 2] {
+        pings.ping(Ping::opaque()).await.expect("an answer");
+        let waited = start.elapsed();
+        assert!(waited >= waits * PING_PAUSE && waited <= waits * (PING_PAUSE + OFF_BY), "{waits}");
+    }
+    // Whoever gets something else gets it at once, and the answer with it.
+    let start = Instant::now();
+    pings.send_ping(Ping::opaque()).expect("none is on its way");
+    assert_answered(&mut calls, "").await;
+    poll_fn(|cx| pings.poll_pong(cx)).await.expect("an answer");
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }

@@ -293,6 +293,23 @@ fn pings_are_answered_where_they_arrive() {
 }
 
 #[test]
+fn pings_alone_wait_until_they_are_to_be_answered() {
+    let mut world = World::plain();
+    let call = world.call(0, true);
+    world.pump();
+    world.client.got.clear();
+    world.client.ping(*b"12345678");
+    world.client_speaks();
+    assert!(world.switch.client_output().is_empty() && world.switch.owes_only_pings());
+    assert_eq!(world.switch.client_waits_for(), 17);
+    world.answer(call, 0, &[(":status", "200")], false);
+    world.lane_speaks(0);
+    assert!(!world.switch.client_output().is_empty() && !world.switch.owes_only_pings());
+    world.client_hears();
+    assert!(world.client.got.contains(&Got::Ping(*b"12345678", true)), "beside the head");
+}
+
+#[test]
 fn a_drain_is_heard() {
     let mut world = World::plain();
     world.switch.drain();

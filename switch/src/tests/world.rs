@@ -137,6 +137,7 @@ impl World {
     }
 
     pub(crate) fn client_hears(&mut self) -> bool {
+        self.switch.answer_pings();
         let output = self.switch.client_output();
         let bytes = taken(output, self.chunk);
         output.advance(bytes.len());

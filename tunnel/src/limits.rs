@@ -117,6 +117,22 @@ pub const BUSY_BYTES: usize = LANE_FIRST_CREDIT as usize / 2;
 /// The round trip time is the least of so long: a ping that stood in a queue tells of the queue.
 pub const RTT_MEMORY: Duration = Duration::from_secs(10);
 
+/// How long what is sent may stand before a thin link, beside a quarter of how long the link is: a small call waits for
+/// that, and the link is never idle while its sender hears of what has arrived. LEDBAT allows 100 ms (RFC 6817 2.4.2), for
+/// what has no haste at all.
+pub const HELD_QUEUE: Duration = Duration::from_millis(10);
+/// Bytes that may be on their way in any case: two messages keep a link busy.
+pub const HELD_LEAST: u64 = 2 * WS_MESSAGE_BYTES as u64;
+/// And at most: more than the kernel's buffers take, and so no limit.
+pub const HELD_MOST: u64 = 64 << 20;
+/// So often the queue is let run empty, to see how long the link is, or each so many round trips, where that is more: it
+/// costs most of one.
+pub const HELD_PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// See [`HELD_PROBE_INTERVAL`].
+pub const HELD_PROBE_ROUNDS: u128 = 50;
+/// Pings on their way by which a held sender learns what has arrived: four for each window, and a few more.
+pub const HELD_PINGS: usize = 16;
+
 // --- lanes ---
 
 /// Bytes that either end of a lane may send before the other has said anything. Part of the wire contract.

@@ -11,11 +11,13 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use crate::limits::{CLOSING_PAUSE, CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES};
+use crate::limits::{CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES};
 use crate::token_bucket::TokenBucket;
 use crate::turn::Turn;
 use crate::wire::{CloseCode, Control};
 
+mod ending;
+mod flight;
 mod frame;
 mod handle;
 mod keepalive;
@@ -26,6 +28,7 @@ mod reader;
 mod rtt;
 mod writer;
 
+use flight::Flight;
 pub(crate) use frame::Side;
 use handle::Shared;
 pub use handle::{Ended, Handle};
@@ -44,6 +47,7 @@ pub(crate) struct Ws<S> {
     reader: Reader,
     writer: Writer,
     keepalive: Keepalive,
+    flight: Flight,
     turn: Turn,
     /// Messages without data that the peer may still send.
     idle: TokenBucket,
@@ -78,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             reader: Reader::new(side, &read),
             writer: Writer::new(side),
             keepalive: Keepalive::new(keepalive),
+            flight: Flight::new(),
             turn: Turn::default(),
             idle: TokenBucket::new(WS_IDLE_MESSAGES),
             empty: TokenBucket::new(WS_IDLE_MESSAGES),
@@ -108,14 +113,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             return Ok(());
         }
         if self.keepalive.is_due(cx) && self.poll_room(cx)?.is_ready() {
-            let payload = self.keepalive.ping();
-            self.writer.put(Message::Ping(payload));
+            self.ping();
         }
         while self.shared.has_control() && self.poll_room(cx)?.is_ready() {
             let Some(control) = self.shared.next_control() else { break };
             self.writer.put(Message::Text(control.as_text().to_owned()));
         }
         Ok(())
+    }
+
+    fn ping(&mut self) {
+        let payload = self.flight.ping();
+        self.keepalive.pinged();
+        self.writer.put(Message::Ping(payload));
     }
 
     /// Ready when a message may be put into the writer.
@@ -130,64 +140,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
-    fn begin_close(&mut self, code: CloseCode, reason: &'static str) {
-        let _ = self.shared.ended.set(Ended::ByUs { code, reason });
-        self.phase = Phase::closing(Close::new(code, reason));
-    }
-
-    /// Drives the closing handshake to its end, or to its deadline.
-    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match &mut self.phase {
-                Phase::Open => return Poll::Ready(()),
-                Phase::Calming(close, pause) => {
-                    ready!(pause.as_mut().poll(cx));
-                    self.phase = Phase::closing(close.clone());
-                }
-                Phase::Closing(close, deadline) => {
-                    let deadline_passed = deadline.as_mut().poll(cx).is_ready();
-                    let close = close.clone();
-                    match self.poll_room(cx) {
-                        Ok(Poll::Pending) if !deadline_passed => return Poll::Pending,
-                        Ok(Poll::Ready(())) if !deadline_passed => {
-                            self.writer.put(Message::Close(Some(close)));
-                            self.await_close();
-                        }
-                        _ => self.phase = Phase::Over,
-                    }
-                }
-                Phase::Closed(deadline) => {
-                    let deadline_passed = deadline.as_mut().poll(cx).is_ready();
-                    if deadline_passed || self.is_through(cx) {
-                        self.phase = Phase::Over;
-                        continue;
-                    }
-                    ready!(self.turn.poll(cx));
-                    match ready!(self.reader.poll_frame(&mut self.io, cx)) {
-                        // What still comes is for nobody.
-                        Ok(Some(incoming)) => self.did(&incoming),
-                        // Nothing more can be read of whoever broke the protocol, who is still told.
-                        Err(ReadError::Frame(_)) if !self.writer.is_flushed() => {
-                            return Poll::Pending;
-                        }
-                        Ok(None) | Err(_) => self.phase = Phase::Over,
-                    }
-                }
-                Phase::Over => return Poll::Ready(()),
-            }
-        }
-    }
-
-    /// Whether nothing is left of the closing handshake: once both have sent a Close frame, the server hangs up first
-    /// (RFC 6455 7.1.1). A flood is not listened to any longer.
-    fn is_through(&mut self, cx: &mut Context<'_>) -> bool {
-        let sent = self.writer.poll_flush(&mut self.io, cx);
-        let is_last = self.has_closed && self.side == Side::Server;
-        matches!(self.shared.ended.get(), Some(Ended::Flood))
-            || matches!(sent, Poll::Ready(Err(_)))
-            || (is_last && sent.is_ready())
-    }
-
     /// Counts a frame as work, and notes a Close.
     fn did(&mut self, incoming: &Incoming) {
         let bytes = match incoming {
@@ -196,12 +148,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         };
         self.has_closed |= matches!(incoming, Incoming::Whole(Message::Close(_)));
         self.turn.did(WORK_PER_FRAME + bytes);
-    }
-
-    /// What still comes before the peer's part of the handshake is read at leisure: it is for nobody.
-    fn await_close(&mut self) {
-        self.turn = Turn::slow(CLOSING_PAUSE);
-        self.phase = Phase::closed();
     }
 
     /// The next binary message; `None` when the WebSocket is over.
@@ -244,7 +190,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 return None;
             }
         };
-        let has_use = matches!(message, Message::Binary(_) | Message::Close(_));
+        let has_use = match &message {
+            Message::Binary(_) | Message::Close(_) => true,
+            Message::Pong(payload) => self.is_answer(payload),
+            Message::Ping(_) | Message::Text(_) => false,
+        };
         if !has_use && self.idle.take(1).is_err() {
             self.end_flood();
             return None;
@@ -252,15 +202,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         match message {
             Message::Binary(bytes) => {
                 self.empty.give_back(1);
+                // A ping may follow, by which the peer is to learn that it has arrived.
+                self.idle.give_back(1);
                 self.keepalive.moved(bytes.len());
                 return Some(bytes);
             }
             Message::Ping(payload) => self.pinged = Some(payload),
-            Message::Pong(payload) => {
-                if let Some(rtt) = self.keepalive.pong(&payload) {
-                    self.shared.set_rtt(rtt);
-                }
-            }
+            Message::Pong(_) => {}
             // Full means that the same has been said often enough already.
             Message::Text(text) => {
                 let _ = self.control.try_send(Control::from_text(&text));
@@ -274,6 +222,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         None
     }
 
+    /// Whether a pong answers a ping of ours.
+    fn is_answer(&mut self, payload: &[u8]) -> bool {
+        let rtt = self.flight.answered(payload);
+        if let Some(rtt) = rtt {
+            self.shared.set_rtt(rtt);
+        }
+        if self.flight.is_answered() {
+            self.keepalive.answered();
+        }
+        rtt.is_some()
+    }
+
     /// Fragments that bring nothing are good for little.
     fn take_fragment(&mut self, len: usize) {
         if len > 0 {
@@ -283,31 +243,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
-    /// Ends the WebSocket of a peer that says much and means nothing. It is left waiting first.
-    pub(crate) fn end_flood(&mut self) {
-        let _ = self.shared.ended.set(Ended::Flood);
-        let close = Close::new(CloseCode::Policy, "too many messages without data");
-        self.phase = Phase::calming(close);
-    }
-
-    /// Ends the WebSocket of a peer that broke the protocol above it. It is left waiting first.
-    pub(crate) fn end_violation(&mut self, violation: String, code: CloseCode) {
-        let _ = self.shared.ended.set(Ended::Violation(violation));
-        self.phase = Phase::calming(Close::new(code, "protocol violation"));
-    }
-
-    /// Notes why it ended.
-    fn fail(&mut self, error: &ReadError) {
-        self.phase = Phase::Over;
-        let _ = self.shared.ended.set(Ended::of(error));
-    }
-
     /// Whether messages still come and go.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
     }
 
-    /// Ready when a message may be sent. Never once the WebSocket is closing.
+    /// Ready when a message may be sent. Never once the WebSocket is closing; and where too much is on its way, once the
+    /// peer tells by its answer to a ping that some of it has arrived.
     pub(crate) fn poll_sendable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_open() {
             return Poll::Pending;
@@ -317,7 +259,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 self.keepalive.unblocked();
                 // Or data would always be before it.
                 self.answer_ping();
-                Poll::Ready(())
+                if self.flight.wants_ping() {
+                    self.ping();
+                }
+                if self.flight.has_room() { Poll::Ready(()) } else { Poll::Pending }
             }
             Ok(Poll::Pending) => {
                 self.is_slow = true;
@@ -337,6 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     /// less than there is, one at a time, so that what has more haste does not stand behind several.
     pub(crate) fn send(&mut self, message: Bytes, cx: &mut Context<'_>) {
         self.keepalive.moved(message.len());
+        self.flight.sent(message.len());
         self.writer.put(Message::Binary(message));
         if self.is_slow {
             self.poll_flush(cx);
@@ -370,12 +316,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 Poll::Pending => return,
             }
         }
-    }
-
-    /// Nothing came, or nothing was taken, for the keepalive timeout.
-    fn silent(&mut self) {
-        let _ = self.shared.ended.set(Ended::Silent(self.keepalive.timeout()));
-        self.phase = Phase::Over;
     }
 }
 

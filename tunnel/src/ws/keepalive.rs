@@ -4,10 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use super::rtt::Rtt;
 use crate::limits::{BUSY_BYTES, BUSY_PING_INTERVAL};
 
 /// How often to ping, and how long a silence may last.
@@ -33,15 +31,13 @@ pub(crate) struct Keepalive {
     /// When the write that waits now began to wait: a peer that takes nothing is as dead as one that says
     /// nothing.
     blocked_since: Option<Instant>,
-    /// The newest ping, until it is answered.
-    last_ping: Option<(u64, Instant)>,
-    pings: u64,
+    /// No ping is without its answer.
+    is_answered: bool,
     pinged_at: Instant,
     /// Bytes since then.
     moved: usize,
     /// The next one comes sooner because of them.
     is_hurried: bool,
-    rtt: Rtt,
 }
 
 impl Keepalive {
@@ -55,12 +51,10 @@ impl Keepalive {
             due: false,
             waiting_since: None,
             blocked_since: None,
-            last_ping: None,
-            pings: 0,
+            is_answered: true,
             pinged_at: next_ping,
             moved: 0,
             is_hurried: false,
-            rtt: Rtt::new(),
         }
     }
 
@@ -68,7 +62,7 @@ impl Keepalive {
         self.config.timeout
     }
 
-    /// Whether a ping is due. It stays so until [`Self::ping`]: the socket may be full.
+    /// Whether a ping is due. It stays so until [`Self::pinged`]: the socket may be full.
     pub(crate) fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
@@ -81,13 +75,15 @@ impl Keepalive {
         self.due
     }
 
-    /// The payload of a ping that is sent now.
-    pub(crate) fn ping(&mut self) -> Bytes {
-        let now = Instant::now();
-        (self.due, self.is_hurried, self.moved, self.pinged_at) = (false, false, 0, now);
-        self.pings += 1;
-        self.last_ping = Some((self.pings, now));
-        Bytes::copy_from_slice(&self.pings.to_be_bytes())
+    /// A ping is sent now.
+    pub(crate) fn pinged(&mut self) {
+        (self.due, self.is_hurried, self.is_answered) = (false, false, false);
+        (self.moved, self.pinged_at) = (0, Instant::now());
+    }
+
+    /// All pings are answered.
+    pub(crate) fn answered(&mut self) {
+        self.is_answered = true;
     }
 
     /// A message has arrived.
@@ -98,23 +94,12 @@ impl Keepalive {
     /// So much data came or went: with enough of it, the next ping comes soon, unless one is under way.
     pub(crate) fn moved(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes);
-        if self.moved < BUSY_BYTES || self.is_hurried || self.last_ping.is_some() {
+        if self.moved < BUSY_BYTES || self.is_hurried || !self.is_answered {
             return;
         }
         self.is_hurried = true;
         self.next_ping = self.next_ping.min(self.pinged_at + BUSY_PING_INTERVAL);
         self.timer.as_mut().reset(self.next_ping);
-    }
-
-    /// The round trip time, if this answers the newest ping: the least of late. Anything else is an unsolicited pong,
-    /// which RFC 6455 5.5.3 allows.
-    pub(crate) fn pong(&mut self, payload: &[u8]) -> Option<Duration> {
-        let (id, sent) = self.last_ping?;
-        if payload != id.to_be_bytes() {
-            return None;
-        }
-        self.last_ping = None;
-        Some(self.rtt.measured(sent.elapsed()))
     }
 
     /// To be called when a read finds nothing: ready once it has waited too long.
@@ -163,7 +148,7 @@ mod tests {
         let mut pings = Vec::new();
         poll_fn(|cx| {
             if keepalive.is_due(cx) {
-                keepalive.ping();
+                keepalive.pinged();
                 pings.push(start.elapsed().as_secs());
             }
             keepalive.poll_silence(cx)
@@ -191,35 +176,23 @@ mod tests {
     async fn while_much_moves_pings_come_often_and_one_at_a_time() {
         let mut keepalive = Keepalive::new(CONFIG);
         assert!(poll_fn(|cx| Poll::Ready(keepalive.is_due(cx))).await);
-        let mut ping = keepalive.ping();
+        keepalive.pinged();
         for (round_trip, pause) in [(20, 250), (20, 250), (400, 400)] {
             let start = Instant::now();
             keepalive.moved(BUSY_BYTES);
             tokio::time::advance(Duration::from_millis(round_trip)).await;
             assert!(!poll_fn(|cx| Poll::Ready(keepalive.is_due(cx))).await, "one is under way");
-            keepalive.pong(&ping).expect("the answer");
+            keepalive.answered();
             keepalive.moved(BUSY_BYTES - 1);
             keepalive.moved(1);
             poll_fn(|cx| if keepalive.is_due(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
             assert_eq!(start.elapsed(), Duration::from_millis(pause));
-            ping = keepalive.ping();
+            keepalive.pinged();
         }
-        keepalive.pong(&ping).expect("the answer");
+        keepalive.answered();
         keepalive.moved(BUSY_BYTES - 1);
         let start = Instant::now();
         poll_fn(|cx| if keepalive.is_due(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
         assert_eq!(start.elapsed(), CONFIG.interval, "little moves");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pong_counts_once_and_only_for_the_newest_ping() {
-        let mut keepalive = Keepalive::new(CONFIG);
-        assert!(poll_fn(|cx| Poll::Ready(keepalive.is_due(cx))).await);
-        tokio::time::advance(Duration::from_secs(1)).await;
-        let ping = keepalive.ping();
-        tokio::time::advance(Duration::from_millis(70)).await;
-        assert_eq!(keepalive.pong(b"unasked"), None);
-        assert_eq!(keepalive.pong(&ping), Some(Duration::from_millis(70)));
-        assert_eq!(keepalive.pong(&ping), None);
     }
 }

@@ -145,6 +145,10 @@ impl Flight {
             _ => Kind::Mark,
         };
         let (id, position) = (self.last_id, self.sent);
+        // A peer that answers none may still say much, and live for long.
+        if self.pings.len() >= HELD_PINGS {
+            self.pings.pop_front();
+        }
         self.pings.push_back(Ping { id, at: now, position, kind });
         Bytes::copy_from_slice(&id.to_be_bytes())
     }

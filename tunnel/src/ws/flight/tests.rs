@@ -210,6 +210,11 @@ async fn a_ping_answers_those_before_it_and_nobody_answers_twice() {
     assert!(!flight.is_answered());
     assert_eq!(flight.answered(&pings[2]), Some(TICK * 70));
     assert!(flight.is_answered());
+    // Nobody answers.
+    let unanswered = [(); 2 * HELD_PINGS].map(|()| flight.ping());
+    assert_eq!(flight.pings.len(), HELD_PINGS);
+    assert_eq!(flight.answered(&unanswered[0]), None);
+    assert!(flight.answered(&unanswered[HELD_PINGS]).is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,8 +94,8 @@ pub const WS_COPY_BELOW: usize = 2 * KIB as usize;
 pub const WS_MAX_MESSAGE: usize = 64 * KIB as usize;
 /// The largest message sent: DATA of a lane, and before it the kind and the lane.
 pub const WS_MESSAGE_BYTES: usize = 5 + LANE_DATA_MAX;
-/// Messages without data (control, pings, pongs) that a peer may have sent at once: twice what pings and pongs come to
-/// while DATA moves. The others are rare.
+/// Messages without data that a peer may have sent at once: control, pings, and pongs that nobody asked for. A ping behind
+/// DATA is free, by which its sender learns that the DATA has arrived, and so is an answer. The others are rare.
 pub const WS_IDLE_MESSAGES: Rate = Rate { burst: 128, per: Duration::from_secs(8) };
 /// Control messages waiting, each way. They are rare and say little; a peer that fills this is broken.
 pub const CONTROL_QUEUE: usize = 16;
@@ -121,15 +121,18 @@ pub const RTT_MEMORY: Duration = Duration::from_secs(10);
 /// that, and the link is never idle while its sender hears of what has arrived. LEDBAT allows 100 ms (RFC 6817 2.4.2), for
 /// what has no haste at all.
 pub const HELD_QUEUE: Duration = Duration::from_millis(10);
-/// Bytes that may be on their way in any case: two messages keep a link busy.
+/// Bytes that may be on their way in any case: two messages keep a thin link busy.
 pub const HELD_LEAST: u64 = 2 * WS_MESSAGE_BYTES as u64;
 /// And at most: more than the kernel's buffers take, and so no limit.
 pub const HELD_MOST: u64 = 64 << 20;
-/// So often the queue is let run empty, to see how long the link is, or each so many round trips, where that is more: it
-/// costs most of one.
+/// So often the queue is let run empty, to see how long the link is, or each so many round trips, where that is more, though
+/// as often as [`RTT_MEMORY`]: for most of a round trip nothing is sent then.
 pub const HELD_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// See [`HELD_PROBE_INTERVAL`].
 pub const HELD_PROBE_ROUNDS: u128 = 50;
+/// A sender who was not held back for so long is held no more, until a queue forms again: what one moment of a busy machine
+/// looked like must not stay.
+pub const HELD_FORGOTTEN: Duration = Duration::from_secs(60);
 /// Pings on their way by which a held sender learns what has arrived: four for each window, and a few more.
 pub const HELD_PINGS: usize = 16;
 

@@ -53,6 +53,8 @@ pub(crate) struct Ws<S> {
     idle: TokenBucket,
     /// Fragments without data that it may.
     empty: TokenBucket,
+    /// Data has come since its last ping: one is free.
+    may_ping: bool,
     /// What the peer's newest ping said, until that is answered.
     pinged: Option<Bytes>,
     control: mpsc::Sender<Control>,
@@ -86,6 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             turn: Turn::default(),
             idle: TokenBucket::new(WS_IDLE_MESSAGES),
             empty: TokenBucket::new(WS_IDLE_MESSAGES),
+            may_ping: false,
             pinged: None,
             control,
             shared,
@@ -193,7 +196,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         let has_use = match &message {
             Message::Binary(_) | Message::Close(_) => true,
             Message::Pong(payload) => self.is_answer(payload),
-            Message::Ping(_) | Message::Text(_) => false,
+            Message::Ping(_) => std::mem::take(&mut self.may_ping),
+            Message::Text(_) => false,
         };
         if !has_use && self.idle.take(1).is_err() {
             self.end_flood();
@@ -202,8 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         match message {
             Message::Binary(bytes) => {
                 self.empty.give_back(1);
-                // A ping may follow, by which the peer is to learn that it has arrived.
-                self.idle.give_back(1);
+                self.may_ping |= !bytes.is_empty();
                 self.keepalive.moved(bytes.len());
                 return Some(bytes);
             }
@@ -256,26 +259,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
         match self.poll_room(cx) {
             Ok(Poll::Ready(())) => {
-                self.keepalive.unblocked();
                 // Or data would always be before it.
                 self.answer_ping();
                 if self.flight.wants_ping() {
                     self.ping();
                 }
-                if self.flight.has_room() { Poll::Ready(()) } else { Poll::Pending }
+                if self.flight.has_room() {
+                    self.keepalive.unblocked();
+                    return Poll::Ready(());
+                }
+                self.poll_blocked(cx)
             }
             Ok(Poll::Pending) => {
                 self.is_slow = true;
-                if self.keepalive.poll_blocked(cx).is_ready() {
-                    self.silent();
-                }
-                Poll::Pending
+                self.poll_blocked(cx)
             }
             Err(error) => {
                 self.fail(&error.into());
                 Poll::Pending
             }
         }
+    }
+
+    /// Nothing may be sent: for too long, where the peer takes nothing, or never tells what it has got.
+    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.keepalive.poll_blocked(cx).is_ready() {
+            self.silent();
+        }
+        Poll::Pending
     }
 
     /// Sends a binary message, after [`Self::poll_sendable`]. Messages are written together; but where the socket takes

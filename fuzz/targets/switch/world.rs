@@ -75,7 +75,9 @@ impl<'i> World<'i> {
 
     /// The client hears up to so many bytes.
     pub fn client_hears(&mut self, most: usize) -> usize {
-        self.switch.answer_pings();
+        if most.is_multiple_of(2) || most == usize::MAX {
+            self.switch.answer_pings();
+        }
         let output = self.switch.client_output();
         let bytes = first(output, most);
         output.advance(bytes.len());

@@ -56,7 +56,9 @@ impl Hostile {
         self.hear();
         // Some of what is to be written is, in pieces.
         if side & 16 == 0 {
-            self.switch.answer_pings();
+            if side & 32 == 0 {
+                self.switch.answer_pings();
+            }
             let output = self.switch.client_output();
             output.advance(usize::from(side) * 64);
             let len = self.switch.lane_output(lane).map_or(0, |output| output.len());

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::rtt::Rtt;
 use crate::limits::{
-    HELD_LEAST, HELD_MOST, HELD_PINGS, HELD_PROBE_INTERVAL, HELD_PROBE_ROUNDS, HELD_QUEUE,
-    LANE_DATA_MAX,
+    HELD_FORGOTTEN, HELD_LEAST, HELD_MOST, HELD_PINGS, HELD_PROBE_INTERVAL, HELD_PROBE_ROUNDS,
+    HELD_QUEUE, LANE_DATA_MAX, RTT_MEMORY,
 };
 
 /// What is on its way.
@@ -77,6 +77,12 @@ struct Hold {
     probe_at: Instant,
     /// Nothing is sent until the queue is empty.
     is_draining: bool,
+    /// What the last one told, if that is much longer than it was known to be, and so is to be told twice.
+    doubted: Option<Duration>,
+    /// How long a ping took before the window became smaller.
+    before: Option<Duration>,
+    /// When the window was last used.
+    used_at: Instant,
     /// What had arrived when it was. It is filled again as more arrives, not in one go, which would overflow it.
     fills_from: Option<u64>,
 }
@@ -163,13 +169,24 @@ impl Flight {
     pub(super) fn answered(&mut self, payload: &[u8]) -> Option<Duration> {
         let id = u64::from_be_bytes(payload.try_into().ok()?);
         let at = self.pings.iter().position(|ping| ping.id == id)?;
-        let ping = self.pings.drain(..=at).next_back()?;
         let now = Instant::now();
+        let mut answered = self.pings.drain(..=at);
+        let ping = answered.next_back()?;
+        // A peer that reads it with the next one answers only that.
+        let probe = answered.find(|ping| ping.kind == Kind::Probe).unwrap_or(ping);
+        drop(answered);
         let took = now - ping.at;
         self.least = self.least.min(took);
         self.arrived = ping.position;
         match &mut self.hold {
-            Some(hold) => hold.answered(&ping, took, self.sent, now),
+            Some(hold) => {
+                if probe.kind == Kind::Probe {
+                    hold.probed(now - probe.at, now);
+                }
+                hold.answered(&ping, took, self.sent, now);
+                let is_over = now - hold.used_at > HELD_FORGOTTEN;
+                self.hold = self.hold.take().filter(|_| !is_over);
+            }
             None => {
                 let came = self.sent - ping.position;
                 let probe_at = next_probe(self.began, now, self.least);
@@ -197,6 +214,9 @@ impl Hold {
             best: None,
             probe_at,
             is_draining: false,
+            doubted: None,
+            before: None,
+            used_at: Instant::now(),
             fills_from: None,
         })
     }
@@ -216,13 +236,10 @@ impl Hold {
     }
 
     fn answered(&mut self, ping: &Ping, took: Duration, sent: u64, now: Instant) {
-        match ping.kind {
-            Kind::Full(way) => {
-                let is_faster = |best: &(u64, Duration)| scaled(best.0, took, best.1) > way;
-                self.best = self.best.filter(is_faster).or(Some((way, took)));
-            }
-            Kind::Probe => self.base = took,
-            Kind::Mark => {}
+        if let Kind::Full(way) = ping.kind {
+            self.used_at = now;
+            let is_faster = |best: &(u64, Duration)| scaled(best.0, took, best.1) > way;
+            self.best = self.best.filter(is_faster).or(Some((way, took)));
         }
         if ping.position < self.round_ends {
             return;
@@ -232,13 +249,28 @@ impl Hold {
             self.fills_from = None;
         }
         if let Some((way, took)) = self.best.take() {
-            self.follow(way, took);
+            self.follow(way, took, now);
             self.is_draining |= now >= self.probe_at;
         }
     }
 
+    /// So long is the link. A ping that something else has held up must not make the window larger for long.
+    fn probed(&mut self, took: Duration, now: Instant) {
+        self.before = None;
+        if took > self.base + queue(self.base) && self.doubted.is_none() {
+            (self.doubted, self.probe_at) = (Some(took), now);
+        } else {
+            self.base = self.doubted.take().map_or(took, |doubted| doubted.min(took));
+        }
+    }
+
     /// Makes the window what it should be, if so much took so long.
-    fn follow(&mut self, way: u64, took: Duration) {
+    fn follow(&mut self, way: u64, took: Duration, now: Instant) {
+        if self.before.take().is_some_and(|before| took > before - before / 8) {
+            // It was made smaller, and nothing came of it: the link has become longer, or the queue is another's.
+            self.probe_at = now;
+            return;
+        }
         let queue = queue(self.base);
         let should = if took < self.base + queue / 4 {
             // Nothing stands before the link, and nothing tells how wide it is.
@@ -246,7 +278,9 @@ impl Hold {
         } else {
             scaled(way, self.base + queue, took)
         };
-        self.window = should.clamp(HELD_LEAST, HELD_MOST);
+        let should = should.clamp(HELD_LEAST, HELD_MOST);
+        self.before = (should < self.window - self.window / 4).then_some(took);
+        self.window = should;
     }
 }
 
@@ -258,7 +292,8 @@ fn queue(base: Duration) -> Duration {
 /// When the queue is let run empty next. A long link is idle for longer each time, so more rarely.
 fn next_probe(began: Instant, now: Instant, base: Duration) -> Instant {
     let rounds = HELD_PROBE_ROUNDS * base.as_nanos() / HELD_PROBE_INTERVAL.as_nanos();
-    let interval = HELD_PROBE_INTERVAL * u32::try_from(rounds.max(1)).unwrap_or(u32::MAX);
+    let most = RTT_MEMORY.as_nanos() / HELD_PROBE_INTERVAL.as_nanos();
+    let interval = HELD_PROBE_INTERVAL * u32::try_from(rounds.clamp(1, most)).unwrap_or(1);
     let times = now.saturating_duration_since(began).as_nanos() / interval.as_nanos() + 1;
     began + interval * u32::try_from(times).unwrap_or(u32::MAX)
 }

@@ -1,21 +1,22 @@
 //! Two ends in memory, with paused time.
 
 mod frames;
+mod held;
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Message as WsMessage, Role};
 
 use super::*;
 use crate::limits::{
-    CLOSE_TIMEOUT, CLOSING_PAUSE, OFFENDER_PAUSE, WORK_TURN, WS_MAX_MESSAGE, WS_MESSAGE_BYTES,
+    CLOSE_TIMEOUT, CLOSING_PAUSE, OFFENDER_PAUSE, WORK_TURN, WS_IDLE_MESSAGES, WS_MAX_MESSAGE,
+    WS_MESSAGE_BYTES,
 };
 
 type Peer = (Ws<DuplexStream>, Handle, mpsc::Receiver<Control>);
@@ -337,40 +338,4 @@ async fn others_have_their_turn_after_some_messages() {
     }
     assert!(poll!(pin!(next(&mut hub))).is_pending());
     assert_eq!(next(&mut hub).await, Some(Bytes::from_static(b"x")));
-}
-
-/// A link that carries a message in six milliseconds, before which 64 of them could stand.
-#[tokio::test(start_paused = true)]
-async fn the_queue_before_a_thin_link_is_not_filled() {
-    const SETTLES: Duration = Duration::from_secs(3);
-    let ((mut ws, ..), io) = hub_and_bytes(64 * WS_MESSAGE_BYTES);
-    let mut peer = raw(io, Role::Client).await;
-    let (sent, read) = (Cell::new(0), Cell::new(0));
-    let sends = poll_fn::<(), _>(|cx| {
-        ws.poll_upkeep(cx);
-        assert!(ws.poll_receive(cx).is_pending());
-        while ws.poll_sendable(cx).is_ready() {
-            ws.send(Bytes::from_static(&[0; WS_MESSAGE_BYTES]), cx);
-            sent.set(sent.get() + 1);
-        }
-        ws.poll_flush(cx);
-        Poll::Pending
-    });
-    let reads = async {
-        let (mut most, start) = (0, Instant::now());
-        while start.elapsed() < 2 * SETTLES {
-            sleep(Duration::from_millis(6)).await;
-            while !peer.next().await.expect("a message").expect("well formed").is_binary() {
-                peer.flush().await.expect("an answer to a ping");
-            }
-            read.set(read.get() + 1);
-            if start.elapsed() > SETTLES {
-                most = most.max(sent.get() - read.get());
-            }
-        }
-        most
-    };
-    let most = tokio::select! { () = sends => 0, most = reads => most };
-    assert!((1..=4).contains(&most), "{most}");
-    assert!(read.get() > 900, "and it is never idle: {}", read.get());
 }

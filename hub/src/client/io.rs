@@ -206,10 +206,11 @@ impl Connection {
     /// Writes what there is for the client. Ready once all of it is written.
     pub(super) fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.switch.client_output().is_empty() && !self.answer_pings() {
+            self.answer_pings();
+            let output = self.switch.client_output();
+            if output.is_empty() {
                 break;
             }
-            let output = self.switch.client_output();
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = output.slices(&mut slices);
             let written = Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..count]);
@@ -228,19 +229,17 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Answers PINGs for which alone there would be something to write, at a pace. Returns `true` if it has.
-    fn answer_pings(&mut self) -> bool {
+    /// Answers PINGs for which alone there would be something to write, at a pace.
+    fn answer_pings(&mut self) {
         if !self.switch.owes_only_pings() {
-            return false;
+            return;
         }
         let now = Instant::now();
         if now < self.pings_wait_until {
-            self.look_by(self.pings_wait_until);
-            return false;
+            return self.look_by(self.pings_wait_until);
         }
         self.pings_wait_until = now + PING_PAUSE;
         self.switch.answer_pings();
-        true
     }
 
     fn note_moved(&mut self) {

@@ -68,22 +68,22 @@ enum Kind {
 struct Hold {
     /// Bytes that may be on their way.
     window: u64,
-    /// How long a ping takes without a queue.
+    /// How long a ping takes without a queue, by the last probe.
     base: Duration,
+    /// What that told, if it is much longer than was known, and so is to be told twice.
+    doubted: Option<Duration>,
     /// The round is over when what was sent by then has arrived.
     round_ends: u64,
     /// Of the pings in it that stood behind a window's bytes, those for which it went fastest, and how long that took.
     best: Option<(u64, Duration)>,
-    probe_at: Instant,
-    /// Nothing is sent until the queue is empty.
-    is_draining: bool,
-    /// What the last one told, if that is much longer than it was known to be, and so is to be told twice.
-    doubted: Option<Duration>,
     /// How long a ping took before the window became smaller.
     before: Option<Duration>,
     /// When the window was last used.
     used_at: Instant,
-    /// What had arrived when it was. It is filled again as more arrives, not in one go, which would overflow it.
+    probe_at: Instant,
+    /// Nothing is sent until the queue is empty, so that a probe can be.
+    is_draining: bool,
+    /// What had arrived when the queue was. It is filled again as more arrives, not in one go, which would overflow it.
     fills_from: Option<u64>,
 }
 
@@ -184,8 +184,9 @@ impl Flight {
                     hold.probed(now - probe.at, now);
                 }
                 hold.answered(&ping, took, self.sent, now);
-                let is_over = now - hold.used_at > HELD_FORGOTTEN;
-                self.hold = self.hold.take().filter(|_| !is_over);
+                if now - hold.used_at > HELD_FORGOTTEN {
+                    self.hold = None;
+                }
             }
             None => {
                 let came = self.sent - ping.position;
@@ -210,13 +211,13 @@ impl Hold {
         has_queue.then(|| Self {
             window: scaled(came, base + queue(base), took).max(HELD_LEAST),
             base,
+            doubted: None,
             round_ends: sent,
             best: None,
-            probe_at,
-            is_draining: false,
-            doubted: None,
             before: None,
             used_at: Instant::now(),
+            probe_at,
+            is_draining: false,
             fills_from: None,
         })
     }

@@ -54,6 +54,8 @@ pub(crate) struct Lane<G> {
     pub(crate) down_held: usize,
     /// Bytes that its upstream may send on streams beyond what the client takes.
     pub(crate) ahead: i64,
+    /// Bytes of the answer that ended last: as many may come of the next.
+    pub(crate) expected: i64,
     /// How long it takes to its agent and back.
     pub(crate) rtt: Duration,
     /// How fast its upstream uses the connection's window, and what it had when it was granted some last.
@@ -88,6 +90,7 @@ impl<G: Guard> Lane<G> {
             up_held: 0,
             down_held: 0,
             ahead: 0,
+            expected: 0,
             rtt: Duration::ZERO,
             pace: Pace::begin(LANE_WINDOW, now),
             had: LANE_WINDOW,

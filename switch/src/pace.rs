@@ -16,7 +16,7 @@ const FAST: u32 = 4;
 /// and one that lasts for more, slowly.
 const SLOW: u32 = 32;
 /// By so much a window grows while the link is unknown: from 64 KiB to 16 MiB in four round trips.
-const GROWS_BY: i64 = 4;
+const GROWS_BY: i64 = 16;
 /// A round trip counts as no shorter: on a busy machine, threads wait for each other that long.
 const RTT_LEAST: Duration = Duration::from_millis(2);
 

@@ -273,6 +273,23 @@ impl<C, G: Guard> Switch<C, G> {
         }
     }
 
+    /// A call is taken to be as large as the one before it on its lane: a far upstream is told at once how far ahead of the
+    /// client it may be, and not after a round trip.
+    pub(crate) fn expect_as_much(&mut self, id: CallId) {
+        let Self { calls, lanes, .. } = self;
+        let Some(call) = calls.get_mut(&id) else { return };
+        let Some((lane_id, stream)) = call.on_lane() else { return };
+        let Some(lane) = lanes.get_mut(lane_id).and_then(Option::as_mut) else { return };
+        let ahead = call.down.could_be_ahead(lane.rtt, lane.link.window.min(lane.expected));
+        if let Ok(more @ 1..) = u32::try_from(ahead)
+            && lane.shift_ahead(ahead)
+        {
+            call.down.goes_ahead(ahead);
+            lane.link.write_window_update(stream, more);
+            self.touch(lane_id);
+        }
+    }
+
     /// A client's connection window is given back on receipt, until much is held: so a lane that takes nothing does not
     /// stop the others of the connection, which behind a proxy are other people's.
     pub(crate) fn grant_client_connection(&mut self) {

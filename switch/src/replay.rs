@@ -49,6 +49,7 @@ impl<C, G: Guard> Switch<C, G> {
         self.touch(lane_id);
         self.grant_up(id);
         self.grant_down(id);
+        self.expect_as_much(id);
         true
     }
 

@@ -124,8 +124,7 @@ impl Way {
     pub(crate) fn follow(&mut self, now: Duration, rtt: Duration, lane: i64) -> i64 {
         let used = self.told - self.granted;
         let pace = self.pace.used(used, self.told, now, rtt);
-        // What the receiver itself does not take. Of one nearby, the receiver's window is all there is.
-        let all = if pace::is_near(rtt) { 0 } else { lane - (self.told - self.ahead) };
+        let all = self.could_be_ahead(rtt, lane);
         let ahead = match pace {
             Speed::Fast if self.held.is_empty() => all,
             Speed::Slow => all.min(self.ahead / 2),
@@ -133,6 +132,18 @@ impl Way {
         };
         let promised = self.granted + self.held.len() as i64 - self.allowed;
         ahead.max(promised).max(0) - self.ahead
+    }
+
+    /// How far ahead the sender could be, of what the receiver itself does not take of `lane` bytes. Of one nearby, the
+    /// receiver's window is all there is.
+    pub(crate) fn could_be_ahead(&self, rtt: Duration, lane: i64) -> i64 {
+        if pace::is_near(rtt) { 0 } else { lane - (self.told - self.ahead) }
+    }
+
+    /// The sender is told at once that it may be so far ahead.
+    pub(crate) fn goes_ahead(&mut self, ahead: i64) {
+        self.granted += ahead;
+        (self.told, self.ahead) = (self.granted, ahead);
     }
 
     /// Whether the sender is owed something.

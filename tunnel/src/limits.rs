@@ -147,7 +147,7 @@ pub const LANE_CREDIT_GROWN: u32 = 32 << 20;
 /// back (QUIC's implementations and yamux have this rule too, and double).
 pub const LANE_GROWS_BELOW: u32 = 2;
 /// By so much: from 64 KiB to 16 MiB in four round trips. What it holds back is TCP, which has begun long ago.
-pub const LANE_GROWS_BY: u32 = 4;
+pub const LANE_GROWS_BY: u32 = 16;
 /// In more than so many, it is halved: the link has become thinner, or shorter.
 pub const LANE_SHRINKS_ABOVE: u32 = 16;
 /// A round trip counts as no shorter: on a busy machine, threads wait for each other that long.

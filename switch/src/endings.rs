@@ -326,7 +326,7 @@ impl<C, G: Guard> Switch<C, G> {
     }
 
     /// Nothing more comes of the answer ahead of the client.
-    fn take_ahead_back(&mut self, id: CallId) {
+    pub(crate) fn take_ahead_back(&mut self, id: CallId) {
         let Self { calls, lanes, .. } = self;
         let Some(call) = calls.get_mut(&id).filter(|call| call.down.ahead > 0) else { return };
         let ahead = std::mem::take(&mut call.down.ahead);

@@ -152,10 +152,10 @@ impl<G: Guard> Lane<G> {
         let Some(enough) = self.pace.used(used, window, now, self.rtt) else { return };
         let waits = 2 * self.down_held as i64 > window;
         if enough > window && !waits {
-            let wider = whole_frames(enough.min(LANE_WINDOW_MAX));
-            if self.promise(wider, self.ahead) {
-                self.link.window = wider;
-            }
+            // A client that takes less needs its upstream as far ahead of it: what is left must do for that as well.
+            let most = whole_frames(enough.min(LANE_WINDOW_MAX));
+            let wider = most_of(most, window, |wider| self.promise(wider, self.ahead.max(wider)));
+            self.link.window = wider.unwrap_or(window);
         } else if enough < window / 2 {
             self.link.window = (window / 2).max(LANE_WINDOW);
         }
@@ -177,13 +177,16 @@ impl<G: Guard> Lane<G> {
         self.promise(self.link.window, self.ahead);
     }
 
-    /// An upstream may send so much more, or less, ahead of the client. Returns whether it may.
-    pub(crate) fn shift_ahead(&mut self, more: i64) -> bool {
-        let may = more <= 0 || self.promise(self.link.window, self.ahead + more);
-        if may {
-            self.ahead += more;
-            self.keep_promise();
-        }
+    /// An upstream may send so much more, or less, ahead of the client. Returns how much of it is so.
+    pub(crate) fn shift_ahead(&mut self, more: i64) -> i64 {
+        let may = if more > 0 {
+            let (window, ahead) = (self.link.window, self.ahead);
+            most_of(more, 0, |more| self.promise(window, ahead + more)).unwrap_or_default()
+        } else {
+            more
+        };
+        self.ahead += may;
+        self.keep_promise();
         may
     }
 
@@ -198,6 +201,12 @@ impl<G: Guard> Lane<G> {
         (self.told, self.is_unacknowledged) = (client, true);
         delta
     }
+}
+
+/// The most that may be: all of it, or half, or a half of that, as long as it is more than `least`.
+fn most_of(all: i64, least: i64, mut may: impl FnMut(i64) -> bool) -> Option<i64> {
+    let halves = std::iter::successors(Some(all), |part| Some(part / 2));
+    halves.take_while(|part| *part > least).find(|part| may(*part))
 }
 
 /// No less than so many bytes, so that no frame is cut for want of a few.

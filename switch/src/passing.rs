@@ -264,8 +264,8 @@ impl<C, G: Guard> Switch<C, G> {
             return;
         }
         let more = call.down.follow(self.now, lane.rtt, lane.link.window);
-        if more != 0 && lane.shift_ahead(more) {
-            call.down.ahead += more;
+        if more != 0 {
+            call.down.ahead += lane.shift_ahead(more);
         }
         if let Some(due) = call.down.grant(untold) {
             lane.link.write_window_update(stream, due);
@@ -280,12 +280,14 @@ impl<C, G: Guard> Switch<C, G> {
         let Some(call) = calls.get_mut(&id) else { return };
         let Some((lane_id, stream)) = call.on_lane() else { return };
         let Some(lane) = lanes.get_mut(lane_id).and_then(Option::as_mut) else { return };
-        let ahead = call.down.could_be_ahead(lane.rtt, lane.link.window.min(lane.expected));
-        if let Ok(more @ 1..) = u32::try_from(ahead)
-            && lane.shift_ahead(ahead)
-        {
-            call.down.goes_ahead(ahead);
-            lane.link.write_window_update(stream, more);
+        let more = call.down.could_be_ahead(lane.rtt, lane.link.window.min(lane.expected));
+        if more <= 0 {
+            return;
+        }
+        let more = lane.shift_ahead(more);
+        if let Ok(told @ 1..) = u32::try_from(more) {
+            call.down.goes_ahead(more);
+            lane.link.write_window_update(stream, told);
             self.touch(lane_id);
         }
     }

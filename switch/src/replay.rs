@@ -68,6 +68,7 @@ impl<C, G: Guard> Switch<C, G> {
             call.replays += u8::from(lane.has_spoken);
         }
         self.leave_stream(id);
+        self.take_ahead_back(id);
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.rewind();
         self.client_held = self.client_held - before + call.up.held.len();

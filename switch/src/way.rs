@@ -124,11 +124,12 @@ impl Way {
     pub(crate) fn follow(&mut self, now: Duration, rtt: Duration, lane: i64) -> i64 {
         let used = self.told - self.granted;
         let pace = self.pace.used(used, self.told, now, rtt);
+        let waits = 2 * self.held.len() as i64 > self.told;
         let all = self.could_be_ahead(rtt, lane);
         let ahead = match pace {
-            Speed::Fast if self.held.is_empty() => all,
+            _ if !waits && self.pace.was_fast(self.told, rtt) => all,
             Speed::Slow => all.min(self.ahead / 2),
-            _ => all.min(self.ahead),
+            Speed::Fast | Speed::Fine => all.min(self.ahead),
         };
         let promised = self.granted + self.held.len() as i64 - self.allowed;
         ahead.max(promised).max(0) - self.ahead
@@ -140,10 +141,11 @@ impl Way {
         if pace::is_near(rtt) { 0 } else { lane - (self.told - self.ahead) }
     }
 
-    /// The sender is told at once that it may be so far ahead.
+    /// The sender is told at once that it may be so much farther ahead.
     pub(crate) fn goes_ahead(&mut self, ahead: i64) {
         self.granted += ahead;
-        (self.told, self.ahead) = (self.granted, ahead);
+        self.ahead += ahead;
+        self.told = self.granted;
     }
 
     /// Whether the sender is owed something.

@@ -174,7 +174,8 @@ fn of_answers_that_wait() {
         most = most.max(world.switch.answers_held);
     }
     assert_eq!(lane_failed(&world), Some(Reason::FLOW_CONTROL_ERROR));
-    assert!(most <= MOST && most > MOST / 2, "{most}");
+    // Half of what may be promised is left for those who take less.
+    assert!(most <= MOST && most > MOST / 3, "{most}");
 }
 
 /// What waits counts for the lane that it came on, so that one is not given away meanwhile.

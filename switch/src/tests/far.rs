@@ -38,6 +38,11 @@ impl Far {
         call
     }
 
+    fn ends(&mut self, call: u32) {
+        self.world.answer(call, 0, &super::world::FINE, true);
+        self.world.pump();
+    }
+
     /// What the upstream may send on a call arrives, a round trip after it heard that it may. Returns how much that was.
     fn round(&mut self, call: u32) -> usize {
         self.now += self.rtt;
@@ -84,6 +89,35 @@ fn what_comes_in_a_round_trip_doubles_until_it_is_enough() {
         assert_eq!(far.held(), 0, "the client takes it all");
         assert!(far.promised() >= enough);
     }
+}
+
+#[test]
+fn it_takes_three_round_trips_to_grow() {
+    for first in [4 << 20, 65_535] {
+        let mut far = Far::new(first, RTT);
+        let call = far.call();
+        let sent: [usize; 5] = far.rounds(call);
+        assert!(sent[4] >= LANE_WINDOW_MAX as usize / 4, "{first}: {sent:?}");
+    }
+}
+
+#[test]
+fn the_next_call_is_as_far_ahead_as_the_one_before_was_large() {
+    let mut far = Far::new(65_535, RTT);
+    let call = far.call();
+    let sent: usize = far.rounds::<10>(call).iter().sum();
+    far.ends(call);
+    let next = far.call();
+    let first = far.round(next);
+    assert!(first >= LANE_WINDOW_MAX as usize / 4, "{first} of {sent}");
+    // A small one in between: nothing is promised to the one that follows.
+    far.ends(next);
+    let small = far.call();
+    far.ends(small);
+    assert_eq!(far.world.switch.lane(0).map(|lane| lane.ahead), Some(0));
+    let call = far.call();
+    assert_eq!(far.world.switch.lane(0).map(|lane| lane.ahead), Some(0));
+    assert_eq!(far.round(call), FIRST);
 }
 
 #[test]
@@ -145,8 +179,7 @@ fn no_more_is_promised_than_may_be_and_all_of_it_is_taken_back() {
         let sent: [usize; 10] = far.rounds(call);
         assert!(far.promised() <= most && sent[9] <= FIRST + most, "{most}: {sent:?}");
         assert!(sent[9] >= (FIRST / 2 - 1).max(most / 8), "{most}: {sent:?}");
-        far.world.answer(call, 0, &super::world::FINE, true);
-        far.world.pump();
+        far.ends(call);
         far.world.assert_empty();
         let lane = far.world.switch.lane(0).expect("a lane");
         assert_eq!(lane.ahead, 0);

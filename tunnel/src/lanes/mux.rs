@@ -144,7 +144,7 @@ impl Mux {
             return Ok(self.take_late(&frame));
         };
         match frame {
-            Frame::Data(bytes) => lane.take_data(bytes),
+            Frame::Data(bytes) => lane.take_data(bytes, self.link),
             Frame::Credit(more) => lane.take_credit(more),
             Frame::Return(bytes) => lane.take_return(bytes),
             Frame::Fin(delivered) => {

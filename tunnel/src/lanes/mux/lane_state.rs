@@ -109,12 +109,16 @@ impl LaneState {
 
     // --- what comes ---
 
-    pub(super) fn take_data(&mut self, bytes: Bytes) -> Result<Event, Violation> {
+    pub(super) fn take_data(&mut self, bytes: Bytes, link: Link) -> Result<Event, Violation> {
         if self.peer_finished {
             return Err(Violation::AfterFin);
         }
         if bytes.is_empty() {
             return Ok(Event::Ignored);
+        }
+        // Before anything of it is used, nobody waits for more: a pause does not make a link slow.
+        if self.used == 0 && self.granted == self.window {
+            self.began = self.began.max(link.now.saturating_sub(link.rtt));
         }
         let len = bytes.len() as u32;
         self.granted = self.granted.checked_sub(len).ok_or(Violation::Credit)?;
@@ -134,6 +138,7 @@ impl LaneState {
     pub(super) fn take_return(&mut self, bytes: u32) -> Result<Event, Violation> {
         self.granted = self.granted.checked_sub(bytes).ok_or(Violation::Credit)?;
         self.once = self.once.max(std::mem::replace(&mut self.window, LANE_FIRST_CREDIT));
+        self.used = 0;
         self.keep_promise();
         Ok(Event::Ignored)
     }
@@ -193,13 +198,20 @@ impl LaneState {
         let half = took.saturating_mul(self.window) / self.used.saturating_mul(2);
         self.used = 0;
         if half < link.rtt * LANE_GROWS_BELOW {
-            let wider = (LANE_GROWS_BY * self.window).max(self.once).min(LANE_CREDIT_GROWN);
-            if self.promise.set((wider - LANE_FIRST_CREDIT) as usize) {
-                (self.window, self.once) = (wider, 0);
-            }
+            self.grow((LANE_GROWS_BY * self.window).max(self.once).min(LANE_CREDIT_GROWN));
         } else if half > link.rtt * LANE_SHRINKS_ABOVE {
             self.window = (self.window / 2).max(LANE_FIRST_CREDIT);
             self.keep_promise();
+        }
+    }
+
+    /// To so much, or to half of it, where so much may not be, or to a half of that.
+    fn grow(&mut self, mut wider: u32) {
+        while wider > self.window {
+            if self.promise.set((wider - LANE_FIRST_CREDIT) as usize) {
+                (self.window, self.once) = (wider, 0);
+            }
+            wider /= 2;
         }
     }
 

@@ -10,14 +10,16 @@ fn credit_is_given_when_much_is_used() {
     read(&mut agent, 1, FIRST / 2 - 1);
     assert!(said(&mut agent).is_empty());
     read(&mut agent, 1, 1);
-    // Four times the window from now on.
-    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT * 7 / 2))]);
+    // Sixteen times the window from now on.
+    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT * 31 / 2))]);
     read(&mut agent, 1, FIRST);
-    // Of what was granted, half a first window is used then.
+    fill(&mut agent, 1, 3 * FIRST / 2);
+    read(&mut agent, 1, 3 * FIRST / 2);
+    // An eighth of it, but for one byte.
     assert_eq!(said(&mut agent).len(), 0);
     fill(&mut agent, 1, 1);
     read(&mut agent, 1, 1);
-    assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT / 2))]);
+    assert_eq!(said(&mut agent), [(1, Frame::Credit(2 * LANE_FIRST_CREDIT))]);
 }
 
 /// Uses half of the lane's window, which takes so long. Returns what the window is then.
@@ -72,6 +74,22 @@ fn the_window_follows_the_link() {
 }
 
 #[test]
+fn a_pause_does_not_make_a_link_slow() {
+    let mut agent = agent_with(1);
+    let mut link = Link { now: Duration::from_secs(1000), rtt: Duration::from_millis(100) };
+    agent.passed(link.now, Some(link.rtt));
+    let mut window = LANE_FIRST_CREDIT;
+    use_half(&mut agent, &mut window, Duration::from_millis(1), &mut link);
+    assert_eq!(window, LANE_FIRST_CREDIT * LANE_GROWS_BY, "the first that comes, after so long");
+    agent.receive(frame::give_back(1, window - LANE_FIRST_CREDIT)).expect("allowed");
+    link.now += Duration::from_secs(1000);
+    agent.passed(link.now, Some(link.rtt));
+    window = LANE_FIRST_CREDIT;
+    use_half(&mut agent, &mut window, Duration::from_millis(1), &mut link);
+    assert_eq!(window, LANE_FIRST_CREDIT * LANE_GROWS_BY, "and after it was given back");
+}
+
+#[test]
 fn a_round_trip_counts_as_no_shorter_than_threads_wait() {
     for (took, grows) in [(LANE_RTT_LEAST * LANE_GROWS_BELOW, false), (LANE_RTT_LEAST, true)] {
         let mut agent = agent_with(1);
@@ -92,8 +110,8 @@ fn no_lane_grows_beyond_the_memory_for_all() {
     for _ in 0..5 {
         use_half(&mut agent, &mut window, Duration::ZERO, &mut link);
     }
-    assert_eq!(window, 4 * LANE_FIRST_CREDIT, "one more would be more than half");
-    assert_eq!(memory.promised(), 3 * FIRST);
+    assert_eq!(window, 8 * LANE_FIRST_CREDIT, "twice as much would be more than half");
+    assert_eq!(memory.promised(), 7 * FIRST);
     agent.reset(1, ResetCode::Closed, "");
     assert_eq!(memory.promised(), 0);
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
+use tokio::sync::Notify;
 use tonic::service::Routes;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::name::Name;
@@ -56,6 +58,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The random id of this agent, by which the hub tells it from others of the same name.
     pub instance: String,
+    /// Each time that it is told, whom to trust is read anew, for all dials from then on.
+    pub reload: Arc<Notify>,
 }
 
 impl Config {
@@ -77,6 +81,7 @@ impl Config {
             drain_timeout: DRAIN_TIMEOUT,
             // 64 random bits: unique among the processes of one name, and no secret.
             instance: format!("{:016x}", fastrand::u64(..)),
+            reload: Arc::default(),
         }
     }
 

@@ -88,7 +88,7 @@ pub(crate) async fn dial(agent: &Shared, slot: u16) -> Result<Dialled, DialError
 async fn connect(agent: &Shared, slot: u16) -> Result<Dialled, DialError> {
     let registration = registration(agent, slot)?;
     let hub = &agent.config.hub;
-    let stream = transport::connect(&hub.host, hub.port, agent.tls.hub.as_ref()).await?;
+    let stream = transport::connect(&hub.host, hub.port, agent.tls().hub.as_ref()).await?;
     let upgraded = upgrade(stream, hub.uri(), registration).await.map_err(failed)?;
     let Upgraded { io, read, headers } = upgraded;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

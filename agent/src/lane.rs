@@ -64,7 +64,7 @@ pub(crate) async fn dial(addr: &UpstreamAddr, agent: &Shared) -> Result<BoxIo, U
         let _dialling = agent.monitor.dials();
         // Never closed.
         let _one = agent.dials.acquire().await;
-        addr.connect(agent.tls.upstream.as_ref()).await
+        addr.connect(agent.tls().upstream.as_ref()).await
     };
     Ok(timeout(LANE_DIAL_TIMEOUT, dialled).await.map_err(|_| UpstreamError::Timeout)??)
 }

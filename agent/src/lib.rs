@@ -74,6 +74,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     tokio::select! {
         () = keep_up(&agent, &slots) => {}
         () = watch_upstream(&agent) => {}
+        () = reload_each(&agent) => {}
         () = shutdown => {}
     }
     drain(&agent, &slots).await;
@@ -93,6 +94,14 @@ async fn keep_up(agent: &Arc<Shared>, slots: &TaskTracker) {
         if advised.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// For ever.
+async fn reload_each(agent: &Shared) {
+    loop {
+        agent.config.reload.notified().await;
+        agent.reload();
     }
 }
 

@@ -1,10 +1,12 @@
 //! The program `agent`: parse, build, run, exit code.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use agent::fluentd::Supervisor;
 use agent::{Args, Config, Upstream, builtin_services};
 use anyhow::{anyhow, ensure};
+use tokio::sync::Notify;
 use tunnel::program::{self, Stop};
 use tunnel::tls::Trust;
 
@@ -19,11 +21,23 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: Stop) -> anyhow::Result<()> {
     let supervisor = args.fluentd_command.clone().map(Supervisor::new);
     let config = config(args, supervisor.clone()).await?;
-    agent::run(config, stop).await?;
+    let reload = config.reload.clone();
+    tokio::select! {
+        ended = agent::run(config, stop) => ended?,
+        () = pass_on(program::reload_signals()?, reload) => {}
+    }
     if let Some(supervisor) = supervisor {
         supervisor.shutdown().await;
     }
     Ok(())
+}
+
+/// For ever.
+async fn pass_on(mut signals: impl AsyncFnMut(), reload: Arc<Notify>) {
+    loop {
+        signals().await;
+        reload.notify_one();
+    }
 }
 
 async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Config> {

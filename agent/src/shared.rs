@@ -1,8 +1,11 @@
 //! What all slots and lanes of one agent share.
 
+use std::sync::Arc;
+
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
 use tunnel::tls::TlsError;
 
@@ -14,7 +17,7 @@ use crate::monitor::Monitor;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) tls: Tls,
+    tls: watch::Sender<Arc<Tls>>,
     /// How many sessions the hub advises.
     pub(crate) advised: watch::Sender<u16>,
     /// The agent is asked to stop.
@@ -42,7 +45,7 @@ impl Shared {
     /// The CA file cannot be used.
     pub(crate) fn new(config: Config, max_lanes: u32) -> Result<Self, TlsError> {
         Ok(Self {
-            tls: Tls::new(&config)?,
+            tls: watch::Sender::new(Arc::new(Tls::new(&config)?)),
             advised: watch::Sender::new(1),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -54,5 +57,27 @@ impl Shared {
             dials: Semaphore::new(LANE_DIALS),
             config,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_tls(self, tls: Tls) -> Self {
+        self.tls.send_replace(Arc::new(tls));
+        self
+    }
+
+    /// TLS towards both sides, as it is now.
+    pub(crate) fn tls(&self) -> Arc<Tls> {
+        self.tls.borrow().clone()
+    }
+
+    /// Reads anew whom to trust. If that cannot be used, it stays as it was.
+    pub(crate) fn reload(&self) {
+        match Tls::new(&self.config) {
+            Ok(tls) => {
+                self.tls.send_replace(Arc::new(tls));
+                info!("reloaded");
+            }
+            Err(error) => warn!(%error, "not reloaded: everything stays as it was"),
+        }
     }
 }

@@ -8,7 +8,6 @@ use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
-use tunnel::sockets;
 use tunnel::tls::{TlsError, Trust, client_config};
 
 /// Why there is no connection.
@@ -47,8 +46,7 @@ pub(crate) async fn connect(
     port: u16,
     tls: Option<&TlsClient>,
 ) -> Result<BoxIo, TransportError> {
-    let tcp = TcpStream::connect((host, port)).await.map_err(TransportError::Connect)?;
-    sockets::tune(&tcp).map_err(TransportError::Connect)?;
+    let tcp = tunnel::connect::connect(host, port).await.map_err(TransportError::Connect)?;
     match tls {
         None => Ok(Box::new(tcp)),
         Some(tls) => secure(host, tcp, tls).await,

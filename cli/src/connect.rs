@@ -11,7 +11,6 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use rustls::{AlertDescription, CertificateError};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
@@ -106,8 +105,7 @@ pub(crate) async fn connect(
 }
 
 async fn dial(hub: &HubUri, tls: Option<TlsConnector>, trust: &Trust) -> Result<BoxIo, DialError> {
-    let tcp = TcpStream::connect((hub.host(), hub.port())).await?;
-    tcp.set_nodelay(true)?;
+    let tcp = tunnel::connect::connect(hub.host(), hub.port()).await?;
     let Some(tls) = tls else {
         return Ok(Box::new(tcp));
     };

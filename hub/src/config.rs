@@ -2,19 +2,20 @@
 
 pub(crate) mod args;
 pub(crate) mod auth;
+pub(crate) mod keys;
 pub(crate) mod listen_addr;
 mod memory;
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES};
-use tunnel::tls::{TlsError, server_config};
+use tunnel::tls::TlsError;
 use tunnel::ws::KeepaliveConfig;
 
 use crate::config::args::Args;
-use crate::config::auth::{Auth, AuthFileError};
+use crate::config::auth::AuthFileError;
+use crate::config::keys::{KeyFiles, Keys};
 use crate::limits::{CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS};
 
 /// How a hub runs. [`Config::default`] is an open hub without TLS.
@@ -35,10 +36,10 @@ pub struct Config {
     pub max_held: usize,
     /// Bytes that lanes may have on their way together, beyond what each begins with.
     pub lane_memory: usize,
-    /// Serve TLS, which must offer ALPN `h2` and `http/1.1`; plain TCP without.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Who may register and who may call.
-    pub auth: Auth,
+    /// Who may come in, and the certificate that the hub shows.
+    pub keys: Keys,
+    /// Where they are read anew, when the hub is told to.
+    pub key_files: KeyFiles,
 }
 
 /// Why the configuration cannot be used.
@@ -62,8 +63,8 @@ impl Default for Config {
             max_calls: MAX_CLIENT_STREAMS,
             max_held: memory::all().map_or(HELD_UNKNOWN, |bytes| bytes / HELD_PART),
             lane_memory: LANE_MEMORY,
-            tls: None,
-            auth: Auth::Open,
+            keys: Keys::default(),
+            key_files: KeyFiles::default(),
         }
     }
 }
@@ -84,11 +85,8 @@ impl TryFrom<&Args> for Config {
     /// Reads the files that the command line names.
     fn try_from(args: &Args) -> Result<Self, ConfigError> {
         let default = Self::default();
-        let files = args.tls_cert_file.as_ref().zip(args.tls_key_file.as_ref());
-        let tls = files
-            .filter(|_| args.tls)
-            .map(|(cert, key)| server_config(cert, key, &[b"h2", b"http/1.1"]))
-            .transpose()?;
+        let tls = args.tls_cert_file.clone().zip(args.tls_key_file.clone());
+        let key_files = KeyFiles { tls: tls.filter(|_| args.tls), auth: args.auth_file.clone() };
         Ok(Self {
             keepalive: KeepaliveConfig {
                 interval: args.keepalive_interval,
@@ -105,8 +103,8 @@ impl TryFrom<&Args> for Config {
             max_calls: args.max_calls,
             max_held: default.max_held,
             lane_memory: args.lane_memory.0,
-            tls,
-            auth: args.auth_file.as_deref().map_or(Ok(Auth::Open), Auth::from_file)?,
+            keys: key_files.read(&default.keys)?,
+            key_files,
         })
     }
 }

@@ -1,4 +1,5 @@
 //! What all parts of one hub share.
 
+pub(crate) mod doors;
 pub(crate) mod hub;
 pub(crate) mod origin;

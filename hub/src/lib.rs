@@ -41,6 +41,7 @@ use tunnel::limits::LANE_FIRST_CREDIT;
 
 pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
+pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;
@@ -57,13 +58,14 @@ pub struct Listeners {
 }
 
 /// Runs a hub until `shutdown` resolves, then drains it: running calls may end within
-/// [`Config::drain_timeout`].
+/// [`Config::drain_timeout`]. Each time that `reload` does, [`Config::key_files`] are read anew.
 ///
 /// # Errors
 /// The system has no thread or no file descriptor left for the workers.
 pub async fn run(
     listeners: Listeners,
     config: Config,
+    reload: impl AsyncFnMut(),
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let hub = Hub::new(config);
@@ -76,6 +78,7 @@ pub async fn run(
     let admin = listeners.admin.map(|admin| tokio::spawn(front::admin::serve(admin, hub.clone())));
     tokio::select! {
         () = front::listener::accept(listeners.public, &workers, &hub) => {}
+        () = reload_each(reload, &hub) => {}
         () = shutdown => {}
     }
     front::drain::drain(&hub, workers).await;
@@ -86,10 +89,19 @@ pub async fn run(
     Ok(())
 }
 
+/// For ever.
+async fn reload_each(mut reload: impl AsyncFnMut(), hub: &Hub) {
+    loop {
+        reload().await;
+        // Who is to know of a failure reads the log.
+        let _ = hub.reload();
+    }
+}
+
 fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     info!(
         address = %listeners.public.local_addr()?,
-        tls = hub.config.tls.is_some(),
+        tls = hub.config.keys.tls.is_some(),
         workers = hub.config.workers,
         node = hub.node_id,
         max_connections = hub.config.max_connections,
@@ -102,13 +114,14 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     if let Some(admin) = &listeners.admin {
         info!(address = %admin.local_addr()?, "admin listening");
     }
-    if matches!(hub.config.auth, Auth::Open) {
+    let Keys { auth, tls } = &hub.config.keys;
+    if matches!(auth, Auth::Open) {
         warn!("no --auth-file: whoever reaches this port may register any name and call any name");
     }
-    if hub.config.auth.is_shut() {
+    if auth.is_shut() {
         warn!("--auth-file lists no agents and no callers: nobody can register or call");
     }
-    if matches!(hub.config.auth, Auth::Tokens(_)) && hub.config.tls.is_none() {
+    if matches!(auth, Auth::Tokens(_)) && tls.is_none() {
         warn!(
             "--auth-file without --tls: tokens cross the network in clear text, unless something in front speaks TLS"
         );

@@ -30,6 +30,6 @@ async fn run(args: &Args, stop: Stop) -> anyhow::Result<()> {
         })?),
         None => None,
     };
-    hub::run(Listeners { public, admin }, config, stop).await?;
+    hub::run(Listeners { public, admin }, config, program::reload_signals()?, stop).await?;
     Ok(())
 }

@@ -128,6 +128,10 @@ class Process:
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
 
+    def hang_up(self):
+        """Asks it to read its files anew."""
+        self.popen.send_signal(signal.SIGHUP)
+
     def kill(self):
         """Ends it as a power cut would."""
         self.killed = True

@@ -232,6 +232,17 @@ def drain(world, hub):
         check(code == 0, f"the hub exits with {code}")
 
 
+def reload(world, hub):
+    """SIGHUP: hub and agent read their files anew, and cut nothing."""
+    with world.own_hub(hub.transport) as own:
+        caller = open_stream(world, world.through(own, "go"))
+        for process in (own.process, own.agents["go"]):
+            process.hang_up()
+            process.wait_for(logged("reloaded"), "it has read its files anew")
+        caller.say("go on")
+        check(caller.wait() == 0, f"the running call fails:\n{caller.tail()}")
+
+
 def agent_killed(world, hub):
     """SIGKILL to an agent: its running call ends with UNAVAILABLE, and its successor serves."""
     with world.own_hub(hub.transport) as own:
@@ -283,6 +294,19 @@ def credentials(world, hub):
         succeed(*route.grpcurl(f"{ECHO}/Unary", flags=["-H", f"hub-token:{secret}"], data="{}"))
         with_token = client(world, own, "--token-file", token, "call", "go", f"{ECHO}/Unary")
         succeed(*with_token, stdin="{}")
+        # From now on another token is good, and a file with a mistake changes nothing.
+        other = hashlib.sha256(b"another token").hexdigest()
+        auth.write_text(f"[[agents]]\n{entry}\n[[callers]]\n{entry.replace(digest, other)}")
+        own.process.hang_up()
+        own.process.wait_for(logged("reloaded"), "it has read its files anew")
+        auth.write_text("[[callers]]\n")
+        own.process.hang_up()
+        told = "not reloaded: everything stays as it was"
+        own.process.wait_for(logged(told), "it has found the mistake")
+        refused = command(*with_token, stdin="{}")
+        check(refused.returncode == 16, f"the old token: {refused.stdout}{refused.stderr}")
+        flags = ["-H", "hub-token:another token"]
+        succeed(*route.grpcurl(f"{ECHO}/Unary", flags=flags, data="{}"))
 
 
 CASES = {
@@ -297,6 +321,7 @@ CASES = {
     "far": far,
     "far-without-memory": far_without_memory,
     "drain": drain,
+    "reload": reload,
     "agent-killed": agent_killed,
     "credentials": credentials,
 }

@@ -79,6 +79,11 @@ impl<C, G: Guard> Switch<C, G> {
 
     // --- calls ---
 
+    /// All of the client's calls.
+    pub fn call_ids(&self) -> impl Iterator<Item = CallId> {
+        self.calls.keys().copied()
+    }
+
     /// Whether the head of the answer has gone to the client.
     #[must_use]
     pub fn is_answered(&self, call: CallId) -> bool {

@@ -9,6 +9,7 @@
 pub mod box_io;
 pub mod bridge;
 pub mod byte_size;
+pub mod connect;
 pub mod lanes;
 pub mod limits;
 pub mod log_writer;

@@ -29,6 +29,8 @@ pub const SESSIONS_MAX: u16 = 64;
 pub const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 /// An agent's dial: TCP, TLS and upgrade together.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// So long an address may be silent before the next one of the same name is tried, too (RFC 8305 5).
+pub const CONNECT_NEXT: Duration = Duration::from_millis(250);
 /// A TCP connection on which nothing is said is asked for life after this long. Clients may be silent
 /// for hours; without it the ones that vanished would stay for ever.
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);

@@ -154,6 +154,18 @@ fn each_signal() -> std::io::Result<impl AsyncFnMut()> {
     })
 }
 
+/// Resolves on each SIGHUP, by which programs are told to read their files anew.
+///
+/// # Errors
+/// The system refuses to deliver signals.
+pub fn reload_signals() -> std::io::Result<impl AsyncFnMut()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move || {
+        hangup.recv().await;
+    })
+}
+
 /// Resolves on the first SIGTERM or SIGINT (Ctrl-C), for who does not [`run`] by it. Further ones do nothing.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use tunnel::lanes::Role;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws::Ended;
 
+use crate::config::auth::{Auth, Denied};
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::lanes::OpenError;
@@ -70,6 +71,7 @@ async fn run(
     origin: &Origin,
 ) {
     let Origin { hub, stop, .. } = origin;
+    let mut keys = hub.doors.watch(session.worker);
     let mut checkup = interval(hub.config.keepalive.interval);
     let mut farewell = pin!(sleep(FAREWELL_TIMEOUT));
     let (mut hub_drains, mut hub_closes) = (false, false);
@@ -83,6 +85,7 @@ async fn run(
                 hub.registry.changed();
                 farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
             }
+            Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, session),
             _ = checkup.tick() => if let Some(rtt) = session.ws().rtt() {
                 hub.metrics.session_rtt(rtt);
             },
@@ -102,6 +105,17 @@ async fn run(
             }
         }
     }
+}
+
+/// Who may come in has changed: ends the session of who may not any more.
+fn heed(auth: &Auth, session: &Session) {
+    let agent = &session.agent;
+    let sentence = match auth.check_agent(agent.holder.as_ref(), &agent.name) {
+        Ok(()) => return,
+        Err(Denied::Name) => "the token is not good for the name any more",
+        Err(_) => "this hub does not know the agent's token any more",
+    };
+    session.ws().close(CloseCode::Policy, sentence);
 }
 
 /// Takes a control message of the agent.

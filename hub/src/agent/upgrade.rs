@@ -245,7 +245,7 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
         return Err(Rejection::new(StatusCode::BAD_REQUEST, sentence));
     }
     let name = &registration.name;
-    let holder = hub.config.auth.agent(token, name).map_err(|denied| {
+    let holder = hub.doors.keys(origin.worker).auth.agent(token, name).map_err(|denied| {
         let (status, sentence) = match denied {
             Denied::NoToken => (
                 StatusCode::UNAUTHORIZED,

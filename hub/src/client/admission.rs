@@ -11,7 +11,7 @@ use super::callers::Due;
 use super::connection::Connection;
 use super::record::Record;
 use super::route::{Head, Route};
-use crate::config::auth::{Caller, Denied};
+use crate::config::auth::{Auth, Caller, Denied};
 use crate::limits::MAX_HEADER_LIST;
 use crate::message::refusal::Refusal;
 use crate::observe::limit::Limit;
@@ -29,7 +29,7 @@ impl Connection {
         let Some(fields) = self.switch.request(id) else { return };
         let (head, size) = (Head::of(fields), fields.size());
         let form = head.answer_form();
-        let caller = self.origin.hub.config.auth.caller(head.token());
+        let caller = self.origin.hub.doors.keys(self.origin.worker).auth.caller(head.token());
         let route = head.route();
         let (target, name) = match &route {
             Ok(Route::Agent(name)) => (Target::Agent, Some(name.clone())),
@@ -42,10 +42,12 @@ impl Connection {
         }
         let paces = self.callers.enter(caller.as_ref().ok().and_then(Caller::id));
         let is_own = matches!(route, Ok(Route::Own));
+        let who = caller.as_ref().ok().cloned();
         let next = self.next(id, route, caller, size);
         let call = Call {
             record,
             form,
+            who,
             caller: paces,
             next,
             begun: Instant::now(),
@@ -110,6 +112,16 @@ impl Connection {
                 Some(head) if services::is_health(Head::of(head).path()) => Next::Own(None),
                 _ => Next::Refuse(unauthenticated(denied)),
             },
+        }
+    }
+
+    /// Who may come in has changed: ends the calls of those who may not any more. The others go on.
+    pub(super) fn heed(&mut self, auth: &Auth) {
+        let calls: Vec<CallId> = self.switch.call_ids().collect();
+        for id in calls {
+            if let Some(refusal) = self.call(id).and_then(|call| revised(call, auth)) {
+                self.cut_off(id, refusal);
+            }
         }
     }
 
@@ -183,6 +195,20 @@ impl Connection {
     pub(super) fn reached(&self, limit: Limit, name: Option<&Name>) {
         let by = name.map(|name| name as &dyn std::fmt::Display);
         self.origin.hub.limits.reached(limit, self.origin.peer, by);
+    }
+}
+
+/// Why a call must end now, if so.
+fn revised(call: &Call, auth: &Auth) -> Option<Refusal> {
+    let who = call.who.as_ref()?;
+    let now = match auth.caller_now(who) {
+        Ok(now) => now,
+        Err(denied) => return Some(unauthenticated(denied)),
+    };
+    match call.record.name() {
+        Some(name) => (!now.may_call(name)).then(|| Refusal::Denied(name.clone())),
+        // The hub's own services have taken it at its word.
+        None => (!now.may_as_much_as(who)).then_some(Refusal::Revised),
     }
 }
 

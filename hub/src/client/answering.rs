@@ -73,13 +73,21 @@ impl Connection {
 
     /// The call's lane was lost under it.
     pub(super) fn lost(&mut self, id: CallId) {
+        match self.call(id).map(|call| call.record.name().cloned()) {
+            Some(Some(name)) => self.cut_off(id, Refusal::SessionLost(name)),
+            Some(None) => {
+                self.leave(id);
+                self.switch.reset(id, Reason::INTERNAL_ERROR);
+            }
+            None => {}
+        }
+    }
+
+    /// Ends a call that goes on, and tells its client why.
+    pub(super) fn cut_off(&mut self, id: CallId, refusal: Refusal) {
         self.leave(id);
         let is_answered = self.switch.is_answered(id);
         let Some(call) = self.call(id) else { return };
-        let Some(name) = call.record.name().cloned() else {
-            return self.switch.reset(id, Reason::INTERNAL_ERROR);
-        };
-        let refusal = Refusal::SessionLost(name);
         if !is_answered {
             return self.refuse(id, refusal);
         }

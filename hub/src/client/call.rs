@@ -17,6 +17,8 @@ pub(super) struct Call {
     pub(super) record: Record,
     /// What the client can take should the hub answer.
     pub(super) form: AnswerForm,
+    /// Who calls; nobody, where the token was none that is known.
+    pub(super) who: Option<Caller>,
     pub(super) caller: CallerId,
     pub(super) next: Next,
     pub(super) begun: Instant,

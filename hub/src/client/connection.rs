@@ -134,6 +134,7 @@ impl Connection {
     async fn run(&mut self) -> End {
         let stop = self.origin.stop.clone();
         let (mut draining, mut closing) = (pin!(stop.draining()), pin!(stop.closing()));
+        let mut keys = self.origin.hub.doors.watch(self.origin.worker);
         let mut heard_by: Option<Pin<Box<Sleep>>> = None;
         let mut drains = false;
         loop {
@@ -146,6 +147,7 @@ impl Connection {
                     drains = true;
                 }
                 end = poll_fn(|cx| self.poll(cx)) => return end,
+                Ok(()) = keys.changed() => self.heed(&keys.borrow_and_update().auth),
                 () = until(&mut heard_by) => self.switch.take_no_more(Reason::NO_ERROR, b""),
             }
         }

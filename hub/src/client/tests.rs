@@ -19,6 +19,7 @@ use super::callers::{Callers, Due};
 use super::connection::serve;
 use crate::config::Config;
 use crate::config::auth::Auth;
+use crate::config::keys::Keys;
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::limits::{
@@ -48,7 +49,7 @@ fn auth() -> Auth {
 
 /// A connection on which both have called.
 async fn front() -> SendRequest<Bytes> {
-    let hub = Hub::new(Config { auth: auth(), ..Config::default() });
+    let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..Config::default() });
     let (near, far) = duplex(64 << 10);
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
     tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));

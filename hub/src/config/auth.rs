@@ -36,6 +36,7 @@ pub struct Holder(Arc<Entry>);
 
 #[derive(Debug)]
 struct Entry {
+    token: Hash,
     id: String,
     names: Vec<Pattern>,
     exclusive: bool,
@@ -85,6 +86,30 @@ impl Auth {
         if holder.may_use(name) { Ok(Some(holder)) } else { Err(Denied::Name) }
     }
 
+    /// Whether an agent that was let in as `holder` may still be there under this name.
+    ///
+    /// # Errors
+    /// It may not: the file has changed.
+    pub(crate) fn check_agent(&self, holder: Option<&Holder>, name: &Name) -> Result<(), Denied> {
+        let (Self::Tokens(tokens), Some(holder)) = (self, holder) else {
+            return Ok(());
+        };
+        let holder = tokens.agents.get(&holder.0.token).ok_or(Denied::UnknownToken)?;
+        if holder.may_use(name) { Ok(()) } else { Err(Denied::Name) }
+    }
+
+    /// What a caller that was let in may do now.
+    ///
+    /// # Errors
+    /// Nothing: the file has changed, and has its token no more.
+    pub(crate) fn caller_now(&self, caller: &Caller) -> Result<Caller, Denied> {
+        let (Self::Tokens(tokens), Some(holder)) = (self, &caller.0) else {
+            return Ok(caller.clone());
+        };
+        let holder = tokens.callers.get(&holder.0.token).ok_or(Denied::UnknownToken)?;
+        Ok(Caller(Some(holder.clone())))
+    }
+
     /// Who a caller with `token` is. An open hub does not know, and lets everybody call everything.
     ///
     /// # Errors
@@ -130,6 +155,14 @@ impl Caller {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.0.as_ref().map(Holder::id)
+    }
+
+    /// Whether another may call and see the same.
+    pub(crate) fn may_as_much_as(&self, other: &Self) -> bool {
+        fn names(Caller(holder): &Caller) -> Option<&[Pattern]> {
+            holder.as_ref().map(|holder| &*holder.0.names)
+        }
+        names(self) == names(other)
     }
 }
 
@@ -255,7 +288,7 @@ fn in_line(content: &str, error: &toml::de::Error) -> String {
 fn index(entries: Vec<FileEntry>) -> Result<HashMap<Hash, Holder>, String> {
     let mut holders = HashMap::new();
     for FileEntry { id, token_sha256, names, exclusive } in entries {
-        let holder = Holder(Arc::new(Entry { id, names, exclusive }));
+        let holder = Holder(Arc::new(Entry { token: token_sha256.0, id, names, exclusive }));
         if let Some(other) = holders.insert(token_sha256.0, holder.clone()) {
             return Err(format!("{:?} and {:?} have the same token", other.id(), holder.id()));
         }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
+use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::context::doors::Doors;
 use crate::guard::handshakes::Handshakes;
 use crate::guard::held_bytes::HeldBytes;
 use crate::guard::rate_by::RateBy;
@@ -24,6 +26,8 @@ use crate::stop::Stop;
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) config: Config,
+    /// Who may come in.
+    pub(crate) doors: Doors,
     /// Random id of this process.
     pub(crate) node_id: String,
     /// How many sessions an agent should open.
@@ -77,10 +81,25 @@ impl Hub {
             lanes,
             metrics,
             stop,
+            doors: Doors::new(config.keys.clone(), config.key_files.clone(), config.workers.get()),
             connections: TaskTracker::new(),
             clients: TaskTracker::new(),
             config,
         })
+    }
+
+    /// Reads anew what can be, for all that comes and for all that is open.
+    ///
+    /// # Errors
+    /// A file cannot be used; everything stays as it was.
+    pub(crate) fn reload(&self) -> Result<(), ConfigError> {
+        let reloaded = self.doors.reload();
+        match &reloaded {
+            Ok(()) => info!("reloaded"),
+            Err(error) => warn!(%error, "not reloaded: everything stays as it was"),
+        }
+        self.metrics.reloaded(reloaded.is_ok());
+        reloaded
     }
 }
 

@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/healthz`, `/readyz`. No traffic shares it.
+//! The admin listener: `/metrics`, `/healthz`, `/readyz`, `/reload`. No traffic shares it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::context::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
 
 /// What an agent logs that was given this port.
-const ELSEWHERE: &str = "this is the hub's admin listener: /metrics, /healthz, /readyz\n";
+const ELSEWHERE: &str =
+    "this is the hub's admin listener: /metrics, /healthz, /readyz, and POST /reload\n";
 
 /// Serves it, for ever.
 pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
@@ -42,7 +43,8 @@ async fn serve_connection(socket: TcpStream, hub: Arc<Hub>) {
 }
 
 fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
-    let (status, content_type, body) = match (request.method(), request.uri().path()) {
+    let path = request.uri().path();
+    let (status, content_type, body) = match (request.method(), path) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
             (StatusCode::OK, "text/plain; version=0.0.4", metrics(hub))
         }
@@ -50,18 +52,31 @@ fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
             (StatusCode::OK, "text/plain", "ok\n".to_owned())
         }
         (&Method::GET | &Method::HEAD, "/readyz") => readiness(hub),
-        (_, "/metrics" | "/healthz" | "/readyz") => {
-            (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n".to_owned())
-        }
+        (&Method::POST, "/reload") => reload(hub),
+        (_, "/metrics" | "/healthz" | "/readyz") => not_allowed("GET"),
+        (_, "/reload") => not_allowed("POST"),
         _ => (StatusCode::NOT_FOUND, "text/plain", ELSEWHERE.to_owned()),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let allowed = if path == "/reload" { "POST" } else { "GET, HEAD" };
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response
+}
+
+fn not_allowed(allowed: &str) -> (StatusCode, &'static str, String) {
+    (StatusCode::METHOD_NOT_ALLOWED, "text/plain", format!("{allowed} only\n"))
+}
+
+/// Whoever may ask here may send signals, too.
+fn reload(hub: &Hub) -> (StatusCode, &'static str, String) {
+    match hub.reload() {
+        Ok(()) => (StatusCode::OK, "text/plain", "reloaded\n".to_owned()),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n")),
+    }
 }
 
 fn metrics(hub: &Hub) -> String {

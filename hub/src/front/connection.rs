@@ -84,7 +84,7 @@ pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
 async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
     sockets::tune(&tcp)?;
     let (protocol, stream) = sniff(tcp).await?;
-    match (&origin.hub.config.tls, protocol) {
+    match (&origin.hub.doors.keys(origin.worker).tls, protocol) {
         (Some(config), Protocol::Tls) => open_tls(TlsAcceptor::from(config.clone()), stream).await,
         (Some(_), Protocol::Http1 | Protocol::Http2) => {
             answer_plainly(stream, "This port speaks TLS: use https:// or wss://.").await;

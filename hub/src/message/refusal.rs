@@ -44,6 +44,9 @@ pub(crate) enum Refusal {
     /// Nobody's token.
     #[error("this hub does not know the token in `hub-token`")]
     UnknownToken,
+    /// What the token is good for has changed under a call that had begun.
+    #[error("what your token is good for has changed: call again")]
+    Revised,
     /// The token is not good for the name.
     #[error("your token is not good for the name \"{0}\"")]
     Denied(Name),
@@ -132,7 +135,7 @@ impl Refusal {
             Self::UnknownName(_) => 3,
             Self::Offline { .. } => 4,
             Self::NoToken | Self::UnknownToken => 5,
-            Self::Denied(_) => 6,
+            Self::Denied(_) | Self::Revised => 6,
             Self::Limit(_) | Self::Held | Self::OwnCalls | Self::HeaderList(_) => 7,
             Self::SessionLost(_) => 8,
             Self::BadRequest(_) => 9,
@@ -152,6 +155,7 @@ impl Refusal {
             Self::Offline { .. } => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::NoToken | Self::UnknownToken => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::Denied(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
+            Self::Revised => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::UpstreamUnreachable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Limit(_) | Self::Held | Self::OwnCalls | Self::UpstreamClosed { .. } => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)

@@ -28,6 +28,7 @@ const STREAMS: &str = "hub_streams_in_flight";
 const LANES: &str = "hub_lanes";
 const LANES_OPENED: &str = "hub_lanes_opened_total";
 const LIMITS_REACHED: &str = "hub_limits_reached_total";
+const RELOADS: &str = "hub_reloads_total";
 const SESSION_RTT: &str = "hub_session_rtt_seconds";
 const BUILD_INFO: &str = "hub_build_info";
 
@@ -145,6 +146,11 @@ impl Metrics {
         self.rare(LIMITS_REACHED, "limit", limit);
     }
 
+    /// The files were read anew, or could not be used.
+    pub(crate) fn reloaded(&self, done: bool) {
+        self.rare(RELOADS, "result", if done { "ok" } else { "failed" });
+    }
+
     fn rare(&self, name: &'static str, label: &'static str, value: &'static str) {
         with_local_recorder(&self.recorder, || counter!(name, label => value).increment(1));
     }
@@ -243,6 +249,10 @@ impl Drop for Meter {
 }
 
 fn describe() {
+    describe_counter!(
+        RELOADS,
+        "Times that certificate, key and auth file were read anew; failed: they stayed as they were"
+    );
     describe_gauge!(AGENTS, "Agent processes that are registered now");
     describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
     describe_counter!(REGISTRATIONS, "Sessions that were registered");

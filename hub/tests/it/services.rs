@@ -5,3 +5,4 @@ mod auth;
 pub(crate) mod clients;
 pub(crate) mod health;
 mod metrics;
+mod reload;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::admin::exchange;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer, builder};
-use crate::support::hub::{Hub, hub_config};
+use crate::support::hub::Hub;
 use crate::support::message::{grpc, message};
 use crate::support::secure::Certificate;
 use crate::support::upstream::{Connection, Upstream};
@@ -26,8 +26,7 @@ struct SecureWorld {
 impl SecureWorld {
     async fn start() -> Self {
         let certificate = Certificate::new();
-        let tls = Some(certificate.server(&[b"h2", b"http/1.1"]));
-        let hub = Hub::start_with(hub::Config { tls, ..hub_config() }).await;
+        let hub = Hub::start_with(certificate.config()).await;
         let upstream = Upstream::listen().await;
         let agent = Agent::start(agent::Config {
             hub: format!("wss://localhost:{}/ws", hub.address.port()).parse().unwrap(),

@@ -9,7 +9,12 @@ use super::within;
 
 /// Status and body of an HTTP/1.1 GET.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    ask(address, "GET", path).await
+}
+
+/// Status and body of an HTTP/1.1 request without a body.
+pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let text = exchange(address, &request).await;
     let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
     let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::hub::{Hub, hub_config};
 
 /// Agents and callers: id, token, name pattern, and whether a name is theirs alone.
+#[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) kind: &'static str,
     pub(crate) token: &'static str,
@@ -17,21 +18,45 @@ pub(crate) struct Entry {
     pub(crate) exclusive: bool,
 }
 
-pub(crate) fn agent(token: &'static str, names: &'static str) -> Entry {
+pub(crate) const fn agent(token: &'static str, names: &'static str) -> Entry {
     Entry { kind: "agents", token, names, exclusive: false }
 }
 
-pub(crate) fn caller(token: &'static str, names: &'static str) -> Entry {
+pub(crate) const fn caller(token: &'static str, names: &'static str) -> Entry {
     Entry { kind: "callers", token, names, exclusive: false }
 }
 
 /// A hub that lets nobody else in.
 pub(crate) async fn guarded_hub(entries: &[Entry]) -> Hub {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("auth.toml");
-    std::fs::write(&path, entries.iter().map(entry).collect::<String>()).unwrap();
-    let auth = Auth::from_file(&path).expect("an auth file");
-    Hub::start_with(hub::Config { auth, ..hub_config() }).await
+    let file = AuthFile::new(entries);
+    Hub::start_with(file.config()).await
+}
+
+/// A file that may change.
+pub(crate) struct AuthFile {
+    _folder: TempDir,
+    pub(crate) path: PathBuf,
+}
+
+impl AuthFile {
+    pub(crate) fn new(entries: &[Entry]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.toml");
+        let file = Self { _folder: folder, path };
+        file.write(entries);
+        file
+    }
+
+    pub(crate) fn write(&self, entries: &[Entry]) {
+        std::fs::write(&self.path, entries.iter().map(entry).collect::<String>()).unwrap();
+    }
+
+    /// Of a hub that heeds it, and reads it anew.
+    pub(crate) fn config(&self) -> hub::Config {
+        let auth = Auth::from_file(&self.path).expect("an auth file");
+        let key_files = hub::KeyFiles { auth: Some(self.path.clone()), tls: None };
+        hub::Config { keys: hub::Keys { auth, tls: None }, key_files, ..hub_config() }
+    }
 }
 
 fn entry(entry: &Entry) -> String {

@@ -33,6 +33,11 @@ pub(crate) fn hub_config() -> Config {
     Config { workers: NonZeroUsize::new(2).unwrap(), ..Config::default() }
 }
 
+/// In one process with others, no signal tells a hub to read its files anew: `POST /reload` does.
+async fn never() {
+    std::future::pending().await
+}
+
 impl Hub {
     pub(crate) async fn start() -> Self {
         Self::start_with(hub_config()).await
@@ -48,7 +53,8 @@ impl Hub {
         let addresses = (public.local_addr().unwrap(), admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let listeners = Listeners { public, admin: Some(admin) };
-        let running = tokio::spawn(hub::run(listeners, config, async { drop(stopped.await) }));
+        let running =
+            tokio::spawn(hub::run(listeners, config, never, async { drop(stopped.await) }));
         Self { address: addresses.0, admin: addresses.1, stop: Some(stop), running }
     }
 
@@ -100,6 +106,11 @@ impl Hub {
             Ok::<_, Status>(())
         };
         within(status.as_str_name(), seen).await.expect("a watch");
+    }
+
+    /// Has it read its files anew. Returns the status, and what it says.
+    pub(crate) async fn reload(&self) -> (u16, String) {
+        admin::ask(self.admin, "POST", "/reload").await
     }
 
     /// The value of one line of `/metrics`; 0 where there is none.

@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tunnel::tls::{Trust, client_config, server_config};
 
+use super::hub::hub_config;
 use super::within;
 
 /// A certificate for `localhost`, its key, and a folder that goes away with them.
@@ -24,10 +25,24 @@ impl Certificate {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let certificate = Self { cert, key, _folder: folder };
+        certificate.renew();
+        certificate
+    }
+
+    /// Puts another into the same files.
+    pub(crate) fn renew(&self) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        std::fs::write(&cert, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        Self { cert, key, _folder: folder }
+        std::fs::write(&self.cert, made.cert.pem()).unwrap();
+        std::fs::write(&self.key, made.signing_key.serialize_pem()).unwrap();
+    }
+
+    /// Of a hub that shows it, and reads it anew.
+    pub(crate) fn config(&self) -> hub::Config {
+        let tls = Some(self.server(&[b"h2", b"http/1.1"]));
+        let key_files =
+            hub::KeyFiles { tls: Some((self.cert.clone(), self.key.clone())), auth: None };
+        hub::Config { keys: hub::Keys { tls, auth: hub::Auth::Open }, key_files, ..hub_config() }
     }
 
     pub(crate) fn server(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {

@@ -19,12 +19,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, stop: Stop) -> anyhow::Result<()> {
+    // First: until it is heeded, the signal would end the program.
+    let signals = program::reload_signals()?;
     let supervisor = args.fluentd_command.clone().map(Supervisor::new);
     let config = config(args, supervisor.clone()).await?;
     let reload = config.reload.clone();
     tokio::select! {
         ended = agent::run(config, stop) => ended?,
-        () = pass_on(program::reload_signals()?, reload) => {}
+        () = pass_on(signals, reload) => {}
     }
     if let Some(supervisor) = supervisor {
         supervisor.shutdown().await;

@@ -7,6 +7,7 @@ pub(crate) mod listen_addr;
 mod memory;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES};
@@ -51,6 +52,9 @@ pub enum ConfigError {
     /// The auth file.
     #[error(transparent)]
     Auth(#[from] AuthFileError),
+    /// The auth file lets nobody in any more.
+    #[error("the auth file {} lists no agents and no callers any more; if that is meant, restart the hub", .0.display())]
+    Shut(PathBuf),
 }
 
 impl Default for Config {

@@ -249,3 +249,5 @@ pub const REGISTRATIONS: Rate = Rate { burst: 4096, per: Duration::from_secs(32)
 pub const REGISTRANTS: usize = 4096;
 /// Characters of a stranger's text in a log line.
 pub const LOGGED_MAX: usize = 128;
+/// Reloads that are asked for at the admin listener: a script may do so each second.
+pub const RELOADS: Rate = Rate { burst: 8, per: Duration::from_secs(4) };

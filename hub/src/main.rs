@@ -22,6 +22,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: &Args, stop: Stop) -> anyhow::Result<()> {
+    // First: until it is heeded, the signal would end the program.
+    let reload = program::reload_signals()?;
     let config = Config::try_from(args)?.within_open_files(program::raise_open_files());
     let public = args.listen.bind().await?;
     let admin = match &args.admin_listen {
@@ -30,6 +32,6 @@ async fn run(args: &Args, stop: Stop) -> anyhow::Result<()> {
         })?),
         None => None,
     };
-    hub::run(Listeners { public, admin }, config, program::reload_signals()?, stop).await?;
+    hub::run(Listeners { public, admin }, config, reload, stop).await?;
     Ok(())
 }

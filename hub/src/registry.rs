@@ -103,9 +103,9 @@ impl Registry {
         let agent = entry.sessions.iter().find(same).map(|session| session.agent.clone());
         let agent = agent.unwrap_or_else(|| {
             let id = self.agents.fetch_add(1, Ordering::Relaxed);
-            Arc::new(Agent::new(id, registration, holder))
+            Arc::new(Agent::new(id, registration, holder.clone()))
         });
-        let session = Arc::new(Session::new(id, slot, agent, (peer, worker), tunnel));
+        let session = Arc::new(Session::new(id, slot, agent, (peer, worker), holder, tunnel));
         entry.sessions.retain(|old| {
             let replaced = old.is_same_slot(&session) && !old.is_draining();
             if replaced {

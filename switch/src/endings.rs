@@ -348,7 +348,10 @@ impl<C, G: Guard> Switch<C, G> {
         lane.unstarve(id, &mut call.up);
         let was_full = !lane.takes_calls();
         lane.streams.remove(&stream);
-        lane.expected = i64::try_from(call.down.passed).unwrap_or(i64::MAX);
+        if call.is_answered {
+            let came = call.down.passed.saturating_add(call.down.held.len() as u64);
+            lane.expected = i64::try_from(came).unwrap_or(i64::MAX);
+        }
         if (was_full && lane.has_room()) || lane.streams.is_empty() {
             events.push_back(Event::LaneRoom(lane_id));
         }

@@ -35,7 +35,7 @@ pub(crate) enum Speed {
     Slow,
 }
 
-/// A window by halves. Two are looked at: one alone may have come all at once.
+/// A window by halves. Two are looked at together: one alone may have come all at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Halves {
     /// When the half began that is being used, and what is used of it.

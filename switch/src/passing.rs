@@ -274,14 +274,15 @@ impl<C, G: Guard> Switch<C, G> {
     }
 
     /// A call is taken to be as large as the one before it on its lane: a far upstream is told at once how far ahead of the
-    /// client it may be, and not after a round trip.
+    /// client it may be, and not after a round trip. One call of a lane: what is promised to calls that send nothing is
+    /// missing elsewhere.
     pub(crate) fn expect_as_much(&mut self, id: CallId) {
         let Self { calls, lanes, .. } = self;
         let Some(call) = calls.get_mut(&id) else { return };
         let Some((lane_id, stream)) = call.on_lane() else { return };
         let Some(lane) = lanes.get_mut(lane_id).and_then(Option::as_mut) else { return };
         let more = call.down.could_be_ahead(lane.rtt, lane.link.window.min(lane.expected));
-        if more <= 0 {
+        if more <= 0 || lane.ahead > 0 {
             return;
         }
         let more = lane.shift_ahead(more);

@@ -138,7 +138,8 @@ impl Way {
     /// How far ahead the sender could be, of what the receiver itself does not take of `lane` bytes. Of one nearby, the
     /// receiver's window is all there is.
     pub(crate) fn could_be_ahead(&self, rtt: Duration, lane: i64) -> i64 {
-        if pace::is_near(rtt) { 0 } else { lane - (self.told - self.ahead) }
+        // Of a receiver that has paused, less than nothing is taken: what waits for it was told before.
+        if pace::is_near(rtt) { 0 } else { (lane - (self.told - self.ahead)).min(lane) }
     }
 
     /// The sender is told at once that it may be so much farther ahead.

@@ -148,10 +148,14 @@ pub const LANE_CREDIT_GROWN: u32 = 32 << 20;
 /// A window of which half is used in less than so many round trips grows: it, and not the link, is what holds the sender
 /// back (QUIC's implementations and yamux have this rule too, and double).
 pub const LANE_GROWS_BELOW: u32 = 2;
-/// By so much: from 64 KiB to 16 MiB in two round trips. What it holds back is TCP, which has begun long ago; and what does
-/// not fit on a thin link is held back by its sender (see [`HELD_QUEUE`]). By four, C-core's first download of 64 MiB took
-/// four round trips more than direct (`make links`).
-pub const LANE_GROWS_BY: u32 = 16;
+/// By so much,
+pub const LANE_GROWS_BY: u32 = 4;
+/// and by so much on a long link, where finding out costs most: from 64 KiB to 16 MiB in two round trips. What it holds back
+/// is TCP, which has begun long ago; and what does not fit on a thin link is held back by its sender (see [`HELD_QUEUE`]). By
+/// four, C-core's first download of 64 MiB took four round trips more than direct (`make links`).
+pub const LANE_GROWS_FAR_BY: u32 = 16;
+/// A link is long from this on.
+pub const LANE_FAR: Duration = Duration::from_millis(20);
 /// In more than so many, it is halved: the link has become thinner, or shorter.
 pub const LANE_SHRINKS_ABOVE: u32 = 16;
 /// A round trip counts as no shorter: on a busy machine, threads wait for each other that long.

@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::log_writer::LogWriter;
@@ -99,7 +101,7 @@ fn init_logging(format: LogFormat) -> std::io::Result<LogWriter> {
     // A second call, as in tests that start several programs in one process, changes nothing.
     let _ = match format {
         LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let colours = std::io::stderr().is_terminal();
             lines.with_ansi(colours).with_target(false).try_init()
         }
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
@@ -134,7 +136,18 @@ pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The first signal, and a future that waits for both, and has to be polled for either.
 fn signals() -> std::io::Result<(Stop, impl Future<Output = ()>)> {
-    let mut next = each_signal()?;
+    let mut each = each_signal()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let has_terminal = std::io::stderr().is_terminal();
+    // Without a terminal it is to reload; where it tells that the terminal is gone, whoever looked at the program is, too.
+    let mut next = async move || {
+        let terminal_gone = async {
+            while hangup.recv().await.is_none() || !has_terminal || std::io::stderr().is_terminal()
+            {
+            }
+        };
+        tokio::select! { () = each() => {}, () = terminal_gone => {} }
+    };
     let (told, first) = tokio::sync::oneshot::channel();
     let second = async move {
         next().await;
@@ -146,7 +159,6 @@ fn signals() -> std::io::Result<(Stop, impl Future<Output = ()>)> {
 }
 
 fn each_signal() -> std::io::Result<impl AsyncFnMut()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move || {
@@ -159,7 +171,6 @@ fn each_signal() -> std::io::Result<impl AsyncFnMut()> {
 /// # Errors
 /// The system refuses to deliver signals.
 pub fn reload_signals() -> std::io::Result<impl AsyncFnMut()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move || {
         hangup.recv().await;

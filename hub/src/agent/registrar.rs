@@ -72,6 +72,8 @@ async fn run(
 ) {
     let Origin { hub, stop, .. } = origin;
     let mut keys = hub.doors.watch(session.worker);
+    // They may have changed since the session was let in.
+    keys.mark_changed();
     let mut checkup = interval(hub.config.keepalive.interval);
     let mut farewell = pin!(sleep(FAREWELL_TIMEOUT));
     let (mut hub_drains, mut hub_closes) = (false, false);
@@ -109,8 +111,7 @@ async fn run(
 
 /// Who may come in has changed: ends the session of who may not any more.
 fn heed(auth: &Auth, session: &Session) {
-    let agent = &session.agent;
-    let sentence = match auth.check_agent(agent.holder.as_ref(), &agent.name) {
+    let sentence = match auth.check_agent(session.holder.as_ref(), &session.agent.name) {
         Ok(()) => return,
         Err(Denied::Name) => "the token is not good for the name any more",
         Err(_) => "this hub does not know the agent's token any more",

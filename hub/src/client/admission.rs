@@ -41,7 +41,6 @@ impl Connection {
             record.called_by(caller);
         }
         let paces = self.callers.enter(caller.as_ref().ok().and_then(Caller::id));
-        let is_own = matches!(route, Ok(Route::Own));
         let who = caller.as_ref().ok().cloned();
         let next = self.next(id, route, caller, size);
         let call = Call {
@@ -53,7 +52,7 @@ impl Connection {
             begun: Instant::now(),
             lane: None,
             refused: None,
-            is_own,
+            has_own_place: false,
         };
         if let Some(user) = self.switch.user(id) {
             *user = Some(call);
@@ -117,6 +116,8 @@ impl Connection {
 
     /// Who may come in has changed: ends the calls of those who may not any more. The others go on.
     pub(super) fn heed(&mut self, auth: &Auth) {
+        // They show what their callers might see. Those that nobody calls on any more end by themselves.
+        self.own_lanes.clear();
         let calls: Vec<CallId> = self.switch.call_ids().collect();
         for id in calls {
             if let Some(refusal) = self.call(id).and_then(|call| revised(call, auth)) {

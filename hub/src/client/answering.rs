@@ -40,7 +40,7 @@ impl Connection {
         }
         self.own_calls += 1;
         if let Some(call) = self.call(id) {
-            call.lane = Some(lane);
+            (call.lane, call.has_own_place) = (Some(lane), true);
         }
         self.set_busy(lane);
     }
@@ -110,9 +110,7 @@ impl Connection {
         self.callers.forget(call.caller, id);
         let limit = self.callers.leave(call.caller, gave_up);
         self.note_paces(limit);
-        if call.is_own && call.lane.is_some() {
-            self.own_calls -= 1;
-        }
+        self.own_calls -= usize::from(call.has_own_place);
         match call.lane {
             Some(lane) => {
                 self.note_breach(lane, end);

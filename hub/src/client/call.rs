@@ -26,7 +26,8 @@ pub(super) struct Call {
     pub(super) lane: Option<LaneId>,
     /// What the hub has answered.
     pub(super) refused: Option<Refusal>,
-    pub(super) is_own: bool,
+    /// It is one of those that the hub's own services may have at once.
+    pub(super) has_own_place: bool,
 }
 
 /// Where it goes when its turn has come.

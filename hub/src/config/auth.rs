@@ -69,6 +69,11 @@ impl Auth {
         Ok(Self::Tokens(Arc::new(Tokens { agents, callers })))
     }
 
+    /// Whether it needs no token.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
     /// Whether no token opens it: nobody may register, and nobody may call.
     pub(crate) fn is_shut(&self) -> bool {
         matches!(self, Self::Tokens(tokens) if tokens.agents.is_empty() && tokens.callers.is_empty())

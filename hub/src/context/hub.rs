@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
+use tunnel::token_bucket::TokenBucket;
 
 use crate::config::{Config, ConfigError};
 use crate::context::doors::Doors;
@@ -14,7 +16,7 @@ use crate::guard::handshakes::Handshakes;
 use crate::guard::held_bytes::HeldBytes;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::{LaneOpener, Sentinels};
-use crate::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS};
+use crate::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS, RELOADS};
 use crate::observe::activity::Activity;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
@@ -28,6 +30,8 @@ pub(crate) struct Hub {
     pub(crate) config: Config,
     /// Who may come in.
     pub(crate) doors: Doors,
+    /// How often whoever reaches the admin listener may have them read anew.
+    pub(crate) reloads: Mutex<TokenBucket>,
     /// Random id of this process.
     pub(crate) node_id: String,
     /// How many sessions an agent should open.
@@ -81,6 +85,7 @@ impl Hub {
             lanes,
             metrics,
             stop,
+            reloads: Mutex::new(TokenBucket::new(RELOADS)),
             doors: Doors::new(config.keys.clone(), config.key_files.clone(), config.workers.get()),
             connections: TaskTracker::new(),
             clients: TaskTracker::new(),

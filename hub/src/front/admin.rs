@@ -71,8 +71,12 @@ fn not_allowed(allowed: &str) -> (StatusCode, &'static str, String) {
     (StatusCode::METHOD_NOT_ALLOWED, "text/plain", format!("{allowed} only\n"))
 }
 
-/// Whoever may ask here may send signals, too.
+/// Whoever asks changes nothing that is not in the files already. Not in a loop: all that is open looks at itself.
 fn reload(hub: &Hub) -> (StatusCode, &'static str, String) {
+    if hub.reloads.lock().take(1).is_err() {
+        let sentence = "reloaded a moment ago: try again in a second\n".to_owned();
+        return (StatusCode::TOO_MANY_REQUESTS, "text/plain", sentence);
+    }
     match hub.reload() {
         Ok(()) => (StatusCode::OK, "text/plain", "reloaded\n".to_owned()),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n")),

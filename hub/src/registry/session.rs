@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) agent: Arc<Agent>,
     pub(crate) peer: SocketAddr,
     pub(crate) worker: usize,
+    /// Whose token let it in: its agent's, or another one of the same holder.
+    pub(crate) holder: Option<Holder>,
     pub(crate) since: SystemTime,
     /// Its byte streams.
     pub(crate) tunnel: Lanes,
@@ -48,6 +50,7 @@ impl Session {
         slot: u16,
         agent: Arc<Agent>,
         (peer, worker): (SocketAddr, usize),
+        holder: Option<Holder>,
         tunnel: Lanes,
     ) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl Session {
             agent,
             peer,
             worker,
+            holder,
             since: SystemTime::now(),
             tunnel,
             registered: AtomicBool::new(false),

@@ -15,7 +15,7 @@ use crate::support::message::{grpc, message, ok, receive, receive_exactly};
 use crate::support::raw_agent::RawAgent;
 use crate::support::secure::Certificate;
 use crate::support::upstream::{Connection, Upstream};
-use crate::support::{NAME, within};
+use crate::support::{NAME, until, within};
 
 /// A hub with an agent, and a client of it.
 struct World {
@@ -49,7 +49,11 @@ impl World {
 }
 
 async fn registered(hub: &Hub) -> RawAgent {
-    let headers = [("hub-name", NAME), ("hub-instance", "i"), ("hub-token", "agent-token")];
+    registered_by(hub, "agent-token").await
+}
+
+async fn registered_by(hub: &Hub, token: &str) -> RawAgent {
+    let headers = [("hub-name", NAME), ("hub-instance", "i"), ("hub-token", token)];
     let mut agent = RawAgent::connect(hub, &headers).await.expect("registered");
     agent.settings().await;
     hub.until(NAME, ServingStatus::Serving, Some("ops")).await;
@@ -130,6 +134,16 @@ async fn a_call_for_a_name_that_is_not_its_callers_any_more_ends() {
         }
     });
     assert_eq!(told.await.code(), Code::Unavailable);
+    // On the same connection, too.
+    let watched = activity.connect(with_token(ConnectRequest {}, Some("guest")));
+    let mut events = within("a watch", watched).await.expect("a watch").into_inner();
+    for name in [NAME, "other-1"] {
+        let mut request = grpc(name, "/a.B/C");
+        request.headers_mut().insert("hub-token", HeaderValue::from_static("guest"));
+        world.hub.client().await.call(request, b"").await.expect("an answer");
+    }
+    let event = within("an event", events.message()).await.unwrap().expect("an event");
+    assert_eq!(event.name, "other-1");
 }
 
 #[tokio::test]
@@ -153,18 +167,68 @@ async fn a_session_whose_token_is_gone_ends() {
     }
 }
 
+/// A token is rotated by two entries of one holder. The sessions of an agent may have come with either.
+#[tokio::test]
+async fn each_session_is_asked_for_its_own_token() {
+    let (old, new, ops) = (agent("a/1", "*"), agent("a/2", "*"), caller("ops", "*"));
+    for (gone, stays) in [(old, new), (new, old)] {
+        let file = AuthFile::new(&[old, new, ops]);
+        let hub = Hub::start_with(file.config()).await;
+        let mut sessions = vec![registered_by(&hub, old.token).await];
+        let headers = [("hub-name", NAME), ("hub-instance", "i"), ("hub-slot", "1")];
+        let headers = [&headers[..], &[("hub-token", new.token)]].concat();
+        sessions.push(RawAgent::connect(&hub, &headers).await.expect("registered"));
+        until("two sessions", async || hub.metric("hub_sessions").await == 2.0).await;
+        file.write(&[stays, ops]);
+        assert_eq!(hub.reload().await.0, 200);
+        let closed = sessions.remove(usize::from(gone.token == new.token));
+        assert_eq!(closed.closed().await.expect("a close frame").0, 1008);
+        until("one session", async || hub.metric("hub_sessions").await == 1.0).await;
+        hub.until(NAME, ServingStatus::Serving, Some("ops")).await;
+    }
+}
+
+/// Through a proxy, callers share a connection, and what its calls to the hub itself may be.
+#[tokio::test]
+async fn calls_that_were_ended_leave_their_places_to_others() {
+    let world = World::start(&[caller("ops", "*"), caller("guest", "*")]).await;
+    let mut activity = ActivityClient::new(world.hub.channel().await);
+    let mut watches = Vec::new();
+    for _ in 0..hub::limits::OWN_CALLS {
+        let watched = activity.connect(with_token(ConnectRequest {}, Some("guest")));
+        watches.push(within("a watch", watched).await.expect("a watch").into_inner());
+    }
+    let one_more = activity.connect(with_token(ConnectRequest {}, Some("ops")));
+    let refused = within("an answer", one_more).await.expect_err("a refusal");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    world.reload(&[AGENT, caller("ops", "*")]).await;
+    for mut watch in watches {
+        let ended = within("the end", async {
+            while watch.message().await?.is_some() {}
+            Ok::<_, tonic::Status>(())
+        });
+        assert_eq!(ended.await.expect_err("a status").code(), Code::Unauthenticated);
+    }
+    let again = activity.connect(with_token(ConnectRequest {}, Some("ops")));
+    within("a watch", again).await.expect("a watch");
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_used_changes_nothing() {
     let mut world = World::start(&[caller("ops", "*")]).await;
-    for broken in ["[[agents]]\nid = 1\n", "callers = [\n"] {
+    for (broken, told) in [
+        ("[[agents]]\nid = 1\n", "line 2"),
+        ("callers = [\n", "line "),
+        ("", "no agents and no callers any more"),
+    ] {
         std::fs::write(&world.file.path, broken).unwrap();
         let (status, words) = world.hub.reload().await;
         assert_eq!(status, 500);
-        assert!(words.contains("auth.toml") && words.contains("line "), "{words}");
+        assert!(words.contains("auth.toml") && words.contains(told), "{words}");
     }
     std::fs::remove_file(&world.file.path).unwrap();
     assert_eq!(world.hub.reload().await.0, 500);
-    assert_eq!(world.hub.metric("hub_reloads_total{result=\"failed\"}").await, 3.0);
+    assert_eq!(world.hub.metric("hub_reloads_total{result=\"failed\"}").await, 4.0);
     let (waits, mut sending) = world.client.open(by("ops"), false).await;
     sending.send_data(message(b"ping"), true).expect("sent");
     world.session.call().await.answer();

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::hub::{Hub, hub_config};
 
-/// Agents and callers: id, token, name pattern, and whether a name is theirs alone.
+/// Agents and callers: token, name pattern, and whether a name is theirs alone. Who holds `a/1` holds `a/2`, too.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) kind: &'static str,
@@ -65,7 +65,8 @@ fn entry(entry: &Entry) -> String {
         write!(hash, "{byte:02x}").unwrap();
         hash
     });
-    let id = format!("holder of {token}");
+    let holder = token.split('/').next().expect("the first of them");
+    let id = format!("holder of {holder}");
     format!(
         "[[{kind}]]\nid = '{id}'\ntoken_sha256 = '{hash}'\nnames = ['{names}']\nexclusive = {exclusive}\n"
     )

@@ -13,8 +13,9 @@ use crate::lanes::frame::{self, BadLength, HEAD_BYTES, Open, Source};
 use crate::lanes::inbox::Inbox;
 use crate::lanes::memory::Promise;
 use crate::limits::{
-    LANE_ABANDONED_SWEEPS, LANE_CREDIT_GROWN, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FIRST_CREDIT,
-    LANE_GROWS_BELOW, LANE_GROWS_BY, LANE_IDLE_SWEEPS, LANE_QUEUE, LANE_SHRINKS_ABOVE,
+    LANE_ABANDONED_SWEEPS, LANE_CREDIT_GROWN, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FAR,
+    LANE_FIRST_CREDIT, LANE_GROWS_BELOW, LANE_GROWS_BY, LANE_GROWS_FAR_BY, LANE_IDLE_SWEEPS,
+    LANE_QUEUE, LANE_SHRINKS_ABOVE,
 };
 
 /// One lane.
@@ -116,8 +117,8 @@ impl LaneState {
         if bytes.is_empty() {
             return Ok(Event::Ignored);
         }
-        // Before anything of it is used, nobody waits for more: a pause does not make a link slow.
-        if self.used == 0 && self.granted == self.window {
+        // While all of it is there, nobody waits for more: how long that was says nothing of a long link.
+        if link.rtt >= LANE_FAR && self.used == 0 && self.granted == self.window {
             self.began = self.began.max(link.now.saturating_sub(link.rtt));
         }
         let len = bytes.len() as u32;
@@ -198,7 +199,8 @@ impl LaneState {
         let half = took.saturating_mul(self.window) / self.used.saturating_mul(2);
         self.used = 0;
         if half < link.rtt * LANE_GROWS_BELOW {
-            self.grow((LANE_GROWS_BY * self.window).max(self.once).min(LANE_CREDIT_GROWN));
+            let by = if link.rtt < LANE_FAR { LANE_GROWS_BY } else { LANE_GROWS_FAR_BY };
+            self.grow((by * self.window).max(self.once).min(LANE_CREDIT_GROWN));
         } else if half > link.rtt * LANE_SHRINKS_ABOVE {
             self.window = (self.window / 2).max(LANE_FIRST_CREDIT);
             self.keep_promise();

@@ -110,6 +110,10 @@ fn the_next_call_is_as_far_ahead_as_the_one_before_was_large() {
     let next = far.call();
     let first = far.round(next);
     assert!(first >= LANE_WINDOW_MAX as usize / 4, "{first} of {sent}");
+    // One that runs beside it is not: what is promised to who sends nothing is missing elsewhere.
+    let beside = far.call();
+    assert!((FIRST - 1..=FIRST).contains(&far.round(beside)));
+    far.ends(beside);
     // A small one in between: nothing is promised to the one that follows.
     far.ends(next);
     let small = far.call();
@@ -154,6 +158,24 @@ fn what_a_client_leaves_stops_no_other_stream() {
     assert_eq!(far.round(calls[0]), 0, "of what it left");
     assert_eq!(far.held(), 0);
     assert!(far.round(calls[0]) > 0);
+}
+
+#[test]
+fn after_a_pause_the_upstream_is_no_farther_ahead_than_its_lane() {
+    let mut far = Far::new(65_535, RTT);
+    let call = far.call();
+    let _: [usize; 10] = far.rounds(call);
+    for _ in 0..3 {
+        far.reads = false;
+        let _: [usize; 20] = far.rounds(call);
+        far.reads = true;
+        for _ in 0..10 {
+            far.world.client.read(call);
+            far.round(call);
+            let ahead = far.world.switch.lane(0).map_or(0, |lane| lane.ahead);
+            assert!(ahead <= LANE_WINDOW_MAX, "{ahead}");
+        }
+    }
 }
 
 #[test]

@@ -138,8 +138,9 @@ impl Way {
     /// How far ahead the sender could be, of what the receiver itself does not take of `lane` bytes. Of one nearby, the
     /// receiver's window is all there is.
     pub(crate) fn could_be_ahead(&self, rtt: Duration, lane: i64) -> i64 {
-        // Of a receiver that has paused, less than nothing is taken: what waits for it was told before.
-        if pace::is_near(rtt) { 0 } else { (lane - (self.told - self.ahead)).min(lane) }
+        // As it is now: what was told before may have been more, or less.
+        let takes = (self.allowed - self.held.len() as i64).max(0);
+        if pace::is_near(rtt) { 0 } else { lane - takes }
     }
 
     /// The sender is told at once that it may be so much farther ahead.

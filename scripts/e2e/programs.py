@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
 import re
+import select
+import signal
 import time
 import urllib.request
 from dataclasses import replace
 
 import metrics
 from grpcurl import ECHO, SCHEMA, call, documents, to
-from harness import check, command, eventually, logged, succeed
+from harness import (
+    START_LIMIT_S,
+    STOP_LIMIT_S,
+    check,
+    command,
+    environment,
+    eventually,
+    logged,
+    succeed,
+)
 from long_link import LongLink
 
 # What a hub may grow by while 64 MiB wait for a slow reader: its stream windows, not the transfer.
@@ -243,6 +255,35 @@ def reload(world, hub):
         check(caller.wait() == 0, f"the running call fails:\n{caller.tail()}")
 
 
+def terminal_gone(world, _hub):
+    """SIGHUP because the terminal is gone: the program ends, too."""
+    argv = [str(world.bin / "hub"), "--listen", "127.0.0.1:0", "--admin-listen", "none"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(argv[0], argv, environment())
+    shown(terminal, b"listening")
+    os.kill(pid, signal.SIGHUP)
+    shown(terminal, b"reloaded")
+    os.close(terminal)
+    ended = eventually(lambda: reaped(pid), "the hub ends", STOP_LIMIT_S)
+    check(ended == [0], f"the hub exits with {ended}")
+
+
+def shown(terminal, word):
+    """Waits until the word is on the terminal."""
+    said = b""
+    while word not in said:
+        ready, _, _ = select.select([terminal], [], [], START_LIMIT_S)
+        check(ready, f"the terminal shows only {said}")
+        said += os.read(terminal, 4096)
+
+
+def reaped(pid):
+    """Its exit code, once it has ended."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    return [os.waitstatus_to_exitcode(status)] if ended else None
+
+
 def agent_killed(world, hub):
     """SIGKILL to an agent: its running call ends with UNAVAILABLE, and its successor serves."""
     with world.own_hub(hub.transport) as own:
@@ -322,6 +363,7 @@ CASES = {
     "far-without-memory": far_without_memory,
     "drain": drain,
     "reload": reload,
+    "terminal-gone": terminal_gone,
     "agent-killed": agent_killed,
     "credentials": credentials,
 }

@@ -141,11 +141,8 @@ fn signals() -> std::io::Result<(Stop, impl Future<Output = ()>)> {
     let has_terminal = std::io::stderr().is_terminal();
     // Without a terminal it is to reload; where it tells that the terminal is gone, whoever looked at the program is, too.
     let mut next = async move || {
-        let terminal_gone = async {
-            while hangup.recv().await.is_none() || !has_terminal || std::io::stderr().is_terminal()
-            {
-            }
-        };
+        let is_still_there = || !has_terminal || std::io::stderr().is_terminal();
+        let terminal_gone = async { while hangup.recv().await.is_some() && is_still_there() {} };
         tokio::select! { () = each() => {}, () = terminal_gone => {} }
     };
     let (told, first) = tokio::sync::oneshot::channel();

@@ -59,12 +59,6 @@ impl Shared {
         })
     }
 
-    #[cfg(test)]
-    pub(crate) fn with_tls(self, tls: Tls) -> Self {
-        self.tls.send_replace(Arc::new(tls));
-        self
-    }
-
     /// TLS towards both sides, as it is now.
     pub(crate) fn tls(&self) -> Arc<Tls> {
         self.tls.borrow().clone()

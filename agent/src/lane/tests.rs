@@ -13,7 +13,7 @@ use tunnel::lanes::{LaneEnd, Lanes};
 use tunnel::tls::{Trust, server_config};
 
 use super::*;
-use crate::config::{Config, Tls};
+use crate::config::Config;
 use crate::tests::{agent, lane, services, session, soon};
 
 /// A lane that the agent serves, as the hub holds it.
@@ -142,7 +142,7 @@ async fn tls_sessions_are_resumed() {
 
     let base = agent(Upstream::Server(addr.parse().expect("an address")), 4);
     let config = Config { trust: Trust::CaFile(cert), ..base.config.clone() };
-    let agent = Arc::new(base.with_tls(Tls::new(&config).expect("a CA")));
+    let agent = Arc::new(Shared::new(config, 4).expect("a CA"));
     let sessions = session();
     let mut lanes = Vec::new();
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {

@@ -69,11 +69,6 @@ impl Auth {
         Ok(Self::Tokens(Arc::new(Tokens { agents, callers })))
     }
 
-    /// Whether it needs no token.
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(self, Self::Open)
-    }
-
     /// Whether no token opens it: nobody may register, and nobody may call.
     pub(crate) fn is_shut(&self) -> bool {
         matches!(self, Self::Tokens(tokens) if tokens.agents.is_empty() && tokens.callers.is_empty())
@@ -88,7 +83,8 @@ impl Auth {
             return Ok(None);
         };
         let holder = find(&tokens.agents, token)?;
-        if holder.may_use(name) { Ok(Some(holder)) } else { Err(Denied::Name) }
+        holder.check(name)?;
+        Ok(Some(holder))
     }
 
     /// Whether an agent that was let in as `holder` may still be there under this name.
@@ -99,8 +95,7 @@ impl Auth {
         let (Self::Tokens(tokens), Some(holder)) = (self, holder) else {
             return Ok(());
         };
-        let holder = tokens.agents.get(&holder.0.token).ok_or(Denied::UnknownToken)?;
-        if holder.may_use(name) { Ok(()) } else { Err(Denied::Name) }
+        tokens.agents.get(&holder.0.token).ok_or(Denied::UnknownToken)?.check(name)
     }
 
     /// What a caller that was let in may do now.
@@ -138,6 +133,10 @@ impl Holder {
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.0.exclusive
+    }
+
+    fn check(&self, name: &Name) -> Result<(), Denied> {
+        if self.may_use(name) { Ok(()) } else { Err(Denied::Name) }
     }
 
     fn may_use(&self, name: &Name) -> bool {

@@ -27,20 +27,13 @@ pub struct KeyFiles {
 }
 
 impl KeyFiles {
-    /// Reads them all, or none of them. An auth file that lets nobody in is taken at the start only: later it is one that
-    /// was half written.
+    /// Reads them all, or none of them; what has no file is as it is `now`.
     ///
     /// # Errors
     /// Says which file is at fault, and why.
     pub(crate) fn read(&self, now: &Keys) -> Result<Keys, ConfigError> {
         let tls = self.tls.as_ref().map(|(cert, key)| read_tls(cert, key)).transpose()?;
         let auth = self.auth.as_deref().map(Auth::from_file).transpose()?;
-        if let Some(path) = self.auth.as_ref().filter(|_| !now.auth.is_open())
-            && auth.as_ref().is_some_and(Auth::is_shut)
-            && !now.auth.is_shut()
-        {
-            return Err(ConfigError::Shut(path.clone()));
-        }
         Ok(Keys {
             tls: tls.or_else(|| now.tls.clone()),
             auth: auth.unwrap_or_else(|| now.auth.clone()),

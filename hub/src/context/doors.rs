@@ -31,12 +31,20 @@ impl Doors {
         self.keys[worker % self.keys.len()].subscribe()
     }
 
-    /// Reads the files anew. All of what they say holds from now on, or nothing of it.
+    /// Reads the files anew. All of what they say holds from now on, or nothing of it: also where nobody could come in any
+    /// more, for such an auth file was half written.
     ///
     /// # Errors
     /// One cannot be used; everything stays as it was.
     pub(crate) fn reload(&self) -> Result<(), ConfigError> {
-        let keys = Arc::new(self.files.read(&self.keys(0))?);
+        let before = self.keys(0);
+        let keys = Arc::new(self.files.read(&before)?);
+        if let Some(path) = &self.files.auth
+            && keys.auth.is_shut()
+            && !before.auth.is_shut()
+        {
+            return Err(ConfigError::Shut(path.clone()));
+        }
         for worker in &self.keys {
             worker.send_replace(keys.clone());
         }

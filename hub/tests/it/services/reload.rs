@@ -61,7 +61,11 @@ async fn registered_by(hub: &Hub, token: &str) -> RawAgent {
 }
 
 fn by(token: &'static str) -> Request<()> {
-    let mut request = grpc(NAME, "/a.B/C");
+    to(NAME, token)
+}
+
+fn to(name: &str, token: &'static str) -> Request<()> {
+    let mut request = grpc(name, "/a.B/C");
     request.headers_mut().insert("hub-token", HeaderValue::from_static(token));
     request
 }
@@ -138,9 +142,7 @@ async fn a_call_for_a_name_that_is_not_its_callers_any_more_ends() {
     let watched = activity.connect(with_token(ConnectRequest {}, Some("guest")));
     let mut events = within("a watch", watched).await.expect("a watch").into_inner();
     for name in [NAME, "other-1"] {
-        let mut request = grpc(name, "/a.B/C");
-        request.headers_mut().insert("hub-token", HeaderValue::from_static("guest"));
-        world.hub.client().await.call(request, b"").await.expect("an answer");
+        world.hub.client().await.call(to(name, "guest"), b"").await.expect("an answer");
     }
     let event = within("an event", events.message()).await.unwrap().expect("an event");
     assert_eq!(event.name, "other-1");
@@ -256,4 +258,31 @@ async fn the_certificate_is_shown_anew() {
     // What was open goes on.
     let answer = before.call(grpc("nobody", "/a.B/C"), b"").await.expect("an answer");
     assert_eq!(answer.hub_reason(), Some("unknown-name"));
+}
+
+#[tokio::test]
+async fn an_agent_reads_anew_whom_to_trust() {
+    let (shown, trusted) = (Certificate::new(), Certificate::new());
+    let hub = Hub::start_with(shown.config()).await;
+    let upstream = Upstream::listen().await;
+    let config = agent::Config {
+        hub: format!("wss://localhost:{}/ws", hub.address.port()).parse().unwrap(),
+        trust: trusted.trust(),
+        ..config(&hub, server(upstream.address))
+    };
+    let reload = config.reload.clone();
+    let _agent = Agent::start(config);
+    let refused = "hub_handshake_failures_total{stage=\"tls\"}";
+    until("a refusal", async || hub.metric(refused).await >= 1.0).await;
+    std::fs::copy(&shown.cert, &trusted.cert).unwrap();
+    reload.notify_one();
+    until("one session", async || hub.metric("hub_sessions").await == 1.0).await;
+}
+
+#[tokio::test]
+async fn whoever_asks_in_a_loop_is_told_to_wait() {
+    let hub = Hub::start().await;
+    until("a refusal", async || hub.reload().await.0 == 429).await;
+    let done = hub.metric("hub_reloads_total{result=\"ok\"}").await;
+    assert!(done >= f64::from(hub::limits::RELOADS.burst), "{done}");
 }

@@ -98,6 +98,7 @@ impl Config {
             },
             authority: self.authority.clone(),
             max_lanes: Some(max_lanes),
+            keepalive_interval: None,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

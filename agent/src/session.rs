@@ -129,7 +129,7 @@ impl About {
                 // A second request changes nothing.
                 let _ = replace.try_send(());
             }
-            Control::Upstream { .. } | Control::Unknown => {}
+            Control::Moved | Control::Upstream { .. } | Control::Unknown => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! Limits that hub and agent agree on, or that all programs share, with their reasons.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::token_bucket::Rate;
@@ -112,6 +113,9 @@ pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2 * CLOSE_TIMEOUT.as_s
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Default of `--keepalive-timeout`: nothing heard for this long means dead. Two missed pings.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What an agent may ask for instead: an hour, where each byte of a mobile contract costs, and nothing in between forgets.
+pub const KEEPALIVE_ASKED: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(3600);
 /// Time between two pings while much moves, so that the windows of lanes follow the link.
 pub const BUSY_PING_INTERVAL: Duration = Duration::from_millis(250);
 /// So much: what half of a lane's first credit is.

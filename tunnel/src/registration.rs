@@ -1,12 +1,13 @@
 //! What an agent says about itself when it registers a session: the headers of the upgrade.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue};
 
 use crate::limits::{
-    HEADER_MAX_BYTES, LABEL_MAX_BYTES, LABELS_MAX, LABELS_MAX_BYTES, SESSIONS_MAX,
+    HEADER_MAX_BYTES, KEEPALIVE_ASKED, LABEL_MAX_BYTES, LABELS_MAX, LABELS_MAX_BYTES, SESSIONS_MAX,
 };
 use crate::name::{Name, NameError};
 use crate::wire;
@@ -29,6 +30,8 @@ pub struct Registration {
     /// How many lanes with calls the agent takes at once, on all its sessions together; `None` leaves it to the
     /// hub.
     pub max_lanes: Option<u32>,
+    /// How often the agent wants to be pinged; `None` leaves it to the hub.
+    pub keepalive_interval: Option<Duration>,
     /// The version of the agent program.
     pub agent_version: String,
 }
@@ -66,6 +69,13 @@ pub enum RegistrationError {
     /// No number.
     #[error("the header {0} must be a number")]
     Number(&'static str),
+    /// Less than anybody needs, or more than anything in between bears.
+    #[error(
+        "the header hub-keepalive-interval must be milliseconds, from {least} to {most}",
+        least = KEEPALIVE_ASKED.start().as_millis(),
+        most = KEEPALIVE_ASKED.end().as_millis()
+    )]
+    Interval,
     /// No host.
     #[error("the header hub-authority must be host or host:port")]
     Authority,
@@ -86,6 +96,9 @@ impl Registration {
                 .map_or(Ok(Scheme::HTTP), parse_scheme)?,
             authority: optional(headers, wire::HUB_AUTHORITY)?.map(parse_authority).transpose()?,
             max_lanes: number(headers, wire::HUB_MAX_LANES)?,
+            keepalive_interval: number(headers, wire::HUB_KEEPALIVE_INTERVAL)?
+                .map(parse_interval)
+                .transpose()?,
             agent_version: optional(headers, wire::HUB_AGENT_VERSION)?
                 .unwrap_or_default()
                 .to_owned(),
@@ -109,6 +122,9 @@ impl Registration {
         set(wire::HUB_AGENT_VERSION, &self.agent_version)?;
         if let Some(max_lanes) = self.max_lanes {
             set(wire::HUB_MAX_LANES, &max_lanes.to_string())?;
+        }
+        if let Some(interval) = self.keepalive_interval {
+            set(wire::HUB_KEEPALIVE_INTERVAL, &interval.as_millis().to_string())?;
         }
         if !self.labels.is_empty() {
             let pairs: Vec<_> =
@@ -188,6 +204,15 @@ fn parse_slot(text: &str) -> Result<u16, RegistrationError> {
     if slot < SESSIONS_MAX { Ok(slot) } else { Err(RegistrationError::Slot) }
 }
 
+fn parse_interval(millis: u32) -> Result<Duration, RegistrationError> {
+    let interval = Duration::from_millis(millis.into());
+    if KEEPALIVE_ASKED.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(RegistrationError::Interval)
+    }
+}
+
 fn parse_scheme(text: &str) -> Result<Scheme, RegistrationError> {
     match text {
         "http" => Ok(Scheme::HTTP),
@@ -222,6 +247,7 @@ mod tests {
             scheme: Scheme::HTTPS,
             authority: Some(Authority::from_static("inner.example:443")),
             max_lanes: Some(7),
+            keepalive_interval: Some(Duration::from_mins(5)),
             agent_version: "0.1.0".into(),
         };
         let mut headers = HeaderMap::new();
@@ -249,6 +275,7 @@ mod tests {
             (("hub-upstream-scheme", "ftp"), RegistrationError::Scheme),
             (("hub-authority", "a b"), RegistrationError::Authority),
             (("hub-max-lanes", "some"), RegistrationError::Number("hub-max-lanes")),
+            (("hub-keepalive-interval", "99"), RegistrationError::Interval),
             (("hub-agent-version", long.as_str()), RegistrationError::Text("hub-agent-version")),
         ] {
             let headers = headers(&[("hub-name", "a"), ("hub-instance", "i"), extra]);

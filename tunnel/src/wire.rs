@@ -32,6 +32,9 @@ pub const HUB_UPSTREAM_SCHEME: &str = "hub-upstream-scheme";
 pub const HUB_AUTHORITY: &str = "hub-authority";
 /// How many lanes with calls the agent takes at once, on all its sessions together.
 pub const HUB_MAX_LANES: &str = "hub-max-lanes";
+/// Milliseconds between two pings: of the agent, which it wants of both ends; in the answer, what the hub advises where the
+/// agent has said nothing.
+pub const HUB_KEEPALIVE_INTERVAL: &str = "hub-keepalive-interval";
 /// The version of the agent program.
 pub const HUB_AGENT_VERSION: &str = "hub-agent-version";
 
@@ -50,6 +53,8 @@ pub enum Control {
     Registered,
     /// No new lanes on this session: the agent dials a replacement at once, open lanes finish.
     Drain,
+    /// Of the agent, where the hub drains: the session's replacement is registered, here or at another hub.
+    Moved,
     /// Of the agent: whether its upstream takes connections.
     Upstream {
         /// It does.
@@ -73,6 +78,7 @@ impl Control {
         match self {
             Self::Registered => r#"{"type":"registered"}"#,
             Self::Drain => r#"{"type":"drain"}"#,
+            Self::Moved => r#"{"type":"moved"}"#,
             Self::Upstream { up: true } => r#"{"type":"upstream","up":true}"#,
             Self::Upstream { up: false } => r#"{"type":"upstream","up":false}"#,
             Self::Unknown => r#"{"type":"unknown"}"#,
@@ -134,7 +140,8 @@ mod tests {
     #[test]
     fn control_messages_survive_the_wire_and_strangers_are_ignored() {
         let upstream = |up| Control::Upstream { up };
-        for control in [Control::Drain, Control::Registered, upstream(true), upstream(false)] {
+        let all = [Control::Drain, Control::Registered, Control::Moved];
+        for control in all.into_iter().chain([upstream(true), upstream(false)]) {
             assert_eq!(Control::from_text(control.as_text()), control);
         }
         assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);

@@ -127,7 +127,7 @@ fn hear(said: Control, session: &Arc<Session>, hub: &Arc<Hub>) {
             hub.registry.set_upstream(&session.agent, Upstream::Down)
         }
         Control::Upstream { up: true } => drop(tokio::spawn(show(session.clone(), hub.clone()))),
-        Control::Registered | Control::Unknown => {}
+        Control::Moved | Control::Registered | Control::Unknown => {}
     }
 }
 

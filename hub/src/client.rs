@@ -19,6 +19,7 @@ mod lane;
 mod lane_io;
 mod lanes;
 mod own;
+mod parking;
 mod record;
 mod route;
 mod wakers;

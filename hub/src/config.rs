@@ -5,6 +5,7 @@ pub(crate) mod auth;
 pub(crate) mod keys;
 pub(crate) mod listen_addr;
 mod memory;
+mod pattern;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -17,7 +18,9 @@ use tunnel::ws::KeepaliveConfig;
 use crate::config::args::Args;
 use crate::config::auth::AuthFileError;
 use crate::config::keys::{KeyFiles, Keys};
-use crate::limits::{CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS};
+use crate::limits::{
+    CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS, PARK_TIMEOUT,
+};
 
 /// How a hub runs. [`Config::default`] is an open hub without TLS.
 #[derive(Clone, Debug)]
@@ -26,6 +29,12 @@ pub struct Config {
     pub keepalive: KeepaliveConfig,
     /// How long running calls may take to end once the hub is asked to stop.
     pub drain_timeout: Duration,
+    /// How long a call may wait for a name that was there just now; not at all, where this is nothing.
+    pub park_timeout: Duration,
+    /// How long connections are still accepted once the hub is asked to stop: for balancers that look every few seconds.
+    pub shutdown_delay: Duration,
+    /// Other hubs may listen at the same port.
+    pub reuse_port: bool,
     /// Worker threads.
     pub workers: NonZeroUsize,
     /// Connections at once, agents' and clients' together.
@@ -62,6 +71,9 @@ impl Default for Config {
         Self {
             keepalive: KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT },
             drain_timeout: DRAIN_TIMEOUT,
+            park_timeout: PARK_TIMEOUT,
+            shutdown_delay: Duration::ZERO,
+            reuse_port: false,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: CONNECTIONS,
             max_calls: MAX_CLIENT_STREAMS,
@@ -97,6 +109,9 @@ impl TryFrom<&Args> for Config {
                 timeout: args.keepalive_timeout,
             },
             drain_timeout: args.drain_timeout,
+            park_timeout: args.park_timeout,
+            shutdown_delay: args.shutdown_delay,
+            reuse_port: args.reuse_port,
             workers: args
                 .workers
                 .and_then(|workers| NonZeroUsize::new(workers.into()))

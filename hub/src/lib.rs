@@ -38,13 +38,15 @@ use switch::CLIENT_BYTES;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 use tunnel::limits::LANE_FIRST_CREDIT;
+use tunnel::service_manager;
 
 pub use self::config::args::{Args, OptionalListen};
-pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Tokens};
+pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Ownership, Tokens};
 pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;
+use self::front::listener::Listener;
 use self::front::worker::Workers;
 use crate::limits::METRICS_UPKEEP;
 
@@ -76,12 +78,17 @@ pub async fn run(
     announce(&listeners, &hub)?;
     let upkeep = tokio::spawn(upkeep(hub.clone()));
     let admin = listeners.admin.map(|admin| tokio::spawn(front::admin::serve(admin, hub.clone())));
+    let listener = Listener { tcp: listeners.public, shares_port: hub.config.reuse_port };
+    let watchdog = tokio::spawn(workers.watchdog());
+    service_manager::ready();
     tokio::select! {
-        () = front::listener::accept(listeners.public, &workers, &hub) => {}
+        () = listener.accept(&workers, &hub) => {}
         () = reload_each(reload, &hub) => {}
         () = shutdown => {}
     }
-    front::drain::drain(&hub, workers).await;
+    service_manager::stopping();
+    front::drain::drain(&hub, listener, workers).await;
+    watchdog.abort();
     upkeep.abort();
     if let Some(admin) = admin {
         admin.abort();
@@ -93,8 +100,10 @@ pub async fn run(
 async fn reload_each(mut reload: impl AsyncFnMut(), hub: &Hub) {
     loop {
         reload().await;
+        service_manager::reloading();
         // Who is to know of a failure reads the log.
         let _ = hub.reload();
+        service_manager::ready();
     }
 }
 

@@ -216,6 +216,31 @@ pub const LIST_SCAN: usize = 4096;
 pub const REMEMBERED_NAMES: usize = 10_000;
 /// For how long they are remembered.
 pub const REMEMBER_NAME: Duration = Duration::from_secs(3600);
+/// A name that went so lately is expected back: agents dial again within 30 s at most, and so does one that is started anew.
+pub const PARKED_AFTER: Duration = Duration::from_secs(60);
+/// For how long a hub that has just started expects every name, of which it knows none yet. A fleet of 5,000 is back in
+/// that time (docs/faults.md).
+pub const STARTING: Duration = Duration::from_secs(10);
+/// Default of `--park-timeout`: what a restart of an agent takes, and less than callers commonly wait.
+pub const PARK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Calls that may wait for one name to come back: what 500 calls a second make of an absence of two seconds. They all go to
+/// whoever comes first.
+pub const PARKED_OF_NAME: usize = 1024;
+/// Calls that may wait so for all names together. Each holds its head, and up to 64 KiB of its body.
+pub const PARKED: usize = 16_384;
+/// How often the sessions of one name are probed because somebody else comes, at most: where a thousand agents of one name
+/// come back, each would ask for all others.
+pub const PROBED_AGAIN: Duration = Duration::from_secs(1);
+/// Instances of one name that are remembered because another one has taken it over from them.
+pub const OUSTED_REMEMBERED: usize = 16;
+/// How long a hub that ends waits for its agents to be elsewhere before it sends clients after them, where it has clients.
+/// It is told of each; agents that find no other hub are not waited for.
+pub const MOVING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a hub that shares its port goes on accepting what is shaking hands already: longer than a round trip.
+pub const LAST_HANDSHAKES: Duration = Duration::from_millis(400);
+/// When a refused call may be worth trying again, where nothing better is known: a server that is away is dialled each
+/// second, and whatever else is full has moved on by then.
+pub const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A refused WebSocket upgrade asks the agent to come back after this many seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
 /// Bytes of one call that its metric may lag behind.

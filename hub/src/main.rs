@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::{Context as _, anyhow};
 use clap::Parser;
 use hub::{Args, Config, Listeners};
+use listenfd::ListenFd;
+use tokio::net::TcpListener;
 use tunnel::program::{self, Stop};
 
 /// Gives back to the system what a flood of calls has taken, also when nobody calls any more: glibc's keeps
@@ -25,13 +28,29 @@ async fn run(args: &Args, stop: Stop) -> anyhow::Result<()> {
     // First: until it is heeded, the signal would end the program.
     let reload = program::reload_signals()?;
     let config = Config::try_from(args)?.within_open_files(program::raise_open_files());
-    let public = args.listen.bind().await?;
-    let admin = match &args.admin_listen {
-        Some(addr) => Some(addr.bind().await.map_err(|error| {
-            anyhow::anyhow!("admin listener: {error}; choose another with --admin-listen")
-        })?),
-        None => None,
-    };
-    hub::run(Listeners { public, admin }, config, reload, stop).await?;
+    let listeners = listeners(args).await?;
+    hub::run(listeners, config, reload, stop).await?;
     Ok(())
+}
+
+/// Those that a service manager has passed on, the public one first, and otherwise what the command line says.
+async fn listeners(args: &Args) -> anyhow::Result<Listeners> {
+    let mut passed = ListenFd::from_env();
+    let public = match passed.take_tcp_listener(0).context("the first socket passed on")? {
+        Some(listener) => taken(listener)?,
+        None => args.listen.bind(args.reuse_port).await?,
+    };
+    let admin = match (passed.take_tcp_listener(1), &args.admin_listen) {
+        (Ok(Some(listener)), _) => Some(taken(listener)?),
+        (_, Some(addr)) => Some(addr.bind(args.reuse_port).await.map_err(|error| {
+            anyhow!("admin listener: {error}; choose another with --admin-listen")
+        })?),
+        (_, None) => None,
+    };
+    Ok(Listeners { public, admin })
+}
+
+fn taken(listener: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }

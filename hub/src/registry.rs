@@ -4,9 +4,11 @@
 //! shown to callers once it is known whether the upstream is there.
 
 mod agent;
+mod entry;
 mod idle_limit;
 mod lane_book;
 mod page;
+mod parking;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,16 +20,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tunnel::lanes::Lanes;
 use tunnel::name::Name;
-use tunnel::wire::CloseCode;
 
 use crate::config::auth::Holder;
-use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES};
+use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES, STARTING};
 use crate::message::refusal::Refusal;
 use crate::observe::activity::{Activity, What};
+use crate::observe::metrics::Metrics;
 
 pub(crate) use self::agent::{Agent, Upstream};
+pub(crate) use self::entry::{Away, Owned};
+use self::entry::{Entry, best, better_of_two};
 pub(crate) use self::lane_book::OpenLane;
-pub(crate) use self::page::{Page, Place};
+pub(crate) use self::page::{Listed, Page, Place};
+pub(crate) use self::parking::Parked;
+use self::parking::Parking;
 pub(crate) use self::session::{Admitted, Session};
 
 /// The names.
@@ -41,6 +47,10 @@ pub(crate) struct Registry {
     /// Counts agents.
     agents: AtomicU64,
     activity: Arc<Activity>,
+    metrics: Arc<Metrics>,
+    /// Calls that wait for a name.
+    parking: Arc<Parking>,
+    started: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -51,14 +61,6 @@ struct Names {
     gone: VecDeque<(Name, Instant)>,
 }
 
-/// One name. Without sessions it is remembered for a while, to tell offline from unknown.
-#[derive(Debug, Default)]
-struct Entry {
-    /// By instance, and for each in the order in which they came.
-    sessions: Vec<Arc<Session>>,
-    gone_since: Option<Instant>,
-}
-
 /// Whether calls for a name can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
@@ -67,27 +69,37 @@ pub(crate) enum Presence {
     Online,
 }
 
-/// Somebody else owns the name exclusively.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name is owned exclusively by another agent")]
-pub(crate) struct Owned;
-
 impl Registry {
-    pub(crate) fn new(activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(activity: Arc<Activity>, metrics: Arc<Metrics>) -> Self {
         let (names, changed) = (RwLock::default(), watch::Sender::new(()));
-        Self { names, changed, generation: AtomicU64::new(0), agents: AtomicU64::new(0), activity }
+        let (generation, agents) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (parking, started) = (Arc::default(), Instant::now());
+        Self { names, changed, generation, agents, activity, metrics, parking, started }
     }
 
-    /// Whether `holder` could register `name` now.
-    pub(crate) fn check_owner(&self, name: &Name, holder: Option<&Holder>) -> Result<(), Owned> {
-        self.names.read().entries.get(name).map_or(Ok(()), |entry| entry.check_owner(holder))
+    /// Whether this instance could register `name` now. If not, those who have it are asked whether they are still there.
+    pub(crate) fn check_owner(
+        &self,
+        name: &Name,
+        holder: Option<&Holder>,
+        instance: &str,
+    ) -> Result<(), Owned> {
+        let checked = match self.names.read().entries.get(name) {
+            Some(entry) => entry.check_owner(holder, instance),
+            None => return Ok(()),
+        };
+        if checked.is_err()
+            && let Some(entry) = self.names.write().entries.get_mut(name)
+        {
+            entry.probe_others(holder, instance);
+        }
+        checked
     }
 
-    /// Takes a session in. An older one of the same instance and slot is closed, unless it is draining: then its
-    /// running calls may finish beside the new one.
+    /// Takes a session in.
     ///
     /// # Errors
-    /// The name is owned exclusively by somebody else.
+    /// Another agent has the name, and keeps it.
     pub(crate) fn register(
         self: &Arc<Self>,
         admitted: Admitted,
@@ -96,27 +108,23 @@ impl Registry {
         let Admitted { id, registration, holder, peer, worker } = admitted;
         let mut names = self.names.write();
         let entry = names.entries.entry(registration.name.clone()).or_default();
-        entry.check_owner(holder.as_ref())?;
+        entry.check_owner(holder.as_ref(), &registration.instance)?;
         let slot = registration.slot;
         let same =
             |session: &&Arc<Session>| session.agent.is(&registration.instance, holder.as_ref());
         let agent = entry.sessions.iter().find(same).map(|session| session.agent.clone());
         let agent = agent.unwrap_or_else(|| {
+            entry.probe_others(holder.as_ref(), &registration.instance);
             let id = self.agents.fetch_add(1, Ordering::Relaxed);
             Arc::new(Agent::new(id, registration, holder.clone()))
         });
         let session = Arc::new(Session::new(id, slot, agent, (peer, worker), holder, tunnel));
-        entry.sessions.retain(|old| {
-            let replaced = old.is_same_slot(&session) && !old.is_draining();
-            if replaced {
-                old.ws().close(CloseCode::Replaced, "replaced by a newer session");
-            }
-            !replaced
-        });
-        entry.insert(session.clone());
+        if let Some(old) = entry.insert(session.clone()) {
+            self.replaced(&old);
+        }
         drop(names);
         if session.is_shown() {
-            self.changed();
+            self.arrived(&session.agent.name);
         }
         Ok(Registration { registry: self.clone(), session })
     }
@@ -136,8 +144,30 @@ impl Registry {
         if !first || upstream == Upstream::Down {
             self.tell(agent, What::Upstream { up: upstream == Upstream::Up });
         }
+        if upstream == Upstream::Up
+            && let Some(entry) = names.entries.get_mut(&agent.name)
+        {
+            self.ousted(&entry.take_over(agent));
+        }
         drop(names);
-        self.changed();
+        self.arrived(&agent.name);
+    }
+
+    /// Another session of its agent has taken its place.
+    fn replaced(&self, session: &Session) {
+        self.metrics.session_replaced();
+        self.tell(&session.agent, What::Replaced { session: session.id.clone() });
+    }
+
+    /// Another agent has taken the place of those that have these sessions, and nothing else. What they still say changes
+    /// nothing: they are in here no more.
+    fn ousted(&self, sessions: &[Arc<Session>]) {
+        for of_agent in sessions.chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent)) {
+            of_agent.iter().for_each(|session| self.replaced(session));
+            if let Some(session) = of_agent.first().filter(|session| session.is_shown()) {
+                self.tell(&session.agent, What::Unregistered);
+            }
+        }
     }
 
     fn unregister(&self, session: &Arc<Session>) {
@@ -146,7 +176,9 @@ impl Registry {
         let Some(entry) = names.entries.get_mut(&agent.name) else {
             return;
         };
-        entry.sessions.retain(|other| !Arc::ptr_eq(other, session));
+        if !entry.remove(session) {
+            return;
+        }
         let is_last = !entry.sessions.iter().any(|other| Arc::ptr_eq(&other.agent, agent));
         if entry.gone_since.is_none() && !entry.shown().any(|_| true) {
             if session.is_shown() {
@@ -172,6 +204,17 @@ impl Registry {
     /// Who listens for changes.
     pub(crate) fn watchers(&self) -> usize {
         self.changed.receiver_count()
+    }
+
+    /// Somebody may serve the name that could not before.
+    fn arrived(&self, name: &Name) {
+        self.changed();
+        self.parking.arrived(name);
+    }
+
+    /// A place for a call that waits for the name, unless too many wait.
+    pub(crate) fn park(&self, name: &Name) -> Option<Parked> {
+        self.parking.enter(name)
     }
 
     /// To be called when a session begins to drain.
@@ -204,8 +247,8 @@ impl Registry {
     }
 
     /// A session on which to open a lane for `name`: of the better of two agents by calls in flight, and of those the
-    /// one of the caller's worker, where no thread waits for another. `None` if `skip` leaves out all agents that
-    /// could serve.
+    /// one of the caller's worker, where no thread waits for another. Agents that are out are asked for nothing; of
+    /// the others, those whose turn it is get the lane, or nobody where all of them have enough.
     ///
     /// # Errors
     /// No agent serves the name now.
@@ -213,81 +256,51 @@ impl Registry {
         &self,
         name: &Name,
         worker: usize,
-        skip: impl Fn(&Agent) -> bool,
-    ) -> Result<Option<Arc<Session>>, Refusal> {
+        is_out: impl Fn(&Agent) -> bool,
+        has_enough: impl Fn(&Agent) -> bool,
+    ) -> Result<Option<Arc<Session>>, Away> {
         let names = self.names.read();
         let entry = names.entries.get(name).filter(|entry| entry.is_known());
-        let entry = entry.ok_or_else(|| Refusal::UnknownName(name.clone()))?;
+        let entry = entry.ok_or_else(|| self.unknown(name))?;
         if entry.usable().next().is_none() {
-            return Err(entry.refusal(name));
+            return Err(entry.away(name));
         }
-        let usable = entry.usable().filter(|session| !skip(&session.agent));
-        let agents: Vec<_> = usable.collect();
+        let mut sessions = entry.in_turn(is_out);
+        sessions.retain(|session| !has_enough(&session.agent));
         let agents: Vec<_> =
-            agents.chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent)).collect();
+            sessions.chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent)).collect();
         Ok(better_of_two(&agents).and_then(|sessions| best(sessions, worker)).cloned())
     }
-}
 
-/// Two random choices, then the less loaded: nearly as even as looking at all, without the herd that
-/// follows whoever was least loaded a moment ago.
-fn better_of_two<'s, 'e>(agents: &[&'s [&'e Arc<Session>]]) -> Option<&'s [&'e Arc<Session>]> {
-    if agents.len() < 2 {
-        return agents.first().copied();
-    }
-    // In no order, so that of two which are idle now one, now the other is taken.
-    let first = fastrand::usize(..agents.len());
-    let second = (first + fastrand::usize(1..agents.len())) % agents.len();
-    let load = |sessions: &&[&Arc<Session>]| sessions.first().map(|session| session.agent.calls());
-    [agents[first], agents[second]].into_iter().min_by_key(load)
-}
-
-/// Of one agent's sessions.
-fn best<'e>(sessions: &[&'e Arc<Session>], worker: usize) -> Option<&'e Arc<Session>> {
-    sessions.iter().copied().min_by_key(|session| (session.worker != worker, session.lanes()))
-}
-
-impl Entry {
-    fn check_owner(&self, holder: Option<&Holder>) -> Result<(), Owned> {
-        let id = holder.map(Holder::id);
-        let exclusive = |holder: Option<&Holder>| holder.is_some_and(Holder::is_exclusive);
-        let owned = self.sessions.iter().map(|session| &session.agent).any(|agent| {
-            let stranger = agent.holder_id() != id;
-            stranger && (exclusive(agent.holder.as_ref()) || exclusive(holder))
-        });
-        if owned { Err(Owned) } else { Ok(()) }
+    /// The sessions that new calls for `name` go to.
+    pub(crate) fn in_turn(&self, name: &Name) -> Vec<Arc<Session>> {
+        let names = self.names.read();
+        let in_turn = names.entries.get(name).map(|entry| entry.in_turn(|_| false));
+        in_turn.unwrap_or_default().into_iter().cloned().collect()
     }
 
-    fn insert(&mut self, session: Arc<Session>) {
-        let key = |session: &Session| {
-            (session.agent.instance.clone(), Arc::as_ptr(&session.agent) as usize)
-        };
-        let at = self.sessions.partition_point(|other| key(other) <= key(&session));
-        self.sessions.insert(at, session);
-    }
-
-    /// Somebody has, or had, registered it.
-    fn is_known(&self) -> bool {
-        self.gone_since.is_some() || self.shown().next().is_some()
-    }
-
-    fn shown(&self) -> impl Iterator<Item = &Arc<Session>> {
-        self.sessions.iter().filter(|session| session.is_shown())
-    }
-
-    fn usable(&self) -> impl Iterator<Item = &Arc<Session>> {
-        let is_up = |session: &&Arc<Session>| session.agent.upstream() == Upstream::Up;
-        self.sessions.iter().filter(move |session| is_up(session) && session.is_usable())
-    }
-
-    /// Why nothing is usable.
-    fn refusal(&self, name: &Name) -> Refusal {
-        let is_down = |session: &Arc<Session>| session.agent.upstream() == Upstream::Down;
-        if self.shown().any(|session| is_down(session) && session.is_usable()) {
-            return Refusal::UpstreamUnreachable(name.clone());
+    /// The session owes an answer, or is heard of again.
+    pub(crate) fn suspicion(&self, session: &Session) {
+        let is_suspect = session.is_suspect();
+        if is_suspect {
+            self.metrics.session_suspected();
         }
-        let since = self.gone_since.map(|since| since.elapsed());
-        Refusal::Offline { name: name.clone(), since }
+        self.tell(&session.agent, What::Suspect { session: session.id.clone(), is_suspect });
+        self.arrived(&session.agent.name);
+    }
+
+    /// The session takes no new calls from now on.
+    pub(crate) fn drain(&self, session: &Session) {
+        if session.drain() {
+            self.tell(&session.agent, What::Draining { session: session.id.clone() });
+            self.changed();
+        }
+    }
+
+    /// A hub that has just started knows nobody yet.
+    fn unknown(&self, name: &Name) -> Away {
+        let is_expected = self.started.elapsed() < STARTING;
+        Away { refusal: Refusal::UnknownName(name.clone()), is_expected }
     }
 }
 

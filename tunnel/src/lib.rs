@@ -16,6 +16,7 @@ pub mod log_writer;
 pub mod name;
 pub mod program;
 pub mod registration;
+pub mod service_manager;
 pub mod sockets;
 pub mod tap;
 pub mod tls;

@@ -116,6 +116,13 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What an agent may ask for instead: an hour, where each byte of a mobile contract costs, and nothing in between forgets.
 pub const KEEPALIVE_ASKED: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(3600);
+/// Who has not been heard of for so long since it was pinged is suspect: it gets no new calls while another can have them.
+/// Longer than any link, and shorter than callers bear.
+pub const SUSPECT_AFTER: Duration = Duration::from_secs(2);
+/// What is sent after so long a silence is followed by a ping: so calls for who is gone tell soon that it is.
+pub const PING_INTO_SILENCE: Duration = Duration::from_secs(1);
+/// Who is probed, because another one has come in its stead, is to be heard of within this time, or is gone.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two pings while much moves, so that the windows of lanes follow the link.
 pub const BUSY_PING_INTERVAL: Duration = Duration::from_millis(250);
 /// So much: what half of a lane's first credit is.

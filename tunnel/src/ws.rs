@@ -32,8 +32,8 @@ use flight::Flight;
 pub(crate) use frame::Side;
 use handle::Shared;
 pub use handle::{Ended, Handle};
-use keepalive::Keepalive;
 pub use keepalive::KeepaliveConfig;
+use keepalive::{Keepalive, Silence};
 use message::{Close, Message};
 use phase::Phase;
 use reader::{Incoming, ReadError, Reader};
@@ -111,9 +111,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             return Ok(());
         }
         // Not behind a socket that is full: the close has a deadline of its own.
-        if let Some((code, reason)) = self.shared.poll_close(cx) {
+        let (close, probe) = self.shared.poll_asked(cx);
+        if let Some((code, reason)) = close {
             self.begin_close(code, reason);
             return Ok(());
+        }
+        if probe {
+            self.keepalive.probe();
         }
         if self.keepalive.is_due(cx) && self.poll_room(cx)?.is_ready() {
             self.ping();
@@ -163,11 +167,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             ready!(self.turn.poll(cx));
             let Poll::Ready(read) = self.reader.poll_frame(&mut self.io, cx) else {
                 self.turn.over();
-                ready!(self.keepalive.poll_silence(cx));
-                self.silent();
+                match ready!(self.keepalive.poll_silence(cx)) {
+                    Silence::Over(waited) => self.silent(waited),
+                    Silence::Suspect => {
+                        self.shared.set_suspect(true);
+                        return Poll::Pending;
+                    }
+                }
                 continue;
             };
             self.keepalive.heard();
+            self.shared.set_suspect(false);
             match read {
                 Ok(Some(incoming)) => {
                     self.did(&incoming);
@@ -283,8 +293,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
 
     /// Nothing may be sent: for too long, where the peer takes nothing, or never tells what it has got.
     fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.keepalive.poll_blocked(cx).is_ready() {
-            self.silent();
+        if let Poll::Ready(waited) = self.keepalive.poll_blocked(cx) {
+            self.silent(waited);
         }
         Poll::Pending
     }
@@ -293,6 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     /// less than there is, one at a time, so that what has more haste does not stand behind several.
     pub(crate) fn send(&mut self, message: Bytes, cx: &mut Context<'_>) {
         self.keepalive.moved(message.len());
+        self.keepalive.sent();
         self.flight.sent(message.len());
         self.writer.put(Message::Binary(message));
         if self.is_slow {

@@ -10,8 +10,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep};
 use tracing::{debug, info, warn};
 use tunnel::lanes::Role;
+use tunnel::registration::Registration;
 use tunnel::wire::{CloseCode, Control};
-use tunnel::ws::Ended;
+use tunnel::ws::{Ended, KeepaliveConfig};
 
 use crate::config::auth::{Auth, Denied};
 use crate::context::hub::Hub;
@@ -27,15 +28,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let hub = &origin.hub;
+    let keepalive = keepalive(&admitted.registration, hub.config.keepalive);
     let (driver, lanes, control) =
-        tunnel::lanes::start(io, read, hub.config.keepalive, Role::Hub, hub.lane_memory.clone());
+        tunnel::lanes::start(io, read, keepalive, Role::Hub, hub.lane_memory.clone());
     let driver = tokio::spawn(driver);
     let (name, peer) = (admitted.registration.name.clone(), admitted.peer);
     let registration = match hub.registry.register(admitted, lanes.clone()) {
         Ok(registration) => registration,
         Err(owned) => {
             hub.metrics.registration_refused("owned");
-            lanes.ws().close(CloseCode::Policy, "the name is owned exclusively by another agent");
+            lanes.ws().close(CloseCode::Policy, "the name has another agent, which is alive");
             let _ = driver.await;
             warn!(%name, %peer, error = %owned, "session refused");
             return;
@@ -48,6 +50,12 @@ where
         hub.limits.reached(Limit::AgentMessages, peer, Some(&name));
     }
     log(&session, "unregistered");
+}
+
+/// Where the agent asks for fewer pings, it is also given up later.
+fn keepalive(registration: &Registration, ours: KeepaliveConfig) -> KeepaliveConfig {
+    let interval = registration.keepalive_interval.unwrap_or(ours.interval);
+    KeepaliveConfig { interval, timeout: ours.timeout.max(2 * interval) }
 }
 
 fn log(session: &Session, message: &'static str) {
@@ -87,6 +95,7 @@ async fn run(
                 hub.registry.changed();
                 farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
             }
+            () = session.ws().suspicion() => hub.registry.suspicion(session),
             Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, session),
             _ = checkup.tick() => if let Some(rtt) = session.ws().rtt() {
                 hub.metrics.session_rtt(rtt);
@@ -96,7 +105,7 @@ async fn run(
                 session.ws().close(CloseCode::Normal, "drained");
                 farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
             }
-            () = stop.draining(), if !hub_drains => {
+            () = stop.moving(), if !hub_drains => {
                 // Calls that are on their way are still served: it is the agent who should look elsewhere.
                 session.ws().send(Control::Drain);
                 hub_drains = true;
@@ -122,12 +131,16 @@ fn heed(auth: &Auth, session: &Session) {
 /// Takes a control message of the agent.
 fn hear(said: Control, session: &Arc<Session>, hub: &Arc<Hub>) {
     match said {
-        Control::Drain => session.drain(),
+        Control::Drain => hub.registry.drain(session),
+        Control::Moved => {
+            session.moves();
+            hub.registry.changed();
+        }
         Control::Upstream { up: false } => {
             hub.registry.set_upstream(&session.agent, Upstream::Down)
         }
         Control::Upstream { up: true } => drop(tokio::spawn(show(session.clone(), hub.clone()))),
-        Control::Moved | Control::Registered | Control::Unknown => {}
+        Control::Registered | Control::Unknown => {}
     }
 }
 

@@ -183,6 +183,10 @@ fn admit(
         (wire::HUB_SESSION_ID, admitted.id.clone()),
         (wire::HUB_NODE_ID, origin.hub.node_id.clone()),
         (wire::HUB_SESSIONS, origin.hub.advised_sessions.to_string()),
+        (
+            wire::HUB_KEEPALIVE_INTERVAL,
+            origin.hub.config.keepalive.interval.as_millis().to_string(),
+        ),
     ] {
         headers.extend(
             HeaderValue::try_from(value).ok().map(|value| (HeaderName::from_static(name), value)),
@@ -260,11 +264,12 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
         };
         Rejection::new(status, sentence)
     })?;
-    hub.registry.check_owner(name, holder.as_ref()).map_err(|_| {
-        let sentence = format!("the name \"{name}\" is owned exclusively by another agent");
+    let instance = &registration.instance;
+    hub.registry.check_owner(name, holder.as_ref(), instance).map_err(|_| {
+        let sentence = format!("the name \"{name}\" has another agent, which is alive");
         Rejection::new(StatusCode::CONFLICT, sentence)
     })?;
-    if hub.stop.is_draining() {
+    if hub.stop.is_moving() {
         let rejection =
             Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "this hub is shutting down");
         return Err(rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS));

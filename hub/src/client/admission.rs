@@ -50,6 +50,7 @@ impl Connection {
             caller: paces,
             next,
             begun: Instant::now(),
+            parked: None,
             lane: None,
             refused: None,
             has_own_place: false,

@@ -68,6 +68,9 @@ impl Connection {
         let Some(call) = self.call(id) else { return };
         let (head, body) = answer::answer(&refusal, call.form);
         call.refused = Some(refusal);
+        if let Some(parked) = call.parked.take() {
+            call.record.parked(parked.since.elapsed(), "refused");
+        }
         self.switch.answer(id, &head, body);
     }
 
@@ -101,11 +104,20 @@ impl Connection {
         }
     }
 
+    /// Ends all calls that go on: the hub does.
+    pub(super) fn cut_off_all(&mut self) {
+        let calls: Vec<CallId> = self.switch.call_ids().collect();
+        for id in calls {
+            self.cut_off(id, Refusal::GoingAway);
+        }
+        self.handle_events();
+    }
+
     // --- the end ---
 
     /// The call is over for its client.
     pub(super) fn ended(&mut self, id: CallId, call: Option<Call>, end: &Ended) {
-        let Some(call) = call else { return };
+        let Some(mut call) = call else { return };
         let gave_up = matches!(end.how, How::ClientReset(_) | How::ClientBreach(_));
         self.callers.forget(call.caller, id);
         let limit = self.callers.leave(call.caller, gave_up);
@@ -117,6 +129,9 @@ impl Connection {
                 self.left_lane(lane);
             }
             None => self.wait_no_more(id, &call.next),
+        }
+        if let Some(parked) = call.parked.take() {
+            call.record.parked(parked.since.elapsed(), "given-up");
         }
         let refused = call.refused.as_ref();
         let refused = refused.map(|refusal| (refusal, answer::outcome(refusal, call.form)));

@@ -10,6 +10,7 @@ use crate::config::auth::Caller;
 use crate::guard::peer_guard::PeerGuard;
 use crate::lanes::LaneView;
 use crate::message::refusal::{AnswerForm, Refusal};
+use crate::registry::Parked;
 
 /// What the hub knows of a call, beside its frames.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Call {
     pub(super) caller: CallerId,
     pub(super) next: Next,
     pub(super) begun: Instant,
+    /// It waits for its name to come back.
+    pub(super) parked: Option<Parked>,
     /// It runs on this lane.
     pub(super) lane: Option<LaneId>,
     /// What the hub has answered.

@@ -36,6 +36,9 @@ use crate::registry::Session;
 type Opening =
     Pin<Box<dyn Future<Output = (GroupId, Arc<Session>, Result<Opened, OpenError>)> + Send>>;
 
+/// A name that may come back, for a group.
+type Arriving = Pin<Box<dyn Future<Output = GroupId> + Send>>;
+
 /// One client, for as long as its connection lives.
 pub(super) struct Connection {
     pub(super) origin: Origin,
@@ -46,6 +49,9 @@ pub(super) struct Connection {
     pub(super) lanes: Vec<Option<ClientLane>>,
     pub(super) wakers: Arc<Wakers>,
     pub(super) opening: FuturesUnordered<Opening>,
+    /// Groups whose calls wait for their name.
+    pub(super) arriving: FuturesUnordered<Arriving>,
+    /// There is something new among these two.
     pub(super) look_at_opening: bool,
     /// Groups with calls that have come back from a lane.
     pub(super) returned: Vec<GroupId>,
@@ -109,6 +115,7 @@ impl Connection {
             lanes: Vec::new(),
             wakers: Arc::default(),
             opening: FuturesUnordered::new(),
+            arriving: FuturesUnordered::new(),
             look_at_opening: false,
             returned: Vec::new(),
             own_lanes: HashMap::new(),
@@ -140,7 +147,10 @@ impl Connection {
         loop {
             tokio::select! {
                 biased;
-                () = &mut closing => return End::Drained,
+                () = &mut closing => {
+                    self.cut_off_all();
+                    return End::Drained;
+                }
                 () = &mut draining, if !drains => {
                     self.switch.drain();
                     heard_by = Some(Box::pin(sleep(FAREWELL_TIMEOUT)));

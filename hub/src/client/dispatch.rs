@@ -59,6 +59,11 @@ impl Connection {
                     group.waiting.pop_front();
                     self.refuse_by_turns(call, refusal);
                 }
+                Take::Park(refusal) => {
+                    if !self.park(id, &refusal) {
+                        return;
+                    }
+                }
                 Take::Wait(patience) => {
                     let name = group.name.clone();
                     let begun = self.call(call).map(|call| call.begun);
@@ -106,6 +111,9 @@ impl Connection {
         }
         call.lane = Some(lane);
         call.record.reached(&session);
+        if let Some(parked) = call.parked.take() {
+            call.record.parked(parked.since.elapsed(), "served");
+        }
         session.agent.call_began();
         self.set_busy(lane);
     }
@@ -114,6 +122,7 @@ impl Connection {
     pub(super) fn returned(&mut self, id: CallId) {
         self.leave(id);
         let Some(call) = self.call(id) else { return };
+        call.record.replayed();
         if let Next::Agent(group) = call.next
             && let Some(of_group) = self.groups.get(group)
         {

@@ -177,11 +177,14 @@ impl Connection {
                 Err(error) => {
                     self.origin.hub.lanes.note(&session, Some(&error));
                     if let Some(group) = self.groups.get(group) {
-                        group.opened(&session.agent, Err(error));
+                        group.opened(&session, Err(error));
                     }
                 }
             }
             self.serve_group(group);
+        }
+        while let Poll::Ready(Some(group)) = Pin::new(&mut self.arriving).poll_next(cx) {
+            self.arrived(group);
         }
     }
 

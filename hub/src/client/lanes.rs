@@ -26,23 +26,23 @@ impl Connection {
     /// A lane is there, though its upstream has not spoken: what is sent on it now costs no round trip.
     pub(super) fn add_opened(&mut self, group: GroupId, opened: Opened) {
         let Opened { io, seat, under_way } = opened;
-        let agent = seat.session().agent.clone();
-        let max_streams = u32::try_from(agent.max_streams()).unwrap_or(u32::MAX);
+        let session = seat.session().clone();
+        let max_streams = u32::try_from(session.agent.max_streams()).unwrap_or(u32::MAX);
         let id = self.switch.open_lane(max_streams, PeerGuard::upstream());
         self.add_lane(id, LaneIo::Session(io), Some(group), Some(seat), Some(under_way));
         if let Some(group) = self.groups.get(group) {
-            group.opened(&agent, Ok(id));
+            group.opened(&session, Ok(id));
         }
     }
 
     /// A lane on which HTTP/2 has begun already.
     pub(super) fn add_sentinel(&mut self, group: GroupId, sentinel: Sentinel) {
         let Sentinel { io, http2, seat } = sentinel;
-        let agent = seat.session().agent.clone();
+        let session = seat.session().clone();
         let id = self.switch.attach_lane(http2);
         self.add_lane(id, LaneIo::Session(io), Some(group), Some(seat), None);
         if let Some(group) = self.groups.get(group) {
-            group.opened(&agent, Ok(id));
+            group.opened(&session, Ok(id));
         }
     }
 
@@ -297,8 +297,9 @@ impl Connection {
             Some(LaneEnd::Finished { delivered } | LaneEnd::Reset { delivered, .. }) => {
                 Some(delivered)
             }
-            // What was sent may have arrived.
-            Some(LaneEnd::Lost) | None => None,
+            // What was sent may have arrived; the rest has not.
+            Some(LaneEnd::Lost { sent }) => Some(sent),
+            None => None,
         };
         self.end_lane(id, delivered);
     }

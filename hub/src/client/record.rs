@@ -29,6 +29,12 @@ pub(crate) struct Record {
     caller: Option<String>,
     started: Instant,
     bytes: (u64, u64),
+    /// How long it has waited for its name to come back.
+    parked: Option<Duration>,
+    /// It does so now.
+    parking: Option<GaugeGuard>,
+    /// How often it was sent once more, for its upstream had never processed it.
+    replays: u32,
     written: bool,
     _running: GaugeGuard,
 }
@@ -45,6 +51,9 @@ impl Record {
             caller: None,
             started: Instant::now(),
             bytes: (0, 0),
+            parked: None,
+            parking: None,
+            replays: 0,
             written: false,
         }
     }
@@ -62,6 +71,24 @@ impl Record {
     /// The call has a stream on this session.
     pub(crate) fn reached(&mut self, session: &Session) {
         self.agent = Some(session.agent.clone());
+    }
+
+    /// The call waits for its name to come back.
+    pub(crate) fn parks(&mut self) {
+        self.parking = Some(self.origin.hub.metrics.call_parked());
+    }
+
+    /// It has waited so long, and goes on, or has waited in vain.
+    pub(crate) fn parked(&mut self, waited: Duration, outcome: &'static str) {
+        self.parking = None;
+        self.parked = Some(self.parked.unwrap_or_default() + waited);
+        self.origin.hub.metrics.call_was_parked(outcome);
+    }
+
+    /// Its upstream never processed it: it is sent once more.
+    pub(crate) fn replayed(&mut self) {
+        self.replays += 1;
+        self.origin.hub.metrics.replayed();
     }
 
     /// It is over; `refusal` is what the hub itself has answered, and how.
@@ -103,6 +130,8 @@ impl Record {
                 duration,
                 request_bytes: self.bytes.0,
                 response_bytes: self.bytes.1,
+                parked: self.parked,
+                replays: self.replays,
             };
             let instance = self.agent.as_ref().map(|agent| agent.instance.clone());
             (name, instance.unwrap_or_default(), What::Proxied(call))
@@ -124,6 +153,8 @@ impl Record {
                     duration_us = duration.as_micros() as u64,
                     request_bytes = self.bytes.0,
                     response_bytes = self.bytes.1,
+                    parked_ms = self.parked.map(|parked| parked.as_millis() as u64),
+                    replays = (self.replays > 0).then_some(self.replays),
                     "call ended"
                 )
             };

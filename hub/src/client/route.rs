@@ -1,5 +1,7 @@
 //! Where a call goes, from its head alone: no I/O, no clock.
 
+use std::time::Duration;
+
 use http2::fields::{Field, Fields};
 use tunnel::name::Name;
 use tunnel::wire;
@@ -24,6 +26,7 @@ pub(crate) struct Head<'h> {
     content_type: Option<&'h [u8]>,
     token: Option<&'h [u8]>,
     name: Option<&'h [u8]>,
+    timeout: Option<&'h [u8]>,
     is_named_twice: bool,
 }
 
@@ -35,6 +38,7 @@ impl<'h> Head<'h> {
                 b":method" => &mut head.method,
                 b":path" => &mut head.target,
                 b"content-type" => &mut head.content_type,
+                b"grpc-timeout" => &mut head.timeout,
                 _ if name == wire::HUB_TOKEN.as_bytes() => &mut head.token,
                 _ if name == wire::NAME.as_bytes() => {
                     head.is_named_twice = head.name.is_some();
@@ -50,6 +54,24 @@ impl<'h> Head<'h> {
     /// What the client shows for a token.
     pub(crate) fn token(&self) -> Option<&'h [u8]> {
         self.token
+    }
+
+    /// How long the client waits, from the beginning of the call (gRPC over HTTP/2, "Timeout"): at most eight digits, and a
+    /// unit.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        let (unit, digits) = self.timeout?.split_last()?;
+        let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+        let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+        let number: u64 = digits.parse().ok()?;
+        Some(match unit {
+            b'H' => Duration::from_secs(3600 * number),
+            b'M' => Duration::from_secs(60 * number),
+            b'S' => Duration::from_secs(number),
+            b'm' => Duration::from_millis(number),
+            b'u' => Duration::from_micros(number),
+            b'n' => Duration::from_nanos(number),
+            _ => return None,
+        })
     }
 
     /// Chooses by `name`: with it to an agent, whatever the path; without it to the hub itself.
@@ -111,6 +133,18 @@ mod tests {
             .chain(names)
             .collect();
         Head::of(&list(&fields)).route()
+    }
+
+    #[test]
+    fn timeouts() {
+        let of = |text: &str| Head::of(&list(&[("grpc-timeout", text.as_bytes())])).timeout();
+        for (text, millis) in [("1H", 3_600_000), ("2M", 120_000), ("30S", 30_000), ("5m", 5)] {
+            assert_eq!(of(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        assert_eq!(of("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        for text in ["", "S", "1", "1s", "123456789S", "+1S", "1.5S"] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -47,9 +47,14 @@ fn auth() -> Auth {
     Auth::from_file(&path).expect("an auth file")
 }
 
+/// Nobody waits for who is not there.
+fn config() -> Config {
+    Config { park_timeout: Duration::ZERO, ..Config::default() }
+}
+
 /// A connection on which both have called.
 async fn front() -> SendRequest<Bytes> {
-    let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..Config::default() });
+    let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..config() });
     let (near, far) = duplex(64 << 10);
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
     tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));
@@ -252,7 +257,7 @@ impl AsyncWrite for Lazy {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_written_is_flushed_in_the_end() {
-    let hub = Hub::new(Config::default());
+    let hub = Hub::new(config());
     let (near, far) = duplex(1 << 20);
     let io = Lazy { io: far, held: Vec::new(), is_asked: false };
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
@@ -269,7 +274,7 @@ async fn what_was_written_is_flushed_in_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_pings_as_fast_as_it_is_answered_waits() {
-    let hub = Hub::new(Config::default());
+    let hub = Hub::new(config());
     let (near, far) = duplex(1 << 20);
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
     tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));

@@ -58,6 +58,18 @@ pub struct Args {
     #[arg(long, env = "HUB_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 
+    /// How long connections are still accepted after SIGTERM, while /readyz says draining already
+    #[arg(long, env = "HUB_SHUTDOWN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub shutdown_delay: Duration,
+
+    /// How long a call waits for a name that went within the last minute to come back; 0s is not at all
+    #[arg(long, env = "HUB_PARK_TIMEOUT", value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub park_timeout: Duration,
+
+    /// Share the port with other hubs: a new one is started beside the old one, which is then told to stop (Linux)
+    #[arg(long, env = "HUB_REUSE_PORT", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub reuse_port: bool,
+
     /// Worker threads [default: one a core]
     #[arg(long, env = "HUB_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     pub workers: Option<u16>,
@@ -123,6 +135,7 @@ mod tests {
     use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 
     use super::*;
+    use crate::limits::PARK_TIMEOUT;
 
     #[test]
     fn defaults_are_the_limits_tables() {
@@ -130,6 +143,7 @@ mod tests {
         assert_eq!(args.keepalive_interval, KEEPALIVE_INTERVAL);
         assert_eq!(args.keepalive_timeout, KEEPALIVE_TIMEOUT);
         assert_eq!(args.drain_timeout, DRAIN_TIMEOUT);
+        assert_eq!(args.park_timeout, PARK_TIMEOUT);
     }
 
     #[test]

@@ -56,16 +56,17 @@ pub struct BindError {
 }
 
 impl ListenAddr {
-    /// Listens. Every interface means IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+    /// Listens. Every interface means IPv6 and IPv4, or IPv4 alone where there is no IPv6. With `reuse_port`, others of the
+    /// same user may listen there too, if they say so as well.
     ///
     /// # Errors
     /// The port is taken, or the host is not this machine.
-    pub async fn bind(&self) -> Result<TcpListener, BindError> {
+    pub async fn bind(&self, reuse_port: bool) -> Result<TcpListener, BindError> {
         let bound = match &self.host {
-            Some(host) => listen_at_any(host, self.port).await,
-            None => match listen((Ipv6Addr::UNSPECIFIED, self.port).into()) {
+            Some(host) => listen_at_any(host, self.port, reuse_port).await,
+            None => match listen((Ipv6Addr::UNSPECIFIED, self.port).into(), reuse_port) {
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                    listen((Ipv4Addr::UNSPECIFIED, self.port).into())
+                    listen((Ipv4Addr::UNSPECIFIED, self.port).into(), reuse_port)
                 }
                 bound => bound,
             },
@@ -75,10 +76,10 @@ impl ListenAddr {
 }
 
 /// Listens at the first of the host's addresses that is free.
-async fn listen_at_any(host: &str, port: u16) -> io::Result<TcpListener> {
+async fn listen_at_any(host: &str, port: u16, reuse_port: bool) -> io::Result<TcpListener> {
     let mut error = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
     for addr in lookup_host((host, port)).await? {
-        match listen(addr) {
+        match listen(addr, reuse_port) {
             Ok(listener) => return Ok(listener),
             Err(refused) => error = refused,
         }
@@ -86,12 +87,14 @@ async fn listen_at_any(host: &str, port: u16) -> io::Result<TcpListener> {
     Err(error)
 }
 
-fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // Or a hub that starts again would have to wait for the connections of the last one. Windows means something else
     // by it.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
+    #[cfg(unix)]
+    socket.set_reuseport(reuse_port)?;
     socket.bind(addr)?;
     socket.listen(LISTEN_BACKLOG)
 }
@@ -124,7 +127,7 @@ mod tests {
     async fn a_fleet_finds_room_before_it_is_accepted() {
         const FLEET: usize = 300;
         let listen = "127.0.0.1:0".parse::<ListenAddr>().expect("an address");
-        let listener = listen.bind().await.expect("a free port");
+        let listener = listen.bind(false).await.expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let mut fleet = Vec::new();
         for _ in 0..FLEET {
@@ -137,10 +140,10 @@ mod tests {
     #[tokio::test]
     async fn a_taken_port_is_named() {
         let taken =
-            ":0".parse::<ListenAddr>().expect("an address").bind().await.expect("a free port");
+            ":0".parse::<ListenAddr>().expect("an address").bind(false).await.expect("a free port");
         let port = taken.local_addr().expect("bound").port();
         let again: ListenAddr = format!(":{port}").parse().expect("an address");
-        let error = again.bind().await.expect_err("taken").to_string();
+        let error = again.bind(false).await.expect_err("taken").to_string();
         assert!(error.contains(&format!(":{port}")), "{error}");
     }
 }

@@ -62,9 +62,9 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         let activity = Arc::new(Activity::new());
-        let registry = Arc::new(Registry::new(activity.clone()));
-        let stop = Stop::default();
         let metrics = Metrics::new();
+        let registry = Arc::new(Registry::new(activity.clone(), metrics.clone()));
+        let stop = Stop::default();
         let limits = Arc::new(Limits::new(metrics.clone()));
         let lanes = LaneOpener::new(&registry, &metrics);
         let sentinels = Sentinels::new(&lanes, &limits);

@@ -1,5 +1,6 @@
 //! The admin listener: `/metrics`, `/healthz`, `/readyz`, `/reload`. No traffic shares it.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use tracing::debug;
 
 use crate::context::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
+use crate::observe::metrics::There;
+use crate::registry::Session;
 
 /// What an agent logs that was given this port.
 const ELSEWHERE: &str =
@@ -85,13 +88,19 @@ fn reload(hub: &Hub) -> (StatusCode, &'static str, String) {
 
 fn metrics(hub: &Hub) -> String {
     let sessions = hub.registry.sessions();
-    let agents: std::collections::HashSet<_> =
+    let agents: HashSet<_> =
         sessions.iter().map(|session| (&session.agent.name, &session.agent.instance)).collect();
-    hub.metrics.render(agents.len(), sessions.len())
+    let count = |is: fn(&Session) -> bool| sessions.iter().filter(|session| is(session)).count();
+    hub.metrics.render(&There {
+        agents: agents.len(),
+        sessions: sessions.len(),
+        suspect: count(Session::is_suspect),
+        draining: count(Session::is_draining),
+    })
 }
 
 fn readiness(hub: &Hub) -> (StatusCode, &'static str, String) {
-    if hub.stop.is_draining() {
+    if hub.stop.is_leaving() {
         (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
     } else {
         (StatusCode::OK, "text/plain", "ready\n".to_owned())

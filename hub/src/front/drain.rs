@@ -1,24 +1,37 @@
 //! How a hub ends: a script with a deadline.
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 use tunnel::limits::CLOSING_TIMEOUT;
 
 use crate::context::hub::Hub;
+use crate::front::listener::Listener;
 use crate::front::worker::Workers;
+use crate::limits::MOVING_TIMEOUT;
 
-/// Ends the hub. By now nothing is accepted any more. Then
+/// Ends the hub.
 ///
-/// 1. `/readyz` says draining, clients get GOAWAY, agents are told to dial elsewhere;
-/// 2. running calls end, within the drain timeout;
-/// 3. what is left is cut off, sessions are closed with 1001, and the threads end.
-pub(crate) async fn drain(hub: &Hub, workers: Workers) {
-    info!(timeout = ?hub.config.drain_timeout, "draining");
+/// 1. `/readyz` says draining; connections are still accepted for a while, where balancers need it;
+/// 2. nothing is accepted any more, and agents dial again: where another hub listens by now, they are there soon;
+/// 3. then clients are told to do so (GOAWAY), and running calls end, within the drain timeout;
+/// 4. what is left is told so and cut off, sessions are closed with 1001, and the threads end.
+pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
+    let (delay, patience) = (hub.config.shutdown_delay, hub.config.drain_timeout);
+    info!(timeout = ?patience, ?delay, "draining");
+    hub.stop.begin_leaving();
+    let _ = timeout(delay, listener.accept(&workers, hub)).await;
+    listener.close(&workers, hub).await;
+    hub.stop.begin_moving();
+    let deadline = sleep(patience);
+    if !hub.clients.is_empty() {
+        let _ = timeout(MOVING_TIMEOUT.min(patience), moved(hub)).await;
+    }
     hub.stop.begin_draining();
     hub.clients.close();
     hub.connections.close();
-    if timeout(hub.config.drain_timeout, hub.clients.wait()).await.is_err() {
-        warn!(clients = hub.clients.len(), "drain timeout: cutting off what still runs");
+    tokio::select! {
+        () = hub.clients.wait() => {}
+        () = deadline => warn!(clients = hub.clients.len(), "drain timeout: cutting off what still runs"),
     }
     hub.stop.begin_closing();
     if timeout(CLOSING_TIMEOUT, hub.connections.wait()).await.is_err() {
@@ -26,4 +39,14 @@ pub(crate) async fn drain(hub: &Hub, workers: Workers) {
     }
     workers.join().await;
     info!("stopped");
+}
+
+/// Resolves when all agents are elsewhere, or gone.
+async fn moved(hub: &Hub) {
+    let mut changes = hub.registry.watch();
+    while !hub.registry.sessions().iter().all(|session| session.has_moved()) {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }

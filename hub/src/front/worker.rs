@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use tokio::runtime;
+use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tracing::error;
+use tunnel::service_manager;
 
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
@@ -28,6 +30,7 @@ struct Worker {
     sockets: mpsc::Sender<(TcpStream, SocketAddr)>,
     /// Connections on this worker.
     load: Arc<AtomicUsize>,
+    runtime: Handle,
     thread: JoinHandle<()>,
 }
 
@@ -62,6 +65,22 @@ impl Workers {
         let _ = worker.sockets.send((socket, peer)).await;
     }
 
+    /// Tells the service manager, where it asks, that all threads make progress, for as long as they do.
+    pub(crate) fn watchdog(&self) -> impl Future<Output = ()> + use<> {
+        let runtimes: Vec<_> = self.workers.iter().map(|worker| worker.runtime.clone()).collect();
+        async move {
+            let Some(limit) = service_manager::watchdog() else { return };
+            loop {
+                for runtime in &runtimes {
+                    let _ = runtime.spawn(async {}).await;
+                }
+                service_manager::alive();
+                // As sd_watchdog_enabled(3) asks for.
+                sleep(limit / 2).await;
+            }
+        }
+    }
+
     /// Ends the threads, and cuts off what their connections still do.
     pub(crate) async fn join(self) {
         let threads: Vec<_> = self.workers.into_iter().map(|worker| worker.thread).collect();
@@ -80,10 +99,11 @@ impl Worker {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sockets, incoming) = mpsc::channel(WORKER_QUEUE);
         let load = Arc::new(AtomicUsize::new(0));
+        let handle = runtime.handle().clone();
         let run = run(incoming, load.clone(), index, hub);
         let thread = thread::Builder::new().name(format!("hub-worker-{index}"));
         let thread = thread.spawn(move || runtime.block_on(run))?;
-        Ok(Self { sockets, load, thread })
+        Ok(Self { sockets, load, runtime: handle, thread })
     }
 }
 

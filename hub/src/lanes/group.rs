@@ -16,7 +16,7 @@ use crate::limits::{
     AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANES_OF_AGENT, STREAM_QUEUE_TIMEOUT,
 };
 use crate::message::refusal::Refusal;
-use crate::registry::{Agent, Registry, Session};
+use crate::registry::{Agent, Away, Registry, Session};
 
 /// What is known of the lanes of a connection.
 pub(crate) trait LaneView {
@@ -45,13 +45,19 @@ pub(crate) struct Group {
     pub(crate) waiting: VecDeque<CallId>,
     /// The registry's generation when there was last no further agent to spread to.
     spread_at: Option<u64>,
+    /// The same when it was last looked which lanes new calls go to.
+    revised_at: Option<u64>,
+    /// Somebody waits to be told that the name is back.
+    pub(crate) is_awaited: bool,
 }
 
 /// A lane.
 #[derive(Debug)]
 struct OfAgent {
     id: LaneId,
-    agent: Arc<Agent>,
+    session: Arc<Session>,
+    /// Whether new calls are to go there, while any lane is.
+    is_in_turn: bool,
     /// Which of the group's calls was the last that it took.
     last_call: u64,
 }
@@ -74,6 +80,8 @@ pub(crate) enum Take {
     Open(Arc<Session>),
     /// There may be one within this time.
     Wait(Duration),
+    /// Nobody serves the name now, but soon somebody may again; if not, this is to be said.
+    Park(Refusal),
     /// There is none.
     Refuse(Refusal),
 }
@@ -91,6 +99,8 @@ impl Group {
             calls: 0,
             waiting: VecDeque::new(),
             spread_at: None,
+            revised_at: None,
+            is_awaited: false,
         }
     }
 
@@ -102,15 +112,26 @@ impl Group {
 
     /// A lane for one more call.
     pub(crate) fn take(&mut self, registry: &Registry, view: &impl LaneView) -> Take {
-        if let Some(lane) = self.take_stream(view) {
+        self.look_whose_turn_it_is(registry);
+        if let Some(lane) = self.take_stream(view, |lane| lane.is_in_turn) {
             return Take::Lane(lane);
         }
+        let new = self.take_new(registry);
+        if matches!(new, Take::Open(_)) || self.is_any_in_turn() || !self.opening.is_empty() {
+            return new;
+        }
+        // Better one that is out of turn than none.
+        self.take_stream(view, |_| true).map_or(new, Take::Lane)
+    }
+
+    /// A lane for a call for which those that are there have no room.
+    fn take_new(&mut self, registry: &Registry) -> Take {
         let now = Instant::now();
         if self.lanes.is_empty()
-            && let Some((_, why)) = self.penalty.at(now)
+            && let Some((after, why)) = self.penalty.at(now)
         {
             let (name, why) = (self.name.clone(), why.to_owned());
-            return Take::Refuse(Refusal::UpstreamClosed { name, why });
+            return Take::Refuse(Refusal::UpstreamClosed { name, why, after });
         }
         if !self.opening.is_empty() {
             return Take::Wait(SETTINGS_TIMEOUT);
@@ -118,9 +139,13 @@ impl Group {
         self.out.retain(|out| {
             out.until > now || out.agent.strong_count() > 0 && now < out.until + AGENT_OUT_MAX
         });
-        match registry.choose(&self.name, self.worker, |agent| self.leaves_out(agent, now)) {
+        let is_out = |agent: &Agent| self.is_out(agent, now);
+        match registry.choose(&self.name, self.worker, is_out, |agent| self.has_enough(agent)) {
             Ok(Some(session)) => Take::Open(session),
-            Err(refusal) if self.lanes.is_empty() => Take::Refuse(refusal),
+            Err(Away { refusal, is_expected: true }) if self.lanes.is_empty() => {
+                Take::Park(refusal)
+            }
+            Err(away) if self.lanes.is_empty() => Take::Refuse(away.refusal),
             Ok(None) if self.lanes.is_empty() => self.failure(),
             Ok(None) | Err(_) => Take::Wait(STREAM_QUEUE_TIMEOUT),
         }
@@ -147,10 +172,11 @@ impl Group {
             return None;
         }
         let now = Instant::now();
-        let skip = |agent: &Agent| self.lanes_of(agent) > 0 || self.leaves_out(agent, now);
-        match registry.choose(&self.name, self.worker, skip) {
-            Ok(Some(session)) => Some(session),
-            Ok(None) | Err(_) => {
+        let is_out = |agent: &Agent| self.is_out(agent, now);
+        let has_one = |agent: &Agent| self.lanes_of(agent) > 0;
+        match registry.choose(&self.name, self.worker, is_out, has_one) {
+            Ok(Some(session)) if !session.is_suspect() => Some(session),
+            Ok(_) | Err(_) => {
                 self.spread_at = Some(generation);
                 None
             }
@@ -163,12 +189,17 @@ impl Group {
     }
 
     /// The lane is there, or will not be.
-    pub(crate) fn opened(&mut self, agent: &Arc<Agent>, lane: Result<LaneId, OpenError>) {
+    pub(crate) fn opened(&mut self, session: &Arc<Session>, lane: Result<LaneId, OpenError>) {
+        let agent = &session.agent;
         if let Some(at) = self.opening.iter().position(|other| is(other, agent)) {
             self.opening.swap_remove(at);
         }
         match lane {
-            Ok(id) => self.lanes.push(OfAgent { id, agent: agent.clone(), last_call: 0 }),
+            Ok(id) => {
+                let session = session.clone();
+                self.lanes.push(OfAgent { id, session, is_in_turn: true, last_call: 0 });
+                self.revised_at = None;
+            }
             Err(error) => self.leave_out(agent, error),
         }
     }
@@ -195,16 +226,21 @@ impl Group {
 
     /// Takes a stream of the lane that has waited longest for a call, of those that are not much busier than the
     /// least busy one: by calls in flight alone, an agent that is a little faster would get most of them.
-    fn take_stream(&mut self, view: &impl LaneView) -> Option<LaneId> {
+    fn take_stream(
+        &mut self,
+        view: &impl LaneView,
+        may: impl Fn(&OfAgent) -> bool,
+    ) -> Option<LaneId> {
         if let [only] = &self.lanes[..] {
-            let taken = view.has_room(only.id).then_some(only.id)?;
+            let taken = (may(only) && view.has_room(only.id)).then_some(only.id)?;
             self.calls += 1;
             return Some(taken);
         }
-        let with_room = || self.lanes.iter().filter(|lane| view.has_room(lane.id));
+        let has_room = |lane: &OfAgent| may(lane) && view.has_room(lane.id);
+        let with_room = || self.lanes.iter().filter(|lane| has_room(lane));
         let least = with_room().map(|lane| view.calls(lane.id)).min()?;
         let busy = least + LANE_LEAD.min(1 + least);
-        let mut level = self.lanes.iter_mut().filter(|lane| view.has_room(lane.id));
+        let mut level = self.lanes.iter_mut().filter(|lane| has_room(lane));
         let level = level.by_ref().filter(|lane| view.calls(lane.id) <= busy);
         let best = level.min_by_key(|lane| lane.last_call)?;
         self.calls += 1;
@@ -214,22 +250,48 @@ impl Group {
 
     /// How many agents it has lanes to.
     fn agents(&self) -> usize {
-        let mut agents: Vec<_> = self.lanes.iter().map(|lane| Arc::as_ptr(&lane.agent)).collect();
+        let mut agents: Vec<_> =
+            self.lanes.iter().map(|lane| Arc::as_ptr(&lane.session.agent)).collect();
         agents.sort_unstable();
         agents.dedup();
         agents.len()
     }
 
     fn lanes_of(&self, agent: &Agent) -> usize {
-        self.lanes.iter().filter(|lane| std::ptr::eq(&*lane.agent, agent)).count()
+        self.lanes.iter().filter(|lane| std::ptr::eq(&*lane.session.agent, agent)).count()
     }
 
-    /// Whether no lane is to be opened on this agent now.
-    fn leaves_out(&self, agent: &Agent, now: Instant) -> bool {
-        let lanes = self.lanes_of(agent);
+    /// Whether this agent has failed a lane lately.
+    fn is_out(&self, agent: &Agent, now: Instant) -> bool {
         let is_it = |out: &&Out| std::ptr::eq(out.agent.as_ptr(), agent);
-        let is_out = self.out.iter().find(is_it).is_some_and(|out| out.until > now);
-        is_out || lanes >= LANES_OF_AGENT || lanes == 0 && self.agents() >= LANE_AGENTS
+        self.out.iter().find(is_it).is_some_and(|out| out.until > now)
+    }
+
+    /// Whether there are as many lanes to this agent as there may be, or to others instead.
+    fn has_enough(&self, agent: &Agent) -> bool {
+        let lanes = self.lanes_of(agent);
+        let others =
+            || self.lanes.iter().any(|lane| lane.is_in_turn) && self.agents() >= LANE_AGENTS;
+        lanes >= LANES_OF_AGENT || lanes == 0 && others()
+    }
+
+    /// Looks which lanes new calls go to, where somebody has come or gone since.
+    fn look_whose_turn_it_is(&mut self, registry: &Registry) {
+        let generation = registry.generation();
+        // Which it is told a moment later.
+        let is_doubtful = |lane: &OfAgent| lane.is_in_turn && lane.session.is_suspect();
+        if self.revised_at == Some(generation) && !self.lanes.iter().any(is_doubtful) {
+            return;
+        }
+        self.revised_at = Some(generation);
+        let in_turn = registry.in_turn(&self.name);
+        for lane in &mut self.lanes {
+            lane.is_in_turn = in_turn.iter().any(|session| Arc::ptr_eq(session, &lane.session));
+        }
+    }
+
+    fn is_any_in_turn(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_in_turn)
     }
 
     /// The agent has failed a lane.

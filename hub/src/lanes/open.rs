@@ -124,6 +124,6 @@ pub(crate) fn failure(io: &Lane, agent: &Agent) -> OpenError {
         Some(LaneEnd::Finished { .. }) if agent.lanes.len() > 1 => OpenError::Full,
         // Or HTTP/2 gave up by itself.
         Some(LaneEnd::Finished { .. }) | None => OpenError::NotHttp2,
-        Some(LaneEnd::Lost) => OpenError::Lost,
+        Some(LaneEnd::Lost { .. }) => OpenError::Lost,
     }
 }

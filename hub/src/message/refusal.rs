@@ -3,11 +3,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 use tunnel::name::{Name, NameError};
 use tunnel::wire::HUB_REASON;
+
+use crate::limits::RETRY_PAUSE;
 
 /// Why the hub answers itself. Each has a `hub-reason`, a gRPC status, and an HTTP status for callers
 /// that do not speak gRPC.
@@ -68,6 +73,8 @@ pub(crate) enum Refusal {
         name: Name,
         /// What the upstream said.
         why: String,
+        /// When it is dialled again.
+        after: Duration,
     },
     /// The client has as many calls to the hub's own services open as it may.
     #[error("too many calls to the hub itself on this connection")]
@@ -78,6 +85,9 @@ pub(crate) enum Refusal {
     /// The session went away under the call.
     #[error("the connection to \"{0}\" was lost during the call")]
     SessionLost(Name),
+    /// The hub ends, and the call had not by then.
+    #[error("this hub is going away: call again")]
+    GoingAway,
 }
 
 /// What is wrong with a `name`.
@@ -111,7 +121,7 @@ fn seconds_ago(since: Duration) -> String {
 
 impl Refusal {
     /// Every `hub-reason`, in the order of [`Self::index`].
-    pub(crate) const REASONS: [&str; 12] = [
+    pub(crate) const REASONS: [&str; 13] = [
         "no-name",
         "bad-name",
         "no-connect",
@@ -124,6 +134,7 @@ impl Refusal {
         "bad-request",
         "upstream-unreachable",
         "upstream-closed",
+        "going-away",
     ];
 
     /// The place of its reason among [`Self::REASONS`].
@@ -141,6 +152,7 @@ impl Refusal {
             Self::BadRequest(_) => 9,
             Self::UpstreamUnreachable(_) => 10,
             Self::UpstreamClosed { .. } => 11,
+            Self::GoingAway => 12,
         }
     }
 
@@ -155,7 +167,7 @@ impl Refusal {
             Self::Offline { .. } => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::NoToken | Self::UnknownToken => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::Denied(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
-            Self::Revised => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Revised | Self::GoingAway => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::UpstreamUnreachable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Limit(_) | Self::Held | Self::OwnCalls | Self::UpstreamClosed { .. } => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)
@@ -164,6 +176,20 @@ impl Refusal {
                 (Code::ResourceExhausted, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
             }
             Self::SessionLost(_) => (Code::Unavailable, StatusCode::BAD_GATEWAY),
+        }
+    }
+
+    /// When it may be worth trying again, where what is in the way passes by itself and nothing of the call was begun.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::UpstreamClosed { after, .. } => Some(*after),
+            Self::Limit(_)
+            | Self::Held
+            | Self::OwnCalls
+            | Self::Offline { .. }
+            | Self::UpstreamUnreachable(_)
+            | Self::GoingAway => Some(RETRY_PAUSE),
+            _ => None,
         }
     }
 
@@ -196,6 +222,10 @@ impl Refusal {
             response
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            if let Some(after) = self.retry_after() {
+                let seconds = after.as_millis().div_ceil(1000);
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+            }
         }
         response
     }
@@ -208,7 +238,22 @@ impl Refusal {
             trailers.insert("grpc-message", message);
         }
         trailers.insert(HUB_REASON, HeaderValue::from_static(self.reason()));
+        if let Some(after) = self.retry_after() {
+            self.add_retry(after, &mut trailers);
+        }
         trailers
+    }
+
+    /// Says when to try again, for retries by gRPC's libraries (gRFC A6), and for applications: OTLP exporters drop their data
+    /// on RESOURCE_EXHAUSTED without a RetryInfo (OpenTelemetry Protocol, "Failures").
+    fn add_retry(&self, after: Duration, trailers: &mut HeaderMap) {
+        let millis = HeaderValue::from(after.as_millis() as u64);
+        trailers.insert("grpc-retry-pushback-ms", millis);
+        let details = ErrorDetails::with_retry_info(Some(after));
+        let status = Status::with_error_details(self.code(), self.to_string(), details);
+        if let Ok(details) = HeaderValue::from_str(&STANDARD_NO_PAD.encode(status.details())) {
+            trailers.insert("grpc-status-details-bin", details);
+        }
     }
 }
 
@@ -239,6 +284,21 @@ mod tests {
         assert_eq!(header("grpc-message"), "nobody has registered the name \"testserver\"");
         assert_eq!(header("hub-reason"), "unknown-name");
         assert_eq!(header("content-type"), "application/grpc");
+    }
+
+    #[test]
+    fn what_passes_by_itself_says_when() {
+        let refusal = Refusal::Limit("testserver".parse().expect("a name"));
+        let response = refusal.response(AnswerForm::Grpc);
+        assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1000");
+        let details = &response.headers()["grpc-status-details-bin"];
+        let details = STANDARD_NO_PAD.decode(details).expect("base64");
+        let status = Status::with_details(Code::ResourceExhausted, "", details.into());
+        let retry = status.get_details_retry_info().expect("a RetryInfo");
+        assert_eq!(retry.retry_delay, Some(RETRY_PAUSE));
+        assert_eq!(refusal.response(AnswerForm::Http).headers()["retry-after"], "1");
+        let response = Refusal::NoName.response(AnswerForm::Grpc);
+        assert!(!response.headers().contains_key("grpc-status-details-bin"));
     }
 
     #[test]

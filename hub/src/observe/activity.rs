@@ -41,6 +41,12 @@ pub(crate) enum What {
     LaneEnded(LaneEvent),
     /// An agent's server takes connections again, or no more.
     Upstream { up: bool },
+    /// A session, by its id, gets no new calls while another does better; or does well again.
+    Suspect { session: String, is_suspect: bool },
+    /// A session gets no new calls any more.
+    Draining { session: String },
+    /// Another session has taken the place of this one.
+    Replaced { session: String },
 }
 
 /// A lane, as it is told of.
@@ -61,6 +67,10 @@ pub(crate) struct ProxiedCall {
     pub(crate) duration: Duration,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
+    /// How long it has waited for its name to come back.
+    pub(crate) parked: Option<Duration>,
+    /// How often it was sent once more.
+    pub(crate) replays: u32,
 }
 
 /// Where events come in and watchers listen.

@@ -167,6 +167,7 @@ mod tests {
     use tracing::{Event, Metadata, Subscriber};
 
     use super::*;
+    use crate::observe::metrics::There;
 
     /// Counts log lines.
     #[derive(Default)]
@@ -220,7 +221,7 @@ mod tests {
             });
             assert_eq!(logged.load(Ordering::Relaxed), 1, "{limit:?}");
         }
-        let text = metrics.render(0, 0);
+        let text = metrics.render(&There::default());
         for (index, limit) in Limit::ALL.into_iter().enumerate() {
             let line =
                 format!("hub_limits_reached_total{{limit=\"{}\"}} {}", limit.label(), index + 1);

@@ -1,36 +1,19 @@
-//! Every metric of the hub: its name, unit, help, and the bounded sets its labels come from.
+//! Every metric of the hub, and the bounded sets its labels come from.
+
+mod names;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram, with_local_recorder,
-};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use self::names::*;
 use crate::limits::METER_STEP;
 use crate::message::refusal::Refusal;
 use crate::observe::outcome::Outcome;
-
-const AGENTS: &str = "hub_agents";
-const SESSIONS: &str = "hub_sessions";
-const REGISTRATIONS: &str = "hub_registrations_total";
-const REGISTRATION_REFUSALS: &str = "hub_registration_refusals_total";
-const CLIENT_CONNECTIONS: &str = "hub_client_connections";
-const HANDSHAKE_FAILURES: &str = "hub_handshake_failures_total";
-const CALLS: &str = "hub_calls_total";
-const CALL_DURATION: &str = "hub_call_duration_seconds";
-const CALL_BYTES: &str = "hub_call_bytes_total";
-const STREAMS: &str = "hub_streams_in_flight";
-const LANES: &str = "hub_lanes";
-const LANES_OPENED: &str = "hub_lanes_opened_total";
-const LIMITS_REACHED: &str = "hub_limits_reached_total";
-const RELOADS: &str = "hub_reloads_total";
-const SESSION_RTT: &str = "hub_session_rtt_seconds";
-const BUILD_INFO: &str = "hub_build_info";
 
 /// From a call on the same machine to a stream of an hour; a factor of about 4 between buckets.
 const CALL_SECONDS: [f64; 13] =
@@ -47,6 +30,15 @@ pub(crate) enum Target {
     Hub,
 }
 
+/// Who is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct There {
+    pub(crate) agents: usize,
+    pub(crate) sessions: usize,
+    pub(crate) suspect: usize,
+    pub(crate) draining: usize,
+}
+
 /// The metrics of one hub. Handles are made once; counting then takes no lock and no allocation.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -54,10 +46,13 @@ pub(crate) struct Metrics {
     handle: PrometheusHandle,
     agents: Gauge,
     sessions: Gauge,
+    suspect: Gauge,
+    draining: Gauge,
     registrations: Counter,
     client_connections: Gauge,
     streams: Gauge,
     lanes: Gauge,
+    parked: Gauge,
     call_duration: Histogram,
     session_rtt: Histogram,
     request_bytes: Counter,
@@ -67,14 +62,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
-        let mut builder = PrometheusBuilder::new();
-        for (name, buckets) in [(CALL_DURATION, &CALL_SECONDS[..]), (SESSION_RTT, &RTT_SECONDS)] {
-            // Fails for an empty list of buckets only; without buckets it would be a summary.
-            builder = builder
-                .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
-                .unwrap_or_else(|_| PrometheusBuilder::new());
-        }
-        let recorder = builder.build_recorder();
+        let recorder = recorder();
         let handle = recorder.handle();
         let metrics = with_local_recorder(&recorder, || {
             describe();
@@ -82,13 +70,17 @@ impl Metrics {
             (
                 gauge!(AGENTS),
                 gauge!(SESSIONS),
+                gauge!(SESSIONS_SUSPECT),
+                gauge!(SESSIONS_DRAINING),
                 counter!(REGISTRATIONS),
                 gauge!(CLIENT_CONNECTIONS),
                 gauge!(STREAMS),
                 gauge!(LANES),
+                gauge!(CALLS_PARKED),
             )
         });
-        let (agents, sessions, registrations, client_connections, streams, lanes) = metrics;
+        let (agents, sessions, suspect, draining, registrations, clients, streams, lanes, parked) =
+            metrics;
         let (call_duration, session_rtt, request_bytes, response_bytes) =
             with_local_recorder(&recorder, || {
                 (
@@ -103,10 +95,13 @@ impl Metrics {
             handle,
             agents,
             sessions,
+            suspect,
+            draining,
             registrations,
-            client_connections,
+            client_connections: clients,
             streams,
             lanes,
+            parked,
             call_duration,
             session_rtt,
             request_bytes,
@@ -115,10 +110,12 @@ impl Metrics {
         })
     }
 
-    /// The Prometheus text format. The registry knows how many agents and sessions there are now.
-    pub(crate) fn render(&self, agents: usize, sessions: usize) -> String {
-        self.agents.set(agents as f64);
-        self.sessions.set(sessions as f64);
+    /// The Prometheus text format. The registry knows who is there now.
+    pub(crate) fn render(&self, there: &There) -> String {
+        self.agents.set(there.agents as f64);
+        self.sessions.set(there.sessions as f64);
+        self.suspect.set(there.suspect as f64);
+        self.draining.set(there.draining as f64);
         self.handle.render()
     }
 
@@ -149,6 +146,31 @@ impl Metrics {
     /// The files were read anew, or could not be used.
     pub(crate) fn reloaded(&self, done: bool) {
         self.rare(RELOADS, "result", if done { "ok" } else { "failed" });
+    }
+
+    /// A session has taken the place of another.
+    pub(crate) fn session_replaced(&self) {
+        with_local_recorder(&self.recorder, || counter!(REPLACED).increment(1));
+    }
+
+    /// A session owes an answer.
+    pub(crate) fn session_suspected(&self) {
+        with_local_recorder(&self.recorder, || counter!(SUSPICIONS).increment(1));
+    }
+
+    /// A call is sent once more.
+    pub(crate) fn replayed(&self) {
+        with_local_recorder(&self.recorder, || counter!(REPLAYS).increment(1));
+    }
+
+    /// A call has waited for its name; the outcome is one of a few words.
+    pub(crate) fn call_was_parked(&self, outcome: &'static str) {
+        self.rare(PARKED_TOTAL, "outcome", outcome);
+    }
+
+    /// Counts a call that waits for its name until the guard is dropped.
+    pub(crate) fn call_parked(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.parked)
     }
 
     fn rare(&self, name: &'static str, label: &'static str, value: &'static str) {
@@ -248,40 +270,16 @@ impl Drop for Meter {
     }
 }
 
-fn describe() {
-    describe_counter!(
-        RELOADS,
-        "Times that certificate, key and auth file were read anew; failed: they stayed as they were"
-    );
-    describe_gauge!(AGENTS, "Agent processes that are registered now");
-    describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
-    describe_counter!(REGISTRATIONS, "Sessions that were registered");
-    describe_counter!(REGISTRATION_REFUSALS, "Registrations that were refused, by reason");
-    describe_gauge!(CLIENT_CONNECTIONS, "HTTP/2 connections of clients that are open now");
-    describe_counter!(
-        HANDSHAKE_FAILURES,
-        "Connections that ended before they spoke a protocol, by stage"
-    );
-    describe_counter!(
-        CALLS,
-        "Calls that have ended, by what the client was told and why the hub answered itself"
-    );
-    describe_histogram!(
-        CALL_DURATION,
-        Unit::Seconds,
-        "From the request head to the end of the response"
-    );
-    describe_counter!(CALL_BYTES, Unit::Bytes, "Bytes of DATA passed on, by direction");
-    describe_gauge!(STREAMS, "Calls that are running now");
-    describe_gauge!(LANES, "Lanes that are open now: connections of callers to agents' servers");
-    describe_counter!(LANES_OPENED, "Lanes that were to be opened, by what came of it");
-    describe_counter!(LIMITS_REACHED, "Times that a client or an agent reached a limit, by limit");
-    describe_histogram!(
-        SESSION_RTT,
-        Unit::Seconds,
-        "Round trip time of sessions, by WebSocket ping"
-    );
-    describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
+/// One whose histograms have buckets.
+fn recorder() -> PrometheusRecorder {
+    let mut builder = PrometheusBuilder::new();
+    for (name, buckets) in [(CALL_DURATION, &CALL_SECONDS[..]), (SESSION_RTT, &RTT_SECONDS)] {
+        // Fails for an empty list of buckets only; without buckets it would be a summary.
+        builder = builder
+            .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
+            .unwrap_or_else(|_| PrometheusBuilder::new());
+    }
+    builder.build_recorder()
 }
 
 /// One more, for as long as it lives.
@@ -316,7 +314,8 @@ mod tests {
         meter.set(4);
         drop(meter);
         let stream = metrics.stream();
-        let text = metrics.render(2, 5);
+        let there = There { agents: 2, sessions: 5, ..There::default() };
+        let text = metrics.render(&there);
         for line in [
             "hub_agents 2",
             "hub_sessions 5",
@@ -330,6 +329,6 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         drop(stream);
-        assert!(metrics.render(0, 0).contains("hub_streams_in_flight 0"));
+        assert!(metrics.render(&There::default()).contains("hub_streams_in_flight 0"));
     }
 }

@@ -10,7 +10,7 @@ use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
 use tunnel::registration::Registration;
 
-use crate::config::auth::Holder;
+use crate::config::auth::{Holder, Ownership};
 use crate::guard::rate_by::RateBy;
 use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES};
 
@@ -88,6 +88,18 @@ impl Agent {
     /// without, or with the same one, cannot be told apart.
     pub(crate) fn is(&self, instance: &str, holder: Option<&Holder>) -> bool {
         self.instance == instance && self.holder_id() == holder.map(Holder::id)
+    }
+
+    /// Which agents get the calls of its name: those of the least rank. Who stands by comes after all who do not, and each
+    /// after the one before it.
+    pub(super) fn rank(&self) -> u64 {
+        if self.stands_by() { self.id + 1 } else { 0 }
+    }
+
+    /// Whether it gets calls only where who came before it does not.
+    pub(crate) fn stands_by(&self) -> bool {
+        let holder = self.holder.as_ref();
+        holder.is_some_and(|holder| holder.ownership() == Ownership::Standby)
     }
 
     pub(crate) fn upstream(&self) -> Upstream {

@@ -19,10 +19,17 @@ pub(crate) struct Place {
 /// Some agents.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    /// The sessions of each.
-    pub(crate) agents: Vec<Vec<Arc<Session>>>,
+    pub(crate) agents: Vec<Listed>,
     /// How far it came, unless that is the end of the list.
     pub(crate) reached: Option<Place>,
+}
+
+/// One agent.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) sessions: Vec<Arc<Session>>,
+    /// It gets calls only where who came before it does not, who does.
+    pub(crate) stands_by: bool,
 }
 
 impl Registry {
@@ -52,7 +59,7 @@ impl Registry {
                 looks = looks.saturating_sub(agent.len());
                 page.reached = agent.first().map(|session| Place::of(session));
                 if agent.iter().any(|session| session.is_shown()) {
-                    page.agents.push(agent.to_vec());
+                    page.agents.push(entry.listed(agent));
                 }
             }
             page.reached = Some(Place { name: name.clone(), instance: None });
@@ -71,6 +78,15 @@ impl Place {
 }
 
 impl Entry {
+    fn listed(&self, sessions: &[Arc<Session>]) -> Listed {
+        let agent = sessions.first().map(|session| &session.agent);
+        let stands_by = agent.is_some_and(|agent| {
+            let in_turn = || self.in_turn(|_| false);
+            agent.stands_by() && !in_turn().iter().any(|session| Arc::ptr_eq(&session.agent, agent))
+        });
+        Listed { sessions: sessions.to_vec(), stands_by }
+    }
+
     /// The sessions of those of its agents that come after the place.
     fn after(&self, name: &Name, place: Option<&Place>) -> &[Arc<Session>] {
         let Some(place) = place.filter(|place| place.name == *name) else {
@@ -90,12 +106,13 @@ mod tests {
 
     use super::*;
     use crate::observe::activity::Activity;
+    use crate::observe::metrics::Metrics;
 
     const NAMES: usize = 2 * LIST_SCAN + 100;
 
     /// Names that are remembered only; what is shown of others is a matter of integration tests.
     fn registry() -> Registry {
-        let registry = Registry::new(Arc::new(Activity::new()));
+        let registry = Registry::new(Arc::new(Activity::new()), Metrics::new());
         for n in 0..NAMES {
             let name = format!("name-{n:05}").parse().expect("a name");
             registry.names.write().entries.insert(name, Entry::default());

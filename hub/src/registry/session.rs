@@ -39,6 +39,7 @@ pub(crate) struct Session {
     pub(crate) tunnel: Lanes,
     registered: AtomicBool,
     draining: AtomicBool,
+    moved: AtomicBool,
     lanes: AtomicUsize,
     /// Told when it begins to drain, and when it has lost its last lane.
     nudged: Notify,
@@ -64,6 +65,7 @@ impl Session {
             tunnel,
             registered: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            moved: AtomicBool::new(false),
             lanes: AtomicUsize::new(0),
             nudged: Notify::new(),
         }
@@ -89,12 +91,28 @@ impl Session {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// No new lanes and calls from now on. Lanes without calls are ended.
-    pub(crate) fn drain(&self) {
-        if !self.draining.swap(true, Ordering::SeqCst) {
+    /// It owes an answer to a ping.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.ws().is_suspect()
+    }
+
+    /// Its replacement is registered, here or at another hub.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn moves(&self) {
+        self.moved.store(true, Ordering::SeqCst);
+    }
+
+    /// No new lanes and calls from now on. Lanes without calls are ended. Returns `true` the first time.
+    pub(super) fn drain(&self) -> bool {
+        let is_first = !self.draining.swap(true, Ordering::SeqCst);
+        if is_first {
             self.agent.lanes.retire_idle(&self.id);
             self.nudged.notify_one();
         }
+        is_first
     }
 
     /// Resolves when it has begun to drain, or has lost its last lane.

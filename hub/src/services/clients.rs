@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::page_token::PageTokens;
 use crate::limits::{LIST_PAGE, LIST_PAGE_BYTES};
-use crate::registry::{Page, Place, Registry, Session, Upstream};
+use crate::registry::{Listed, Page, Place, Registry, Upstream};
 
 /// Room that a page keeps for its token and what frames it.
 const FRAME_BYTES: usize = 1024;
@@ -64,8 +64,8 @@ fn fill(found: Page, most: usize) -> (Vec<Client>, Option<Place>) {
     let mut clients = Vec::new();
     let mut bytes = FRAME_BYTES;
     let mut shown = None;
-    for agent in &found.agents {
-        let Some((session, client)) = agent.first().zip(client(agent)) else {
+    for listed in &found.agents {
+        let Some((session, client)) = listed.sessions.first().zip(client(listed)) else {
             continue;
         };
         bytes += field_len(&client);
@@ -84,11 +84,12 @@ fn field_len(client: &Client) -> usize {
     key_len(1) + encoded_len_varint(len as u64) + len
 }
 
-/// What is told of the agent that has these sessions.
-fn client(sessions: &[Arc<Session>]) -> Option<Client> {
+/// What is told of an agent.
+fn client(Listed { sessions, stands_by }: &Listed) -> Option<Client> {
     let oldest = sessions.iter().min_by_key(|session| session.since)?;
     let agent = &oldest.agent;
     let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.ws().rtt()).min();
+    let suspect = sessions.iter().filter(|session| session.is_suspect()).count();
     Some(Client {
         name: agent.name.to_string(),
         instance: agent.instance.clone(),
@@ -102,6 +103,8 @@ fn client(sessions: &[Arc<Session>]) -> Option<Client> {
         draining: sessions.iter().all(|session| session.is_draining()),
         lanes: u32::try_from(agent.lanes.len()).unwrap_or(u32::MAX),
         upstream_unreachable: agent.upstream() == Upstream::Down,
+        suspect_sessions: u32::try_from(suspect).unwrap_or(u32::MAX),
+        standby: *stands_by,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hub_proto::hub::v1::activity_server::Activity as ActivityService;
-use hub_proto::hub::v1::{ActivityEvent, Call, ConnectRequest, EventType, Lane};
+use hub_proto::hub::v1::{ActivityEvent, Call, ConnectRequest, EventType, Lane, Session};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -105,25 +105,37 @@ impl Share {
 }
 
 fn message(event: &Event, missed: u64) -> ActivityEvent {
-    let (kind, call, lane) = match &event.what {
-        What::Registered => (EventType::ClientRegistered, None, None),
-        What::Unregistered => (EventType::ClientUnregistered, None, None),
-        What::Proxied(proxied) => (EventType::RequestProxied, Some(call(proxied)), None),
-        What::LaneOpened(opened) => (EventType::LaneOpened, None, Some(lane(opened))),
-        What::LaneEnded(ended) => (EventType::LaneEnded, None, Some(lane(ended))),
-        What::Upstream { up: true } => (EventType::UpstreamReachable, None, None),
-        What::Upstream { up: false } => (EventType::UpstreamUnreachable, None, None),
-    };
-    ActivityEvent {
+    let mut told = ActivityEvent {
         sequence: event.sequence,
         time: Some(event.time.into()),
-        r#type: kind.into(),
         name: event.name.to_string(),
         instance: event.instance.clone(),
-        call,
         missed,
-        lane,
+        ..ActivityEvent::default()
+    };
+    let kind = match &event.what {
+        What::Registered => EventType::ClientRegistered,
+        What::Unregistered => EventType::ClientUnregistered,
+        What::Proxied(_) => EventType::RequestProxied,
+        What::LaneOpened(_) => EventType::LaneOpened,
+        What::LaneEnded(_) => EventType::LaneEnded,
+        What::Upstream { up: true } => EventType::UpstreamReachable,
+        What::Upstream { up: false } => EventType::UpstreamUnreachable,
+        What::Suspect { is_suspect: true, .. } => EventType::SessionSuspect,
+        What::Suspect { is_suspect: false, .. } => EventType::SessionHealthy,
+        What::Draining { .. } => EventType::SessionDraining,
+        What::Replaced { .. } => EventType::SessionReplaced,
+    };
+    told.set_type(kind);
+    match &event.what {
+        What::Proxied(proxied) => told.call = Some(call(proxied)),
+        What::LaneOpened(about) | What::LaneEnded(about) => told.lane = Some(lane(about)),
+        What::Suspect { session, .. } | What::Draining { session } | What::Replaced { session } => {
+            told.session = Some(Session { id: session.clone() });
+        }
+        What::Registered | What::Unregistered | What::Upstream { .. } => {}
     }
+    told
 }
 
 fn lane(lane: &LaneEvent) -> Lane {
@@ -142,6 +154,8 @@ fn call(proxied: &ProxiedCall) -> Call {
         duration: proxied.duration.try_into().ok(),
         request_bytes: proxied.request_bytes,
         response_bytes: proxied.response_bytes,
+        parked: proxied.parked.and_then(|parked| parked.try_into().ok()),
+        replays: proxied.replays,
     }
 }
 

@@ -40,7 +40,7 @@ impl Health {
 
     fn status(&self, subject: &Subject) -> ServingStatus {
         match subject {
-            Subject::Hub if self.stop.is_draining() => ServingStatus::NotServing,
+            Subject::Hub if self.stop.is_leaving() => ServingStatus::NotServing,
             Subject::Hub => ServingStatus::Serving,
             Subject::Nobody => ServingStatus::ServiceUnknown,
             Subject::Name(name) => match self.registry.presence(name) {
@@ -172,10 +172,11 @@ mod tests {
 
     use super::*;
     use crate::observe::activity::Activity;
+    use crate::observe::metrics::Metrics;
 
     /// How often each of so many watchers looks while there is a change every `pause`, and when they looked last.
     async fn looks(watchers: usize, changes: u32, pause: Duration) -> Vec<(u32, Instant)> {
-        let registry = Arc::new(Registry::new(Arc::new(Activity::new())));
+        let registry = Arc::new(Registry::new(Arc::new(Activity::new()), Metrics::new()));
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let watching: Vec<_> = (0..watchers)
             .map(|watcher| {

@@ -2,5 +2,7 @@
 
 mod drain;
 mod lanes;
+mod owners;
 mod reconnect;
 mod sessions;
+mod suspects;

@@ -11,6 +11,7 @@ mod malformed;
 mod many;
 mod metadata;
 mod model;
+mod parked;
 mod refusals;
 mod resets;
 mod streams;

@@ -65,6 +65,12 @@ pub struct Client {
     /// Its server takes no connections: calls are answered with UNAVAILABLE, `upstream-unreachable`.
     #[prost(bool, tag = "12")]
     pub upstream_unreachable: bool,
+    /// How many of its sessions owe an answer to a ping: they get no new calls while another one does better.
+    #[prost(uint32, tag = "13")]
+    pub suspect_sessions: u32,
+    /// It gets calls only when the agent of the same name that came before it does not.
+    #[prost(bool, tag = "14")]
+    pub standby: bool,
 }
 /// Generated client implementations.
 pub mod hub_client {
@@ -394,6 +400,16 @@ pub struct ActivityEvent {
     /// Set for LANE_OPENED and LANE_ENDED.
     #[prost(message, optional, tag = "8")]
     pub lane: ::core::option::Option<Lane>,
+    /// Set for what is told of a session.
+    #[prost(message, optional, tag = "9")]
+    pub session: ::core::option::Option<Session>,
+}
+/// An agent's connection to the hub.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Session {
+    /// The id that agent and hub log.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
 }
 /// A caller's connection to an agent's server.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -430,6 +446,12 @@ pub struct Call {
     /// Bytes of the response's DATA that were passed on.
     #[prost(uint64, tag = "6")]
     pub response_bytes: u64,
+    /// How long it has waited for its name to come back; not set for most, which have not.
+    #[prost(message, optional, tag = "7")]
+    pub parked: ::core::option::Option<::prost_types::Duration>,
+    /// How often it was sent once more, because the server it had been sent to had never begun with it.
+    #[prost(uint32, tag = "8")]
+    pub replays: u32,
 }
 /// What an event tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -451,6 +473,15 @@ pub enum EventType {
     UpstreamReachable = 6,
     /// An agent's server takes no connections: calls are answered with UNAVAILABLE, `upstream-unreachable`.
     UpstreamUnreachable = 7,
+    /// A session owes an answer to a ping: it gets no new calls while another one does better. See `session`.
+    SessionSuspect = 8,
+    /// It is heard of again.
+    SessionHealthy = 9,
+    /// A session gets no new calls any more, and ends after its last one: its agent asked for that. See `session`.
+    SessionDraining = 10,
+    /// Another session has taken the place of this one: of the same agent, which had lost it, or of an agent to which the
+    /// name was handed over. See `session`.
+    SessionReplaced = 11,
 }
 impl EventType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -467,6 +498,10 @@ impl EventType {
             Self::LaneEnded => "LANE_ENDED",
             Self::UpstreamReachable => "UPSTREAM_REACHABLE",
             Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
+            Self::SessionSuspect => "SESSION_SUSPECT",
+            Self::SessionHealthy => "SESSION_HEALTHY",
+            Self::SessionDraining => "SESSION_DRAINING",
+            Self::SessionReplaced => "SESSION_REPLACED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -480,6 +515,10 @@ impl EventType {
             "LANE_ENDED" => Some(Self::LaneEnded),
             "UPSTREAM_REACHABLE" => Some(Self::UpstreamReachable),
             "UPSTREAM_UNREACHABLE" => Some(Self::UpstreamUnreachable),
+            "SESSION_SUSPECT" => Some(Self::SessionSuspect),
+            "SESSION_HEALTHY" => Some(Self::SessionHealthy),
+            "SESSION_DRAINING" => Some(Self::SessionDraining),
+            "SESSION_REPLACED" => Some(Self::SessionReplaced),
             _ => None,
         }
     }

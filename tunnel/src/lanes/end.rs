@@ -21,8 +21,11 @@ pub enum LaneEnd {
         /// The peer's words.
         reason: String,
     },
-    /// The session was lost. Nothing is known of what was delivered.
-    Lost,
+    /// The session was lost. Nothing is known of what was delivered, but that it is no more than what was sent.
+    Lost {
+        /// Bytes of the lane that had been given to the WebSocket before.
+        sent: u64,
+    },
 }
 
 /// Tells how the peer ended a lane, also while its [`Lane`](super::Lane) is held by somebody else. Cheap to clone.

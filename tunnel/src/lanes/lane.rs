@@ -108,7 +108,7 @@ impl Lane {
             LaneEnd::Reset { reason, .. } => {
                 Some(io::Error::new(io::ErrorKind::ConnectionReset, reason.clone()))
             }
-            LaneEnd::Lost => Some(io::ErrorKind::ConnectionAborted.into()),
+            LaneEnd::Lost { .. } => Some(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }

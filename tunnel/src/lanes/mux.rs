@@ -356,6 +356,11 @@ impl Mux {
         }
     }
 
+    /// Bytes of the lane that were given to who sends them.
+    pub(crate) fn sent(&self, id: u32) -> u64 {
+        self.lanes.get(&id).map_or(0, |lane| lane.sent)
+    }
+
     fn forget(&mut self, id: u32) -> Option<LaneState> {
         let lane = self.lanes.remove(&id)?;
         shrink(&mut self.lanes);

@@ -215,8 +215,9 @@ impl Lanes {
         }
         state.life = Life::Closing;
         state.opened.clear();
-        let users = state.users.values_mut();
-        let wakers: Vec<_> = users.flat_map(|user| user.end(LaneEnd::Lost)).collect();
+        let State { users, mux, .. } = &mut *state;
+        let lost = |(id, user): (&u32, &mut User)| user.end(LaneEnd::Lost { sent: mux.sent(*id) });
+        let wakers: Vec<_> = users.iter_mut().flat_map(lost).collect();
         drop(state);
         wakers.into_iter().for_each(wake);
     }

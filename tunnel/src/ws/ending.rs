@@ -1,6 +1,7 @@
 //! How a WebSocket ends: the closing handshake, and what makes for it.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -97,9 +98,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         let _ = self.shared.ended.set(Ended::of(error));
     }
 
-    /// Nothing came, or nothing was taken, for the keepalive timeout.
-    pub(super) fn silent(&mut self) {
-        let _ = self.shared.ended.set(Ended::Silent(self.keepalive.timeout()));
+    /// Nothing came, or nothing was taken, for so long.
+    pub(super) fn silent(&mut self, waited: Duration) {
+        let _ = self.shared.ended.set(Ended::Silent(waited));
         self.phase = Phase::Over;
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::message::Close;
 use super::reader::ReadError;
@@ -81,6 +82,9 @@ pub(super) struct Shared {
     outbox: Mutex<Outbox>,
     /// Nanoseconds; 0 is not measured yet.
     rtt: AtomicU64,
+    /// It owes an answer, and who is told when that changes.
+    is_suspect: AtomicBool,
+    suspicion: Notify,
     pub(super) ended: OnceLock<Ended>,
 }
 
@@ -89,6 +93,7 @@ pub(super) struct Shared {
 struct Outbox {
     controls: VecDeque<Control>,
     close: Option<(CloseCode, &'static str)>,
+    probe: bool,
     waker: Option<Waker>,
 }
 
@@ -108,6 +113,22 @@ impl Handle {
         self.0.put(|outbox| {
             outbox.close.get_or_insert((code, reason));
         });
+    }
+
+    /// Has the peer pinged now: if it is not heard of within [`PROBE_TIMEOUT`](crate::limits::PROBE_TIMEOUT), it is gone.
+    pub fn probe(&self) {
+        self.0.put(|outbox| outbox.probe = true);
+    }
+
+    /// Whether the peer owes an answer to a ping, and nothing else was heard of it since.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.0.is_suspect.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when that has changed. One at a time may wait for it.
+    pub async fn suspicion(&self) {
+        self.0.suspicion.notified().await;
     }
 
     /// The round trip time by ping, the least of late.
@@ -135,13 +156,14 @@ impl Shared {
         }
     }
 
-    /// Whether the WebSocket is to be closed, and how. Wakes the task when something is put in.
-    pub(super) fn poll_close(&self, cx: &Context<'_>) -> Option<(CloseCode, &'static str)> {
+    /// Whether the WebSocket is to be closed, and how; and whether the peer is to be probed. Wakes the task when something
+    /// is put in.
+    pub(super) fn poll_asked(&self, cx: &Context<'_>) -> (Option<(CloseCode, &'static str)>, bool) {
         let mut outbox = self.outbox.lock();
         if outbox.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             outbox.waker = Some(cx.waker().clone());
         }
-        outbox.close
+        (outbox.close, std::mem::take(&mut outbox.probe))
     }
 
     /// The next control message to send.
@@ -151,6 +173,13 @@ impl Shared {
 
     pub(super) fn has_control(&self) -> bool {
         !self.outbox.lock().controls.is_empty()
+    }
+
+    pub(super) fn set_suspect(&self, is_suspect: bool) {
+        if self.is_suspect.load(Ordering::Relaxed) != is_suspect {
+            self.is_suspect.store(is_suspect, Ordering::Relaxed);
+            self.suspicion.notify_one();
+        }
     }
 
     pub(super) fn set_rtt(&self, rtt: Duration) {

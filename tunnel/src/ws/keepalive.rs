@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use crate::limits::{BUSY_BYTES, BUSY_PING_INTERVAL};
+use crate::limits::{
+    BUSY_BYTES, BUSY_PING_INTERVAL, PING_INTO_SILENCE, PROBE_TIMEOUT, SUSPECT_AFTER,
+};
 
 /// How often to ping, and how long a silence may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,19 @@ pub(crate) struct Keepalive {
     moved: usize,
     /// The next one comes sooner because of them.
     is_hurried: bool,
+    /// When the first ping was sent of which nothing was heard since.
+    owed_since: Option<Instant>,
+    /// Something is to be heard by then.
+    probed_until: Option<Instant>,
+}
+
+/// What a read that finds nothing tells of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It owes an answer.
+    Suspect,
+    /// Nothing was heard for so long that it counts as gone.
+    Over(Duration),
 }
 
 impl Keepalive {
@@ -55,11 +70,9 @@ impl Keepalive {
             pinged_at: next_ping,
             moved: 0,
             is_hurried: false,
+            owed_since: None,
+            probed_until: None,
         }
-    }
-
-    pub(crate) fn timeout(&self) -> Duration {
-        self.config.timeout
     }
 
     /// Whether a ping is due. It stays so until [`Self::pinged`]: the socket may be full.
@@ -79,6 +92,28 @@ impl Keepalive {
     pub(crate) fn pinged(&mut self) {
         (self.due, self.is_hurried, self.is_answered) = (false, false, false);
         (self.moved, self.pinged_at) = (0, Instant::now());
+        self.owed_since.get_or_insert(self.pinged_at);
+    }
+
+    /// The peer is to be heard of soon.
+    pub(crate) fn probe(&mut self) {
+        self.hurry(Instant::now());
+        self.probed_until.get_or_insert_with(|| Instant::now() + PROBE_TIMEOUT);
+    }
+
+    /// Something is sent, to who may not be there any more: after a while of silence, a ping asks.
+    pub(crate) fn sent(&mut self) {
+        let Some(since) = self.waiting_since.filter(|_| self.owed_since.is_none()) else { return };
+        let now = Instant::now();
+        if now >= since.max(self.pinged_at) + PING_INTO_SILENCE {
+            self.hurry(now);
+        }
+    }
+
+    /// The next ping is due by then.
+    fn hurry(&mut self, by: Instant) {
+        self.next_ping = self.next_ping.min(by);
+        self.timer.as_mut().reset(self.next_ping);
     }
 
     /// All pings are answered.
@@ -88,7 +123,7 @@ impl Keepalive {
 
     /// A message has arrived.
     pub(crate) fn heard(&mut self) {
-        self.waiting_since = None;
+        (self.waiting_since, self.owed_since, self.probed_until) = (None, None, None);
     }
 
     /// So much data came or went: with enough of it, the next ping comes soon, unless one is under way.
@@ -98,20 +133,28 @@ impl Keepalive {
             return;
         }
         self.is_hurried = true;
-        self.next_ping = self.next_ping.min(self.pinged_at + BUSY_PING_INTERVAL);
-        self.timer.as_mut().reset(self.next_ping);
+        self.hurry(self.pinged_at + BUSY_PING_INTERVAL);
     }
 
-    /// To be called when a read finds nothing: ready once it has waited too long.
-    pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// To be called when a read finds nothing: ready once it has waited for long.
+    pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        self.poll_timeout(cx, since)
+        let over = since + self.config.timeout;
+        let over = self.probed_until.map_or(over, |probed| probed.min(over));
+        if self.poll_until(cx, over).is_ready() {
+            return Poll::Ready(Silence::Over(over - since));
+        }
+        let suspect = self.owed_since.map(|owed| owed.max(since) + SUSPECT_AFTER);
+        match suspect.map(|suspect| self.poll_until(cx, suspect)) {
+            Some(Poll::Ready(())) => Poll::Ready(Silence::Suspect),
+            _ => Poll::Pending,
+        }
     }
 
-    /// To be called when a write finds no room: ready once it has waited too long.
-    pub(crate) fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// To be called when a write finds no room: ready with how long it may wait, once it has.
+    pub(crate) fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        self.poll_timeout(cx, since)
+        self.poll_until(cx, since + self.config.timeout).map(|()| self.config.timeout)
     }
 
     /// A write has found room.
@@ -119,8 +162,7 @@ impl Keepalive {
         self.blocked_since = None;
     }
 
-    fn poll_timeout(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
-        let deadline = since + self.config.timeout;
+    fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         if Instant::now() >= deadline {
             return Poll::Ready(());
         }
@@ -136,31 +178,79 @@ impl Keepalive {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::task::ready;
 
     use super::*;
 
     const CONFIG: KeepaliveConfig =
         KeepaliveConfig { interval: Duration::from_secs(15), timeout: Duration::from_secs(40) };
 
-    /// Waits as a reader does that hears nothing: when it pinged, and when it gave up.
-    async fn silence(keepalive: &mut Keepalive) -> (Vec<u64>, u64) {
+    /// Waits as a reader does that hears nothing: when it pinged, when it had a suspicion, and when it gave up.
+    async fn silence(keepalive: &mut Keepalive) -> (Vec<u64>, Option<u64>, u64) {
         let start = Instant::now();
-        let mut pings = Vec::new();
+        let (mut pings, mut suspect) = (Vec::new(), None);
         poll_fn(|cx| {
             if keepalive.is_due(cx) {
                 keepalive.pinged();
                 pings.push(start.elapsed().as_secs());
             }
-            keepalive.poll_silence(cx)
+            match ready!(keepalive.poll_silence(cx)) {
+                Silence::Over(_) => Poll::Ready(()),
+                Silence::Suspect => {
+                    suspect.get_or_insert_with(|| start.elapsed().as_secs());
+                    Poll::Pending
+                }
+            }
         })
         .await;
-        (pings, start.elapsed().as_secs())
+        (pings, suspect, start.elapsed().as_secs())
     }
 
     #[tokio::test(start_paused = true)]
     async fn pings_every_interval_and_gives_up_after_the_timeout() {
         let mut keepalive = Keepalive::new(CONFIG);
-        assert_eq!(silence(&mut keepalive).await, (vec![0, 15, 30], 40));
+        assert_eq!(silence(&mut keepalive).await, (vec![0, 15, 30], Some(2), 40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_probed_is_heard_of_soon_or_gone() {
+        let mut keepalive = Keepalive::new(CONFIG);
+        assert!(poll_fn(|cx| Poll::Ready(keepalive.is_due(cx))).await);
+        keepalive.pinged();
+        keepalive.heard();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        keepalive.probe();
+        assert_eq!(silence(&mut keepalive).await, (vec![0], Some(2), 5));
+        let mut keepalive = Keepalive::new(CONFIG);
+        keepalive.probe();
+        keepalive.heard();
+        assert_eq!(silence(&mut keepalive).await.2, 40, "it has answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sent_into_silence_is_followed_by_a_ping() {
+        let mut keepalive = Keepalive::new(CONFIG);
+        let due = |keepalive: &mut Keepalive| {
+            keepalive.is_due(&mut Context::from_waker(std::task::Waker::noop()))
+        };
+        let waits = |keepalive: &mut Keepalive| {
+            let waits = keepalive.poll_silence(&mut Context::from_waker(std::task::Waker::noop()));
+            assert!(waits.is_pending());
+        };
+        assert!(due(&mut keepalive));
+        keepalive.pinged();
+        keepalive.heard();
+        waits(&mut keepalive);
+        keepalive.sent();
+        assert!(!due(&mut keepalive), "it was heard of just now");
+        tokio::time::advance(PING_INTO_SILENCE).await;
+        assert!(!due(&mut keepalive), "nothing is sent");
+        keepalive.sent();
+        assert!(due(&mut keepalive));
+        keepalive.pinged();
+        tokio::time::advance(PING_INTO_SILENCE).await;
+        keepalive.sent();
+        assert!(!due(&mut keepalive), "one is under way");
     }
 
     #[tokio::test(start_paused = true)]
@@ -169,7 +259,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(39)).await;
         keepalive.heard();
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(silence(&mut keepalive).await.1, 40);
+        assert_eq!(silence(&mut keepalive).await.2, 40);
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,8 +49,13 @@ async fn what_still_runs_after_the_drain_timeout_is_cut_off() {
     let _body = world.session.call().await.begin();
     let mut answered = within("a head", answered).await.expect("a head").into_body();
     world.hub.drain();
-    answer(unanswered).await.expect_err("cut off");
-    within("an end", answered.data()).await.expect("an end").expect_err("cut off");
+    let refused = answer(unanswered).await.expect("an answer");
+    assert_eq!((refused.grpc_status(), refused.hub_reason()), (Some("14"), Some("going-away")));
+    let end = within("an end", answered.trailers()).await.expect("an end").expect("trailers");
+    assert_eq!(
+        (end["grpc-status"].as_bytes(), end["hub-reason"].as_bytes()),
+        (&b"14"[..], &b"going-away"[..])
+    );
     world.hub.ended().await;
     world.session.ended().await;
 }
@@ -69,6 +74,36 @@ async fn an_agent_is_told_that_the_hub_drains() {
     let closed = agent.closed().await.expect("a close frame");
     assert_eq!(closed.0, 1001, "{closed:?}");
     hub.ended().await;
+}
+
+/// So that who is told to call elsewhere finds them there.
+#[tokio::test]
+async fn clients_are_told_to_go_once_the_agents_are_elsewhere() {
+    let mut hub = Hub::start().await;
+    let mut agent = RawAgent::shown(&hub, NAME, "instance-1").await;
+    let client = hub.client().await;
+    let (_first, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    agent.request(PROBE).await;
+    hub.drain();
+    assert_eq!(agent.control().await, Control::Drain);
+    let heard = agent.heard(PROBE);
+    let (second, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    agent.more_than(PROBE, heard).await;
+    drop(second);
+    agent.say(Control::Moved).await;
+    client.gone().await;
+}
+
+#[tokio::test]
+async fn connections_are_accepted_for_a_while_where_balancers_need_it() {
+    let config = hub::Config { shutdown_delay: Duration::MAX, ..hub_config() };
+    let mut world = World::start_with(config, h2::server::Builder::new()).await;
+    world.hub.drain();
+    until("not ready", async || get(world.hub.admin, "/readyz").await.0 == 503).await;
+    let late = world.hub.client().await;
+    let (response, _sending) = late.open(grpc(NAME, "/a.B/C"), true).await;
+    world.session.call().await.answer();
+    assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
 }
 
 #[tokio::test]

@@ -135,7 +135,9 @@ async fn of_answers_that_nobody_reads() {
         let at_upstream = upstream.request("/a.B/Download").await;
         upstream.head(at_upstream, &[(":status", "200")], 0);
         fill(upstream, at_upstream);
-        assert!(upstream.heard(at_upstream).allowance < CHUNK as i64, "the lane's window is shut");
+        // Or the lane's, where threads waited for each other for so long that the link seems to be a long one.
+        let shut = upstream.heard(at_upstream).allowance.min(upstream.allowance);
+        assert!(shut < CHUNK as i64, "the stream's window is shut");
         upstream.ping().await.unwrap();
         client.reset(stream, Reason::CANCEL.into());
         client.flush().await;

@@ -28,11 +28,11 @@ async fn any(events: &mut Streaming<ActivityEvent>) -> ActivityEvent {
     within("an event", events.message()).await.expect("an event").expect("a watch without an end")
 }
 
-/// The next event that is not of lanes.
+/// The next event that is not of lanes or sessions.
 async fn next(events: &mut Streaming<ActivityEvent>) -> ActivityEvent {
     loop {
         let event = any(events).await;
-        if event.lane.is_none() {
+        if event.lane.is_none() && event.session.is_none() {
             return event;
         }
     }

@@ -15,7 +15,6 @@ use crate::support::client::Client;
 use crate::support::grpc::with_token;
 use crate::support::hub::Hub;
 use crate::support::message::{grpc, plain};
-use crate::support::raw_agent::RawAgent;
 use crate::support::service::Test;
 use crate::support::{NAME, within};
 
@@ -133,25 +132,4 @@ async fn health_of_the_hub_is_open_and_of_a_name_is_not() {
         let status = checked.map(|response| response.into_inner().status());
         assert_eq!(status.map_err(|status| status.code()), want, "{service:?} {token:?}");
     }
-}
-
-/// Two agents with tokens of their own, one of which wants its names for itself.
-#[tokio::test]
-async fn an_exclusive_name_has_one_owner() {
-    let mut owner = agent("owner", "*");
-    owner.exclusive = true;
-    let hub = guarded_hub(&[owner, agent("stranger", "*"), caller("ops", "*")]).await;
-    let register = async |token: &'static str, name: &'static str, instance: &'static str| {
-        let headers = [("hub-name", name), ("hub-instance", instance), ("hub-token", token)];
-        let mut agent = RawAgent::connect(&hub, &headers).await.map_err(|refused| refused.0)?;
-        agent.settings().await;
-        hub.until(name, ServingStatus::Serving, Some("ops")).await;
-        Ok::<_, http::StatusCode>(agent)
-    };
-    let _owner = register("owner", "mine", "o1").await.expect("a free name");
-    assert_eq!(register("stranger", "mine", "s1").await.err(), Some(http::StatusCode::CONFLICT));
-    let _again = register("owner", "mine", "o2").await.expect("its own name");
-    // Nor does it get a name that others share.
-    let _stranger = register("stranger", "shared", "s1").await.expect("a free name");
-    assert_eq!(register("owner", "shared", "o1").await.err(), Some(http::StatusCode::CONFLICT));
 }

@@ -9,21 +9,21 @@ use tempfile::TempDir;
 
 use super::hub::{Hub, hub_config};
 
-/// Agents and callers: token, name pattern, and whether a name is theirs alone. Who holds `a/1` holds `a/2`, too.
+/// Agents and callers: token, name pattern, and what becomes of a name that several register. Who holds `a/1` holds `a/2`, too.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) kind: &'static str,
     pub(crate) token: &'static str,
     pub(crate) names: &'static str,
-    pub(crate) exclusive: bool,
+    pub(crate) ownership: &'static str,
 }
 
 pub(crate) const fn agent(token: &'static str, names: &'static str) -> Entry {
-    Entry { kind: "agents", token, names, exclusive: false }
+    Entry { kind: "agents", token, names, ownership: "share" }
 }
 
 pub(crate) const fn caller(token: &'static str, names: &'static str) -> Entry {
-    Entry { kind: "callers", token, names, exclusive: false }
+    Entry { kind: "callers", token, names, ownership: "share" }
 }
 
 /// A hub that lets nobody else in.
@@ -60,7 +60,7 @@ impl AuthFile {
 }
 
 fn entry(entry: &Entry) -> String {
-    let Entry { kind, token, names, exclusive } = entry;
+    let Entry { kind, token, names, ownership } = entry;
     let hash = Sha256::digest(token).iter().fold(String::new(), |mut hash, byte| {
         write!(hash, "{byte:02x}").unwrap();
         hash
@@ -68,7 +68,7 @@ fn entry(entry: &Entry) -> String {
     let holder = token.split('/').next().expect("the first of them");
     let id = format!("holder of {holder}");
     format!(
-        "[[{kind}]]\nid = '{id}'\ntoken_sha256 = '{hash}'\nnames = ['{names}']\nexclusive = {exclusive}\n"
+        "[[{kind}]]\nid = '{id}'\ntoken_sha256 = '{hash}'\nnames = ['{names}']\nownership = '{ownership}'\n"
     )
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use agent::HubUri;
 use hub::{Config, Listeners};
@@ -28,9 +29,10 @@ pub(crate) struct Hub {
     running: JoinHandle<io::Result<()>>,
 }
 
-/// The configuration of most hubs here.
+/// The configuration of most hubs here: nobody waits for who is not there.
 pub(crate) fn hub_config() -> Config {
-    Config { workers: NonZeroUsize::new(2).unwrap(), ..Config::default() }
+    let park_timeout = Duration::ZERO;
+    Config { workers: NonZeroUsize::new(2).unwrap(), park_timeout, ..Config::default() }
 }
 
 /// In one process with others, no signal tells a hub to read its files anew: `POST /reload` does.

@@ -209,6 +209,11 @@ impl RawAgent {
         }
     }
 
+    /// Sends a control message.
+    pub(crate) async fn say(&mut self, control: Control) {
+        self.message(Message::text(control.as_text())).await;
+    }
+
     pub(crate) async fn message(&mut self, message: Message) {
         within("a message sent", self.ws.send(message)).await.expect("sent");
     }

@@ -43,6 +43,8 @@ pub(super) struct LaneState {
     /// DATA messages, complete but for the last, which may be added to.
     queue: VecDeque<BytesMut>,
     queued: usize,
+    /// Bytes of DATA that were taken from it.
+    pub(super) sent: u64,
     /// Told to the peer with FIN and RESET.
     pub(super) delivered: u64,
     /// To be sent, in this order, before DATA.
@@ -97,6 +99,7 @@ impl LaneState {
             credit: LANE_FIRST_CREDIT,
             queue: VecDeque::new(),
             queued: 0,
+            sent: 0,
             delivered: 0,
             open: None,
             credit_due: 0,
@@ -280,6 +283,7 @@ impl LaneState {
     pub(super) fn pop(&mut self) -> Option<Bytes> {
         let message = self.queue.pop_front()?;
         self.queued -= message.len() - HEAD_BYTES;
+        self.sent += (message.len() - HEAD_BYTES) as u64;
         Some(message.freeze())
     }
 

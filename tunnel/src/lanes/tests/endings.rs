@@ -1,6 +1,7 @@
 //! How lanes and sessions end.
 
 use super::*;
+use crate::limits::{LANE_FIRST_CREDIT, LANE_QUEUE};
 
 #[tokio::test(start_paused = true)]
 async fn a_finished_lane_says_what_was_delivered() {
@@ -109,7 +110,9 @@ async fn a_lost_session_ends_whatever_waits() {
         writes.write_all(b"x").await.expect_err("lost").kind(),
         ErrorKind::ConnectionAborted
     );
-    assert_eq!(status.end(), Some(&LaneEnd::Lost));
+    // What waits in its queue was never sent.
+    let sent = u64::from(LANE_FIRST_CREDIT) - LANE_QUEUE as u64;
+    assert_eq!(status.end(), Some(&LaneEnd::Lost { sent }));
     assert_eq!(half.status().end(), Some(&LaneEnd::Finished { delivered: 0 }));
     assert_eq!(half.read(&mut [0; 1]).await.expect("an end that was said before"), 0);
     assert_eq!(hub.ws().ended(), Some(&Ended::Lost));

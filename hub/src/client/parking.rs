@@ -1,0 +1,87 @@
+//! Calls that wait for a name that nobody serves now, but soon somebody may again.
+
+use std::time::Duration;
+
+use switch::CallId;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::groups::GroupId;
+use super::route::Head;
+use crate::message::refusal::Refusal;
+
+impl Connection {
+    /// Has the calls of this group wait for their name, within the time that each of them has; the others are refused.
+    /// Returns `true` if there may be somebody by now.
+    pub(super) fn park(&mut self, id: GroupId, refusal: &Refusal) -> bool {
+        let Some(group) = self.groups.get(id) else { return false };
+        let waiting: Vec<CallId> = group.waiting.iter().copied().collect();
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        for call in waiting {
+            match self.parked_until(call, id).filter(|until| *until > now) {
+                Some(until) => next = Some(next.map_or(until, |next| next.min(until))),
+                None => self.give_up(call, id, refusal.clone()),
+            }
+        }
+        let Some(next) = next else { return false };
+        self.look_by(next);
+        self.await_name(id)
+    }
+
+    /// Until when the call may wait for its name; it takes a place for that. Without, if there is none.
+    fn parked_until(&mut self, call: CallId, id: GroupId) -> Option<Instant> {
+        let patience = self.origin.hub.config.park_timeout;
+        if patience.is_zero() {
+            return None;
+        }
+        let own = self.switch.request(call).and_then(|head| Head::of(head).timeout());
+        let name = self.groups.get(id)?.name.clone();
+        let hub = self.origin.hub.clone();
+        let call = self.call(call)?;
+        if call.parked.is_none() {
+            call.parked = hub.registry.park(&name);
+            call.parked.as_ref()?;
+            call.record.parks();
+        }
+        let since = call.parked.as_ref()?.since;
+        let own = own.unwrap_or(Duration::MAX);
+        Some((since + patience).min(call.begun.checked_add(own).unwrap_or(since + patience)))
+    }
+
+    fn give_up(&mut self, call: CallId, id: GroupId, refusal: Refusal) {
+        if let Some(group) = self.groups.get(id) {
+            group.waiting.retain(|other| *other != call);
+        }
+        self.refuse_by_turns(call, refusal);
+    }
+
+    /// Has somebody told when the name is back. Returns `true` if it may have come back before that.
+    fn await_name(&mut self, id: GroupId) -> bool {
+        let Some(group) = self.groups.get(id) else { return false };
+        let Some(first) = group.waiting.front().copied() else { return false };
+        if std::mem::replace(&mut group.is_awaited, true) {
+            return false;
+        }
+        let Some(mut arrivals) =
+            self.call(first).and_then(|call| Some(call.parked.as_ref()?.arrivals()))
+        else {
+            return false;
+        };
+        self.arriving.push(Box::pin(async move {
+            // Where nobody waits any more, there is nothing to wait for.
+            let _ = arrivals.changed().await;
+            id
+        }));
+        self.look_at_opening = true;
+        true
+    }
+
+    /// The name is back, or nobody waits for it.
+    pub(super) fn arrived(&mut self, id: GroupId) {
+        if let Some(group) = self.groups.get(id) {
+            group.is_awaited = false;
+        }
+        self.serve_group(id);
+    }
+}

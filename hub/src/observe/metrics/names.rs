@@ -1,0 +1,71 @@
+//! What each metric is called, its unit, and what it tells.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub(super) const AGENTS: &str = "hub_agents";
+pub(super) const SESSIONS: &str = "hub_sessions";
+pub(super) const REGISTRATIONS: &str = "hub_registrations_total";
+pub(super) const REGISTRATION_REFUSALS: &str = "hub_registration_refusals_total";
+pub(super) const CLIENT_CONNECTIONS: &str = "hub_client_connections";
+pub(super) const HANDSHAKE_FAILURES: &str = "hub_handshake_failures_total";
+pub(super) const CALLS: &str = "hub_calls_total";
+pub(super) const CALL_DURATION: &str = "hub_call_duration_seconds";
+pub(super) const CALL_BYTES: &str = "hub_call_bytes_total";
+pub(super) const STREAMS: &str = "hub_streams_in_flight";
+pub(super) const LANES: &str = "hub_lanes";
+pub(super) const LANES_OPENED: &str = "hub_lanes_opened_total";
+pub(super) const LIMITS_REACHED: &str = "hub_limits_reached_total";
+pub(super) const SESSIONS_SUSPECT: &str = "hub_sessions_suspect";
+pub(super) const SESSIONS_DRAINING: &str = "hub_sessions_draining";
+pub(super) const SUSPICIONS: &str = "hub_session_suspicions_total";
+pub(super) const REPLACED: &str = "hub_sessions_replaced_total";
+pub(super) const CALLS_PARKED: &str = "hub_calls_parked";
+pub(super) const PARKED_TOTAL: &str = "hub_calls_parked_total";
+pub(super) const REPLAYS: &str = "hub_call_replays_total";
+pub(super) const RELOADS: &str = "hub_reloads_total";
+pub(super) const SESSION_RTT: &str = "hub_session_rtt_seconds";
+pub(super) const BUILD_INFO: &str = "hub_build_info";
+
+/// Tells the recorder of all of them.
+pub(super) fn describe() {
+    describe_counter!(
+        RELOADS,
+        "Times that certificate, key and auth file were read anew; failed: they stayed as they were"
+    );
+    describe_gauge!(AGENTS, "Agent processes that are registered now");
+    describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
+    describe_gauge!(SESSIONS_SUSPECT, "Sessions that owe an answer to a ping now");
+    describe_gauge!(SESSIONS_DRAINING, "Sessions that get no new calls any more");
+    describe_counter!(SUSPICIONS, "Times that a session came to owe an answer to a ping");
+    describe_counter!(REPLACED, "Sessions whose place another one has taken");
+    describe_gauge!(CALLS_PARKED, "Calls that wait now for their name to come back");
+    describe_counter!(PARKED_TOTAL, "Calls that have waited for their name, by what came of it");
+    describe_counter!(REPLAYS, "Times that a call was sent once more, never begun with before");
+    describe_counter!(REGISTRATIONS, "Sessions that were registered");
+    describe_counter!(REGISTRATION_REFUSALS, "Registrations that were refused, by reason");
+    describe_gauge!(CLIENT_CONNECTIONS, "HTTP/2 connections of clients that are open now");
+    describe_counter!(
+        HANDSHAKE_FAILURES,
+        "Connections that ended before they spoke a protocol, by stage"
+    );
+    describe_counter!(
+        CALLS,
+        "Calls that have ended, by what the client was told and why the hub answered itself"
+    );
+    describe_histogram!(
+        CALL_DURATION,
+        Unit::Seconds,
+        "From the request head to the end of the response"
+    );
+    describe_counter!(CALL_BYTES, Unit::Bytes, "Bytes of DATA passed on, by direction");
+    describe_gauge!(STREAMS, "Calls that are running now");
+    describe_gauge!(LANES, "Lanes that are open now: connections of callers to agents' servers");
+    describe_counter!(LANES_OPENED, "Lanes that were to be opened, by what came of it");
+    describe_counter!(LIMITS_REACHED, "Times that a client or an agent reached a limit, by limit");
+    describe_histogram!(
+        SESSION_RTT,
+        Unit::Seconds,
+        "Round trip time of sessions, by WebSocket ping"
+    );
+    describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
+}

@@ -1,0 +1,185 @@
+//! One name: who has registered it, who may, and who gets its calls.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tunnel::name::Name;
+use tunnel::wire::CloseCode;
+
+use super::agent::{Agent, Upstream};
+use super::session::Session;
+use crate::config::auth::{Holder, Ownership};
+use crate::limits::{OUSTED_REMEMBERED, PARKED_AFTER, PROBED_AGAIN};
+use crate::message::refusal::Refusal;
+
+/// One name. Without sessions it is remembered for a while, to tell offline from unknown.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// By instance, and for each in the order in which they came.
+    pub(super) sessions: Vec<Arc<Session>>,
+    pub(super) gone_since: Option<Instant>,
+    /// Instances from which another one has taken the name over: they do not take it back.
+    ousted: Vec<String>,
+    /// When its sessions were probed last.
+    probed: Option<Instant>,
+}
+
+/// Nobody serves a name now.
+#[derive(Debug)]
+pub(crate) struct Away {
+    pub(crate) refusal: Refusal,
+    /// Whoever did is expected back: calls may wait for it.
+    pub(crate) is_expected: bool,
+}
+
+/// Another agent has the name, and keeps it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another agent has the name, and is alive")]
+pub(crate) struct Owned;
+
+impl Entry {
+    /// Whether an instance may register the name: what its auth file says of the name's owners, and of who has it already.
+    pub(super) fn check_owner(&self, holder: Option<&Holder>, instance: &str) -> Result<(), Owned> {
+        let mine = ownership(holder);
+        let is_ousted = self.ousted.iter().any(|ousted| ousted == instance);
+        let refused = self.others(holder, instance).any(|other| {
+            let theirs = ownership(other.holder.as_ref());
+            let is_same = other.holder_id() == holder.map(Holder::id);
+            match (mine, theirs) {
+                (Ownership::Takeover, Ownership::Takeover) => is_ousted,
+                // The file has changed since the other came.
+                (Ownership::Takeover, Ownership::Share | Ownership::Standby) => !is_same,
+                (Ownership::Exclusive, _) | (_, Ownership::Exclusive | Ownership::Takeover) => true,
+                (Ownership::Share | Ownership::Standby, Ownership::Share | Ownership::Standby) => {
+                    false
+                }
+            }
+        });
+        if refused { Err(Owned) } else { Ok(()) }
+    }
+
+    /// The agents that have the name and are not on their way out, but this one.
+    fn others(&self, holder: Option<&Holder>, instance: &str) -> impl Iterator<Item = &Arc<Agent>> {
+        let stays = self.sessions.iter().filter(|session| session.is_usable());
+        stays.map(|session| &session.agent).filter(move |agent| !agent.is(instance, holder))
+    }
+
+    /// Has those asked for life whose place a newcomer may be about to take: a half-open connection never keeps a name busy.
+    pub(super) fn probe_others(&mut self, holder: Option<&Holder>, instance: &str) {
+        let now = Instant::now();
+        if self.probed.is_some_and(|probed| now < probed + PROBED_AGAIN) {
+            return;
+        }
+        self.probed = Some(now);
+        let others = self.sessions.iter().filter(|session| !session.agent.is(instance, holder));
+        others.for_each(|session| session.ws().probe());
+    }
+
+    /// Takes a session in. Returns the one that it replaces: an older one of the same instance and slot, unless that is
+    /// draining; then its running calls may finish beside the new one.
+    pub(super) fn insert(&mut self, session: Arc<Session>) -> Option<Arc<Session>> {
+        let is_replaced = |old: &Arc<Session>| old.is_same_slot(&session) && !old.is_draining();
+        let replaced = self.sessions.iter().position(is_replaced);
+        let replaced = replaced.map(|at| self.sessions.remove(at));
+        if let Some(replaced) = &replaced {
+            replaced.ws().close(CloseCode::Replaced, "replaced by a newer session");
+        }
+        let key = |session: &Session| {
+            (session.agent.instance.clone(), Arc::as_ptr(&session.agent) as usize)
+        };
+        let at = self.sessions.partition_point(|other| key(other) <= key(&session));
+        self.sessions.insert(at, session);
+        replaced
+    }
+
+    /// Takes a session out. Returns `false` if it is in here no more.
+    pub(super) fn remove(&mut self, session: &Arc<Session>) -> bool {
+        let before = self.sessions.len();
+        self.sessions.retain(|other| !Arc::ptr_eq(other, session));
+        self.sessions.len() < before
+    }
+
+    /// The agent is there: where it takes the name over, the sessions of those before it are taken out, and returned.
+    pub(super) fn take_over(&mut self, agent: &Agent) -> Vec<Arc<Session>> {
+        if ownership(agent.holder.as_ref()) != Ownership::Takeover {
+            return Vec::new();
+        }
+        let is_before = |session: &mut Arc<Session>| session.agent.id < agent.id;
+        let ousted: Vec<_> = self.sessions.extract_if(.., is_before).collect();
+        for session in &ousted {
+            session.ws().close(CloseCode::Replaced, "another agent has taken the name over");
+            if !self.ousted.contains(&session.agent.instance) {
+                self.ousted.push(session.agent.instance.clone());
+            }
+        }
+        let too_many = self.ousted.len().saturating_sub(OUSTED_REMEMBERED);
+        self.ousted.drain(..too_many);
+        ousted
+    }
+
+    /// Somebody has, or had, registered it.
+    pub(super) fn is_known(&self) -> bool {
+        self.gone_since.is_some() || self.shown().next().is_some()
+    }
+
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.sessions.iter().filter(|session| session.is_shown())
+    }
+
+    pub(super) fn usable(&self) -> impl Iterator<Item = &Arc<Session>> {
+        let is_up = |session: &&Arc<Session>| session.agent.upstream() == Upstream::Up;
+        self.sessions.iter().filter(move |session| is_up(session) && session.is_usable())
+    }
+
+    /// The sessions that new calls go to, of those whose agents are not left out: none that owes an answer while another does
+    /// not, and of agents that stand by only the first, where nobody else is there.
+    pub(super) fn in_turn(&self, leave_out: impl Fn(&Agent) -> bool) -> Vec<&Arc<Session>> {
+        let mut sessions: Vec<_> =
+            self.usable().filter(|session| !leave_out(&session.agent)).collect();
+        let (healthy, suspect) =
+            sessions.iter().partition::<Vec<_>, _>(|session| !session.is_suspect());
+        sessions = if healthy.is_empty() { suspect } else { healthy };
+        let first = sessions.iter().map(|session| session.agent.rank()).min();
+        sessions.retain(|session| Some(session.agent.rank()) == first);
+        sessions
+    }
+
+    /// Why nothing is usable.
+    pub(super) fn away(&self, name: &Name) -> Away {
+        let is_down = |session: &Arc<Session>| session.agent.upstream() == Upstream::Down;
+        if self.shown().any(|session| is_down(session) && session.is_usable()) {
+            // Its agent is there, and has dialled it.
+            return Away {
+                refusal: Refusal::UpstreamUnreachable(name.clone()),
+                is_expected: false,
+            };
+        }
+        let since = self.gone_since.map(|since| since.elapsed());
+        let is_expected = since.is_none_or(|since| since < PARKED_AFTER);
+        Away { refusal: Refusal::Offline { name: name.clone(), since }, is_expected }
+    }
+}
+
+fn ownership(holder: Option<&Holder>) -> Ownership {
+    holder.map_or(Ownership::Share, Holder::ownership)
+}
+
+/// Two random choices, then the less loaded: nearly as even as looking at all, without the herd that
+/// follows whoever was least loaded a moment ago.
+pub(super) fn better_of_two<'s, 'e>(
+    agents: &[&'s [&'e Arc<Session>]],
+) -> Option<&'s [&'e Arc<Session>]> {
+    if agents.len() < 2 {
+        return agents.first().copied();
+    }
+    // In no order, so that of two which are idle now one, now the other is taken.
+    let first = fastrand::usize(..agents.len());
+    let second = (first + fastrand::usize(1..agents.len())) % agents.len();
+    let load = |sessions: &&[&Arc<Session>]| sessions.first().map(|session| session.agent.calls());
+    [agents[first], agents[second]].into_iter().min_by_key(load)
+}
+
+/// Of one agent's sessions.
+pub(super) fn best<'e>(sessions: &[&'e Arc<Session>], worker: usize) -> Option<&'e Arc<Session>> {
+    sessions.iter().copied().min_by_key(|session| (session.worker != worker, session.lanes()))
+}

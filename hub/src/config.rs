@@ -33,6 +33,11 @@ pub struct Config {
     pub park_timeout: Duration,
     /// How long connections are still accepted once the hub is asked to stop: for balancers that look every few seconds.
     pub shutdown_delay: Duration,
+    /// How old a connection may become, a client's or an agent's, give or take a tenth: then its peer is asked to make a new
+    /// one, which may lead to another hub. For ever, without.
+    pub max_connection_age: Option<Duration>,
+    /// How long calls on a client's connection may still run then. For ever, without.
+    pub max_connection_age_grace: Option<Duration>,
     /// Other hubs may listen at the same port.
     pub reuse_port: bool,
     /// Worker threads.
@@ -73,6 +78,8 @@ impl Default for Config {
             drain_timeout: DRAIN_TIMEOUT,
             park_timeout: PARK_TIMEOUT,
             shutdown_delay: Duration::ZERO,
+            max_connection_age: None,
+            max_connection_age_grace: None,
             reuse_port: false,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: CONNECTIONS,
@@ -95,6 +102,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// How old one connection may become: not all of those that came together end together.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        Some(self.max_connection_age?.mul_f64(0.9 + fastrand::f64() / 5.0))
+    }
+}
+
 impl TryFrom<&Args> for Config {
     type Error = ConfigError;
 
@@ -111,6 +125,8 @@ impl TryFrom<&Args> for Config {
             drain_timeout: args.drain_timeout,
             park_timeout: args.park_timeout,
             shutdown_delay: args.shutdown_delay,
+            max_connection_age: args.max_connection_age,
+            max_connection_age_grace: args.max_connection_age_grace,
             reuse_port: args.reuse_port,
             workers: args
                 .workers

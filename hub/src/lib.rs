@@ -80,6 +80,7 @@ pub async fn run(
     let admin = listeners.admin.map(|admin| tokio::spawn(front::admin::serve(admin, hub.clone())));
     let listener = Listener { tcp: listeners.public, shares_port: hub.config.reuse_port };
     let watchdog = tokio::spawn(workers.watchdog());
+    hub.note_certificate();
     service_manager::ready();
     tokio::select! {
         () = listener.accept(&workers, &hub) => {}

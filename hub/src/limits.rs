@@ -233,6 +233,9 @@ pub const PARKED: usize = 16_384;
 pub const PROBED_AGAIN: Duration = Duration::from_secs(1);
 /// Instances of one name that are remembered because another one has taken it over from them.
 pub const OUSTED_REMEMBERED: usize = 16;
+/// How long a session that is replaced because of its age keeps the others of its agent from being replaced, too, if the
+/// agent does not tell that it has a new one.
+pub const RENEWED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a hub that ends waits for its agents to be elsewhere before it sends clients after them, where it has clients.
 /// It is told of each; agents that find no other hub are not waited for.
 pub const MOVING_TIMEOUT: Duration = Duration::from_secs(1);

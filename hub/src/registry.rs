@@ -331,6 +331,7 @@ pub(crate) struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        self.session.is_over();
         self.registry.unregister(&self.session);
     }
 }

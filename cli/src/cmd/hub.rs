@@ -71,11 +71,7 @@ fn clients(message: &DynamicMessage) -> Result<String, OutputError> {
 }
 
 fn row(client: Client, now: SystemTime) -> [String; 10] {
-    let state = match (client.draining, client.upstream_unreachable) {
-        (true, _) => " (draining)",
-        (false, true) => " (server unreachable)",
-        (false, false) => "",
-    };
+    let state = state(&client);
     let mut labels: Vec<String> =
         client.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.sort_unstable();
@@ -93,6 +89,17 @@ fn row(client: Client, now: SystemTime) -> [String; 10] {
     ]
 }
 
+/// What is to be said of its sessions, if anything is.
+fn state(client: &Client) -> String {
+    match client {
+        Client { draining: true, .. } => " (draining)".to_owned(),
+        Client { upstream_unreachable: true, .. } => " (server unreachable)".to_owned(),
+        Client { suspect_sessions: suspect @ 1.., .. } => format!(" ({suspect} silent)"),
+        Client { standby: true, .. } => " (standing by)".to_owned(),
+        _ => String::new(),
+    }
+}
+
 fn event(message: &DynamicMessage) -> Result<String, OutputError> {
     let event: ActivityEvent = message.transcode_to()?;
     let what = event.r#type().as_str_name();
@@ -103,6 +110,7 @@ fn event(message: &DynamicMessage) -> Result<String, OutputError> {
     if let Some(lane) = &event.lane {
         words.extend([format!("{} open", lane.open), lane.error.clone()]);
     }
+    words.extend(event.session.map(|session| session.id));
     words.retain(|word| !word.is_empty());
     let line = words.join(" ");
     let missed = match event.missed {
@@ -112,7 +120,7 @@ fn event(message: &DynamicMessage) -> Result<String, OutputError> {
     Ok(missed + &printable(&line))
 }
 
-fn call_words(call: &Call) -> [String; 5] {
+fn call_words(call: &Call) -> [String; 7] {
     let reason = match call.hub_reason.as_str() {
         "" => String::new(),
         reason => format!("({reason})"),
@@ -123,5 +131,8 @@ fn call_words(call: &Call) -> [String; 5] {
         reason,
         duration(call.duration, fine),
         format!("{}B/{}B", call.request_bytes, call.response_bytes),
+        call.parked
+            .map_or_else(String::new, |parked| format!("parked {}", duration(Some(parked), fine))),
+        if call.replays > 0 { format!("sent again {}x", call.replays) } else { String::new() },
     ]
 }

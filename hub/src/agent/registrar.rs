@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 use tunnel::lanes::Role;
 use tunnel::registration::Registration;
@@ -18,7 +18,7 @@ use crate::config::auth::{Auth, Denied};
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::lanes::OpenError;
-use crate::limits::FAREWELL_TIMEOUT;
+use crate::limits::{FAREWELL_TIMEOUT, RENEWED_WITHIN};
 use crate::observe::limit::Limit;
 use crate::registry::{Admitted, Session, Upstream};
 
@@ -86,6 +86,8 @@ async fn run(
     let mut farewell = pin!(sleep(FAREWELL_TIMEOUT));
     let (mut hub_drains, mut hub_closes) = (false, false);
     tokio::spawn(show(session.clone(), hub.clone()));
+    let mut renewed = pin!(renew(session, hub));
+    let mut is_renewed = false;
     loop {
         let drained = session.is_draining() && session.lanes() == 0;
         tokio::select! {
@@ -105,6 +107,7 @@ async fn run(
                 session.ws().close(CloseCode::Normal, "drained");
                 farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
             }
+            () = &mut renewed, if !is_renewed => is_renewed = true,
             () = stop.moving(), if !hub_drains => {
                 // Calls that are on their way are still served: it is the agent who should look elsewhere.
                 session.ws().send(Control::Drain);
@@ -116,6 +119,17 @@ async fn run(
             }
         }
     }
+}
+
+/// Has the agent make a new session once this one is old enough. One session of an agent at a time: the next one's turn is
+/// when the agent has a new one, or this one is over, or too much time has passed.
+async fn renew(session: &Arc<Session>, hub: &Hub) {
+    let Some(age) = hub.config.age() else { return };
+    sleep(age).await;
+    let _one = session.agent.renewing.lock().await;
+    hub.registry.drain(session);
+    session.ws().send(Control::Drain);
+    let _ = timeout(RENEWED_WITHIN, session.has_moved()).await;
 }
 
 /// Who may come in has changed: ends the session of who may not any more.
@@ -132,10 +146,7 @@ fn heed(auth: &Auth, session: &Session) {
 fn hear(said: Control, session: &Arc<Session>, hub: &Arc<Hub>) {
     match said {
         Control::Drain => hub.registry.drain(session),
-        Control::Moved => {
-            session.moves();
-            hub.registry.changed();
-        }
+        Control::Moved => session.moves(),
         Control::Upstream { up: false } => {
             hub.registry.set_upstream(&session.agent, Upstream::Down)
         }

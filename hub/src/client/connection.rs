@@ -143,6 +143,8 @@ impl Connection {
         let (mut draining, mut closing) = (pin!(stop.draining()), pin!(stop.closing()));
         let mut keys = self.origin.hub.doors.watch(self.origin.worker);
         let mut heard_by: Option<Pin<Box<Sleep>>> = None;
+        let mut age = self.origin.hub.config.age().map(|age| Box::pin(sleep(age)));
+        let mut grace = None;
         let mut drains = false;
         loop {
             tokio::select! {
@@ -151,9 +153,15 @@ impl Connection {
                     self.cut_off_all();
                     return End::Drained;
                 }
-                () = &mut draining, if !drains => {
+                () = until(&mut grace) => {
+                    self.cut_off_all();
+                    return End::Drained;
+                }
+                is_old = until_draining(&mut draining, &mut age), if !drains => {
                     self.switch.drain();
                     heard_by = Some(Box::pin(sleep(FAREWELL_TIMEOUT)));
+                    let patience = self.origin.hub.config.max_connection_age_grace;
+                    grace = patience.filter(|_| is_old).map(|patience| Box::pin(sleep(patience)));
                     drains = true;
                 }
                 end = poll_fn(|cx| self.poll(cx)) => return end,
@@ -261,6 +269,17 @@ impl Connection {
             Some(Slow::SmallData) => Limit::ClientData,
         };
         self.reached(limit, None);
+    }
+}
+
+/// Resolves when the hub drains, or, with `true`, when the connection is old enough to be made anew.
+async fn until_draining(
+    draining: &mut (impl Future<Output = ()> + Unpin),
+    age: &mut Option<Pin<Box<Sleep>>>,
+) -> bool {
+    tokio::select! {
+        () = draining => false,
+        () = until(age) => true,
     }
 }
 

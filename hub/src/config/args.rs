@@ -66,6 +66,15 @@ pub struct Args {
     #[arg(long, env = "HUB_PARK_TIMEOUT", value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     pub park_timeout: Duration,
 
+    /// Ask clients and agents for a new connection when theirs is so old, give or take a tenth, so that they spread over
+    /// new hubs [default: never]
+    #[arg(long, env = "HUB_MAX_CONNECTION_AGE", value_name = "DURATION", value_parser = positive)]
+    pub max_connection_age: Option<Duration>,
+
+    /// How long calls on such a client's connection may still run [default: for as long as they like]
+    #[arg(long, env = "HUB_MAX_CONNECTION_AGE_GRACE", value_name = "DURATION", value_parser = humantime::parse_duration, requires = "max_connection_age")]
+    pub max_connection_age_grace: Option<Duration>,
+
     /// Share the port with other hubs: a new one is started beside the old one, which is then told to stop (Linux)
     #[arg(long, env = "HUB_REUSE_PORT", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub reuse_port: bool,

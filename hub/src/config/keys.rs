@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tunnel::tls::server_config;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 use super::ConfigError;
 use super::auth::Auth;
@@ -38,6 +42,16 @@ impl KeyFiles {
             tls: tls.or_else(|| now.tls.clone()),
             auth: auth.unwrap_or_else(|| now.auth.clone()),
         })
+    }
+}
+
+impl KeyFiles {
+    /// When the certificate ends, in seconds since 1970, if there is one that can be read.
+    pub(crate) fn not_after(&self) -> Option<i64> {
+        let (cert, _) = self.tls.as_ref()?;
+        let der = CertificateDer::from_pem_file(cert).ok()?;
+        let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 }
 

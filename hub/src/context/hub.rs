@@ -104,7 +104,17 @@ impl Hub {
             Err(error) => warn!(%error, "not reloaded: everything stays as it was"),
         }
         self.metrics.reloaded(reloaded.is_ok());
+        if reloaded.is_ok() {
+            self.note_certificate();
+        }
         reloaded
+    }
+
+    /// Tells for how long the certificate is good.
+    pub(crate) fn note_certificate(&self) {
+        if let Some(not_after) = self.config.key_files.not_after() {
+            self.metrics.certificate_ends(not_after);
+        }
     }
 }
 

@@ -41,12 +41,12 @@ pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
     info!("stopped");
 }
 
-/// Resolves when all agents are elsewhere, or gone.
+/// Resolves when all agents are elsewhere; those that have gone are no more waited for than those that come.
 async fn moved(hub: &Hub) {
-    let mut changes = hub.registry.watch();
-    while !hub.registry.sessions().iter().all(|session| session.has_moved()) {
-        if changes.changed().await.is_err() {
-            return;
+    for session in hub.registry.sessions() {
+        tokio::select! {
+            () = session.has_moved() => {}
+            () = session.over() => {}
         }
     }
 }

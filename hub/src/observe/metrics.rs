@@ -143,6 +143,11 @@ impl Metrics {
         self.rare(LIMITS_REACHED, "limit", limit);
     }
 
+    /// When the certificate ends, in seconds since 1970.
+    pub(crate) fn certificate_ends(&self, not_after: i64) {
+        with_local_recorder(&self.recorder, || gauge!(CERT_NOT_AFTER).set(not_after as f64));
+    }
+
     /// The files were read anew, or could not be used.
     pub(crate) fn reloaded(&self, done: bool) {
         self.rare(RELOADS, "result", if done { "ok" } else { "failed" });

@@ -40,6 +40,8 @@ pub(crate) struct Agent {
     pub(crate) idle: Mutex<IdleLimit>,
     /// Held by the session that finds out whether the upstream speaks HTTP/2.
     pub(crate) probing: tokio::sync::Mutex<()>,
+    /// Held by the session that is being replaced by a new one.
+    pub(crate) renewing: tokio::sync::Mutex<()>,
     upstream: AtomicU8,
     calls: AtomicUsize,
     /// Streams that a connection may have, as its upstream said last.
@@ -73,6 +75,7 @@ impl Agent {
             opens: RateBy::new(OPENS, OPENS_SOURCES),
             idle: Mutex::default(),
             probing: tokio::sync::Mutex::default(),
+            renewing: tokio::sync::Mutex::default(),
             upstream: AtomicU8::new(Upstream::Unknown as u8),
             calls: AtomicUsize::new(0),
             max_streams: AtomicUsize::new(INITIAL_MAX_LANE_STREAMS),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tunnel::lanes::Lanes;
 use tunnel::registration::Registration;
 use tunnel::ws::Handle;
@@ -39,7 +40,8 @@ pub(crate) struct Session {
     pub(crate) tunnel: Lanes,
     registered: AtomicBool,
     draining: AtomicBool,
-    moved: AtomicBool,
+    moved: CancellationToken,
+    over: CancellationToken,
     lanes: AtomicUsize,
     /// Told when it begins to drain, and when it has lost its last lane.
     nudged: Notify,
@@ -65,7 +67,8 @@ impl Session {
             tunnel,
             registered: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            moved: AtomicBool::new(false),
+            moved: CancellationToken::new(),
+            over: CancellationToken::new(),
             lanes: AtomicUsize::new(0),
             nudged: Notify::new(),
         }
@@ -79,6 +82,15 @@ impl Session {
     /// Callers can reach it. Returns `true` the first time: later, its upstream may have been away in between.
     pub(crate) fn is_first_shown(&self) -> bool {
         !self.registered.swap(true, Ordering::SeqCst)
+    }
+
+    /// Resolves when it is in the registry no more.
+    pub(crate) async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
+    pub(super) fn is_over(&self) {
+        self.over.cancel();
     }
 
     /// Whether new lanes may be opened on it.
@@ -96,13 +108,13 @@ impl Session {
         self.ws().is_suspect()
     }
 
-    /// Its replacement is registered, here or at another hub.
-    pub(crate) fn has_moved(&self) -> bool {
-        self.moved.load(Ordering::SeqCst)
+    /// Resolves when its replacement is registered, here or at another hub.
+    pub(crate) async fn has_moved(&self) {
+        self.moved.cancelled().await;
     }
 
     pub(crate) fn moves(&self) {
-        self.moved.store(true, Ordering::SeqCst);
+        self.moved.cancel();
     }
 
     /// No new lanes and calls from now on. Lanes without calls are ended. Returns `true` the first time.

@@ -1,5 +1,6 @@
 //! Agents, their sessions and lanes, from beginning to end.
 
+mod ages;
 mod drain;
 mod lanes;
 mod owners;

@@ -22,6 +22,7 @@ pub(super) const REPLACED: &str = "hub_sessions_replaced_total";
 pub(super) const CALLS_PARKED: &str = "hub_calls_parked";
 pub(super) const PARKED_TOTAL: &str = "hub_calls_parked_total";
 pub(super) const REPLAYS: &str = "hub_call_replays_total";
+pub(super) const CERT_NOT_AFTER: &str = "hub_tls_cert_not_after_seconds";
 pub(super) const RELOADS: &str = "hub_reloads_total";
 pub(super) const SESSION_RTT: &str = "hub_session_rtt_seconds";
 pub(super) const BUILD_INFO: &str = "hub_build_info";
@@ -31,6 +32,11 @@ pub(super) fn describe() {
     describe_counter!(
         RELOADS,
         "Times that certificate, key and auth file were read anew; failed: they stayed as they were"
+    );
+    describe_gauge!(
+        CERT_NOT_AFTER,
+        Unit::Seconds,
+        "When the certificate that the hub shows ends, in seconds since 1970"
     );
     describe_gauge!(AGENTS, "Agent processes that are registered now");
     describe_gauge!(SESSIONS, "Sessions of agents that are registered now");

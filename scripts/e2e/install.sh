@@ -15,6 +15,7 @@ main() {
     need_venv "$here/requirements.txt"
     want curl curl
     want nghttp nghttp2-client
+    want systemd-socket-activate systemd
     step python make_python "$here/install.sh" "$here/requirements.txt" "$here/proto"
     step go make_go "$here/install.sh" "$here/requirements.txt" "$here/proto" "$here/go"
     step "grpcurl-$grpcurl_version" make_grpcurl "$here/install.sh"

@@ -1,18 +1,24 @@
 //! hub.v1.Activity/Connect: what happens, as it happens.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use h2::Reason;
 use hub_proto::hub::v1::activity_client::ActivityClient;
 use hub_proto::hub::v1::{ActivityEvent, ConnectRequest, EventType};
 use tonic::transport::Endpoint;
 use tonic::{Code, Streaming};
+use tunnel::wire::Control;
+use tunnel::ws::KeepaliveConfig;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::frames::{GOAWAY, frame};
-use crate::support::hub::Hub;
+use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
 use crate::support::raw_agent::{PROBE, RawAgent};
 use crate::support::service::Test;
-use crate::support::{NAME, within};
+use crate::support::upstream::Upstream;
+use crate::support::{NAME, until, within};
 
 /// Watches a hub that is open to everybody.
 async fn watch(hub: &Hub, window: u32) -> Streaming<ActivityEvent> {
@@ -113,6 +119,70 @@ async fn calls_that_fail_are_told_with_how_they_ended() {
         let call = next(&mut events).await.call.expect("a call");
         assert_eq!((&*call.method, &*call.status, &*call.hub_reason), (method, status, reason));
     }
+}
+
+/// The next event of a session, and which one it is about.
+async fn of_session(events: &mut Streaming<ActivityEvent>) -> (EventType, String) {
+    loop {
+        let event = any(events).await;
+        if let Some(session) = &event.session {
+            return (event.r#type(), session.id.clone());
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_told_of_that_are_silent_drain_or_lose_their_place() {
+    let keepalive =
+        KeepaliveConfig { interval: Duration::from_millis(100), timeout: Duration::from_secs(600) };
+    let hub = Hub::start_with(hub::Config { keepalive, ..hub_config() }).await;
+    let mut events = watch(&hub, 65_535).await;
+    let id = |agent: &RawAgent| agent.headers["hub-session-id"].to_str().unwrap().to_owned();
+    // Nothing more is read of it for a while.
+    let mut agent = RawAgent::shown(&hub, NAME, "instance-1").await;
+    let session = id(&agent);
+    assert_eq!(of_session(&mut events).await, (EventType::SessionSuspect, session.clone()));
+    let hears = async {
+        loop {
+            agent.opened().await;
+        }
+    };
+    tokio::select! {
+        () = hears => {}
+        told = of_session(&mut events) => assert_eq!(told, (EventType::SessionHealthy, session.clone())),
+    }
+    let mut new = RawAgent::register(&hub, NAME, "instance-1", "0").await;
+    let session = (EventType::SessionReplaced, session);
+    while of_session(&mut events).await != session {}
+    new.say(Control::Drain).await;
+    let session = (EventType::SessionDraining, id(&new));
+    while of_session(&mut events).await != session {}
+}
+
+/// How long a call has waited, and how often it was sent.
+#[tokio::test]
+async fn calls_are_told_with_what_became_of_them_on_the_way() {
+    let park_timeout = Duration::from_secs(600);
+    let hub = Hub::start_with(hub::Config { park_timeout, ..hub_config() }).await;
+    let mut events = watch(&hub, 65_535).await;
+    let client = hub.client().await;
+    let calls = tokio::spawn(async move { client.call(grpc(NAME, "/a.B/C"), b"").await });
+    until("a call that waits", async || hub.metric("hub_calls_parked").await == 1.0).await;
+    let mut upstream = Upstream::listen().await;
+    let _agent = Agent::start(config(&hub, server(upstream.address)));
+    let mut first = upstream.connection().await;
+    first.call().await.respond.send_reset(Reason::REFUSED_STREAM);
+    upstream.all().answer_all(Arc::default());
+    first.answer_all(Arc::default());
+    calls.await.unwrap().expect("an answer");
+    let told = loop {
+        if let Some(call) = next(&mut events).await.call {
+            break call;
+        }
+    };
+    assert!(told.parked.is_some_and(|parked| parked.nanos > 0 || parked.seconds > 0), "{told:?}");
+    assert_eq!((&*told.status, told.replays), ("OK", 1));
+    assert_eq!(hub.metric("hub_call_replays_total").await, 1.0);
 }
 
 /// A watcher that does not read loses events, and is told how many; calls do not wait for it.

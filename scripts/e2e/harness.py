@@ -82,7 +82,7 @@ def succeed(*argv, stdin="", limit_s=COMMAND_LIMIT_S):
 class Process:
     """A running program whose output goes to a log file."""
 
-    def __init__(self, title, argv, logs):
+    def __init__(self, title, argv, logs, pass_fds=()):
         self.title = title
         self.killed = False
         self.log = logs / f"{title}.log"
@@ -94,6 +94,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=environment(),
                 cwd=logs,
+                pass_fds=pass_fds,
             )
 
     def lines(self):
@@ -247,13 +248,13 @@ class World:
         self.upstreams = {}
         self.hubs = {}
 
-    def start(self, title, argv):
-        """Starts a program that `close` ends."""
+    def start(self, title, argv, pass_fds=()):
+        """Starts a program that `close` ends; it inherits `pass_fds`."""
         taken = {process.title for process in self.running}
         unique = next(
-            t for t in [title, *(f"{title}-{n}" for n in range(2, 1000))] if t not in taken
+            t for t in [title, *(f"{title}-{n}" for n in range(2, 10_000))] if t not in taken
         )
-        process = Process(unique, argv, self.logs)
+        process = Process(unique, argv, self.logs, pass_fds)
         self.running.append(process)
         self.recent.append(process)
         return process

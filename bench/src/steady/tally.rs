@@ -208,6 +208,7 @@ impl Window {
             "watch": self.watch,
             "first_lost_ms": at(self.first_lost),
             "last_lost_begun_ms": at(self.last_lost_begun),
+            "since_ok_ms": millis(self.last_ok.elapsed()),
             "longest_gap_ms": millis(self.longest_gap.max(self.last_ok.elapsed())),
             "longest_message_ms": millis(self.longest_message),
             "latency_ms": {

@@ -9,8 +9,9 @@ import socket
 import threading
 import time
 import urllib.request
+from functools import cache
 
-from harness import Failed, check, eventually, logged
+from harness import Failed, check, eventually, logged, succeed
 
 LISTENING = re.compile(r"^listening (\S+:\d+)$")
 PORT = re.compile(r"^(\d+)$")
@@ -24,8 +25,16 @@ TELLING = re.compile(
 LOOK_S = 0.02
 # Of a frozen or dead admin port.
 ADMIN_LIMIT_S = 5
+# Whatever proxy the environment names.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # For a hub or an agent that drains: its own limit is 30 s.
 DRAIN_LIMIT_S = 45
+
+
+@cache
+def help_of(program):
+    """What a program says of itself."""
+    return succeed(program, "--help")
 
 
 class NotBuilt(Exception):
@@ -131,7 +140,7 @@ class Site:
         if kind == "socket":
             self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
             self.port = self.socket.getsockname()[1]
-        if kind == "reuse-port" and not options.has("hub", "--reuse-port"):
+        if kind == "reuse-port" and "--reuse-port" not in help_of(world.bin / "hub"):
             raise NotBuilt
         self.start_hub()
 
@@ -182,7 +191,7 @@ class Site:
         """A page of the hub's admin port; None if there is none."""
         try:
             url = f"http://{self.admin}/{path}"
-            with urllib.request.urlopen(url, timeout=ADMIN_LIMIT_S) as page:
+            with DIRECT.open(url, timeout=ADMIN_LIMIT_S) as page:
                 return page.read().decode()
         except OSError:
             return None
@@ -227,7 +236,7 @@ class Notices:
     def __init__(self, site):
         self.site, self.before = site, site.told()
         self.begin = time.monotonic()
-        self.after_s = None
+        self.after_s, self.what = None, []
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
         self.thread.start()
@@ -238,6 +247,7 @@ class Notices:
             told = self.site.told()
             if told is not None and told != self.before:
                 self.after_s = time.monotonic() - self.begin
+                self.what = sorted(set(told) ^ set(self.before or []))
                 return
 
     def stop(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from place import NotBuilt, Proxy, Upstream, crash, freeze, thaw
+from place import NotBuilt, Proxy, Upstream, crash, freeze, help_of, thaw
 
 NAME = "served"
 # What ends of a supervisor or a scheduler, and starts it again, may take.
@@ -190,7 +190,7 @@ def balancer(flags):
     """Each connection of the only agent is reset at an age."""
 
     def begin(site):
-        if flags and not site.options.has("agent", flags[0]):
+        if flags and flags[0] not in help_of(site.world.bin / "agent"):
             raise NotBuilt
         proxy = Proxy(site, site.port)
         proxy.order(f"age {BALANCER_AGE}")

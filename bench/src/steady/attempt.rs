@@ -176,9 +176,10 @@ fn failure(error: &h2::Error) -> Failure {
 
 /// After that, nobody makes it again.
 fn late(error: &h2::Error) -> Failure {
+    let whose = if error.is_remote() { "" } else { "our own " };
     Failure::Lost(match error.reason() {
-        Some(reason) if error.is_go_away() => format!("GOAWAY {reason:?}"),
-        Some(reason) => format!("reset {reason:?}"),
+        Some(reason) if error.is_go_away() => format!("{whose}GOAWAY {reason:?}"),
+        Some(reason) => format!("{whose}reset {reason:?}"),
         None => "connection lost".to_owned(),
     })
 }
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn only_what_was_not_processed_is_made_again() {
         let refused = failure(&h2::Error::from(Reason::REFUSED_STREAM));
-        assert_eq!(refused, Failure::Lost("reset REFUSED_STREAM".to_owned()), "it is our own");
+        assert_eq!(refused, Failure::Lost("our own reset REFUSED_STREAM".to_owned()));
     }
 
     #[test]

@@ -112,8 +112,11 @@ async fn dial(address: SocketAddr) -> Result<(SendRequest<Bytes>, oneshot::Recei
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let (heard, hears) = oneshot::channel();
-        let (streams, connection) =
-            h2::client::Builder::new().handshake(Tapped::new(tcp, FirstRead(Some(heard)))).await?;
+        let (streams, connection) = h2::client::Builder::new()
+            // Many small messages are what is asked for, not a flood.
+            .data_frame_budget(usize::MAX)
+            .handshake(Tapped::new(tcp, FirstRead(Some(heard))))
+            .await?;
         let (ends, lost) = oneshot::channel::<()>();
         // How it ends, each call on it learns by itself. It may outlive its place in the channel: calls go on to their end.
         tokio::spawn(async move {

@@ -101,7 +101,8 @@ links: build ## The hub on long links and on thin ones, beside none, into docs/l
 	scripts/links/run $(or $(ARGS),--write docs/links.md)
 
 .PHONY: faults
-faults: build ## What calls notice of each fault, and what must cost none, into docs/faults.md (ARGS="--only zero"; half an hour)
+faults: build ## What calls notice of each fault, and what must cost none, into docs/faults.md (ARGS="--only zero"; installs grpc-go into .tools/)
+	scripts/faults/install.sh
 	$(CARGO) build --release --locked -p bench
 	scripts/faults/run $(or $(ARGS),--write docs/faults.md)
 

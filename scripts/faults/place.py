@@ -11,7 +11,7 @@ import time
 import urllib.request
 from functools import cache
 
-from harness import Failed, check, eventually, logged, succeed
+from harness import TOOLS, Failed, check, eventually, logged, succeed
 
 LISTENING = re.compile(r"^listening (\S+:\d+)$")
 PORT = re.compile(r"^(\d+)$")
@@ -84,6 +84,22 @@ class Caller:
     def count(self, key):
         """Lines that say so."""
         return sum(f'"{key}":' in line for line in self.process.lines())
+
+
+class GoCaller:
+    """grpc-go, which calls without a pause; None of it where it is not installed."""
+
+    program = TOOLS / "bin/go-steady"
+
+    def __init__(self, site, name, rate, deadline_s):
+        argv = [self.program, f"127.0.0.1:{site.port}", name, rate, deadline_s]
+        self.process = site.world.start("go-steady", argv)
+
+    def stop(self, limit_s=60):
+        """No more calls; returns what became of all."""
+        self.process.popen.stdin.close()
+        self.process.popen.wait(limit_s)
+        return json.loads(self.process.lines()[-1])
 
 
 class Proxy:
@@ -199,7 +215,7 @@ class Site:
     def told(self):
         """What the hub says of its agents."""
         page = self.page("metrics")
-        return page and [found.group() for found in TELLING.finditer(page)]
+        return page and {found.group() for found in TELLING.finditer(page)}
 
     def metric(self, name):
         """A metric's value, its labels summed up; 0 where the hub has none."""
@@ -247,7 +263,7 @@ class Notices:
             told = self.site.told()
             if told is not None and told != self.before:
                 self.after_s = time.monotonic() - self.begin
-                self.what = sorted(set(told) ^ set(self.before or []))
+                self.what = sorted(told ^ (self.before or set()))
                 return
 
     def stop(self):

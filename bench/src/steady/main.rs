@@ -17,6 +17,8 @@ mod attempt;
 mod call;
 mod channel;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::io::{BufRead as _, stdin};

@@ -142,9 +142,9 @@ pub(crate) async fn end(mut body: RecvStream, heard: BytesMut) -> Result<(), Fai
     }
 }
 
-/// An answer that is not the call's own.
-pub(crate) fn wrong() -> Failure {
-    Failure::Lost("another call's answer".to_owned())
+/// The end of a call whose answer is not its own, or is missing.
+pub(crate) fn wrong<T>() -> Result<T, Failure> {
+    Err(Failure::Lost("another call's answer".to_owned()))
 }
 
 fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
@@ -156,7 +156,7 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
         (0, None) => Ok(()),
         (code, reason) => {
             let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()));
-            let reason = reason.unwrap_or("no hub-reason".into());
+            let reason = reason.as_deref().unwrap_or("no hub-reason");
             Err(Failure::Lost(format!("{:?}, {reason}", Code::from(i32::from(code)))))
         }
     }

@@ -83,8 +83,8 @@ impl Shared {
         let mut heard = BytesMut::new();
         match attempt::hear(&mut body, &mut heard, message.len()).await? {
             Some(answer) if answer == message => attempt::end(body, heard).await,
-            Some(_) => Err(attempt::wrong()),
-            None => attempt::end(body, heard).await.and(Err(attempt::wrong())),
+            Some(_) => attempt::wrong(),
+            None => attempt::end(body, heard).await.and_then(|()| attempt::wrong()),
         }
     }
 
@@ -109,8 +109,8 @@ impl Shared {
             }
             match attempt::hear(&mut body, &mut heard, message.len()).await? {
                 Some(answer) if answer == message => self.tally.lock().message(sent.elapsed()),
-                Some(_) => return Err(attempt::wrong()),
-                None => return attempt::end(body, heard).await.and(Err(attempt::wrong())),
+                Some(_) => return attempt::wrong(),
+                None => return attempt::end(body, heard).await.and_then(|()| attempt::wrong()),
             }
             if Instant::now() >= until || self.is_stopped() {
                 break;

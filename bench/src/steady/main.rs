@@ -123,8 +123,8 @@ async fn calls(shared: Arc<Shared>) {
             })
             .collect(),
     };
-    for way in ways.iter().cycle().take(args.streams.into()).cloned() {
-        let shared = shared.clone();
+    for way in ways.iter().cycle().take(args.streams.into()) {
+        let (shared, way) = (shared.clone(), way.clone());
         running.spawn(async move { shared.streams(&way).await });
     }
     let mut stops = shared.stopped.subscribe();

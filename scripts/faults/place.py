@@ -17,7 +17,7 @@ LISTENING = re.compile(r"^listening (\S+:\d+)$")
 PORT = re.compile(r"^(\d+)$")
 # What the hub says of itself that tells of a fault.
 TELLING = re.compile(
-    r"^(hub_agents|hub_sessions|hub_registrations_total|hub_\w*(suspect|drain|upstream|replaced)\w*)"
+    r"^hub_(agents|sessions|registrations_total|\w*(suspect|suspic|drain|upstream|replaced|parked)\w*)"
     r"(\{[^}]*\})? (\S+)$",
     re.MULTILINE,
 )
@@ -213,9 +213,9 @@ class Site:
             return None
 
     def told(self):
-        """What the hub says of its agents."""
+        """What the hub says of its agents: names and values."""
         page = self.page("metrics")
-        return page and {found.group() for found in TELLING.finditer(page)}
+        return page and {(found[1], found[0]) for found in TELLING.finditer(page)}
 
     def metric(self, name):
         """A metric's value, its labels summed up; 0 where the hub has none."""
@@ -263,14 +263,14 @@ class Notices:
             told = self.site.told()
             if told is not None and told != self.before:
                 self.after_s = time.monotonic() - self.begin
-                self.what = sorted(told ^ (self.before or set()))
+                self.what = sorted({name for name, _ in told ^ (self.before or set())})
                 return
 
     def stop(self):
-        """Seconds after which it did; None if it did not."""
+        """Seconds after which it did, None if it did not, and which metrics."""
         self.stopped.set()
         self.thread.join(ADMIN_LIMIT_S + 1)
-        return self.after_s
+        return self.after_s, ", ".join(self.what)
 
 
 def freeze(process):

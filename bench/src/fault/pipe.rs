@@ -53,7 +53,7 @@ impl Pipe {
         let (mut space, mut next) = (BytesMut::new(), Instant::now());
         loop {
             self.until_not_silent().await;
-            sleep_until(next).await;
+            until(next).await;
             let rate = self.rules.borrow().rate;
             let most = rate.map_or(PIECE, |rate| (rate / SHARE_OF_A_SECOND).max(1) as usize);
             space.reserve(most.min(PIECE));
@@ -99,7 +99,7 @@ impl Pipe {
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         while let Some((due, mut piece)) = pieces.recv().await {
-            sleep_until(due).await;
+            until(due).await;
             while !piece.is_empty() {
                 self.until_not_silent().await;
                 let most = self.rules.borrow().slice.unwrap_or(usize::MAX);
@@ -114,6 +114,13 @@ impl Pipe {
         let way = self.way;
         // Fails only when nobody is left to give orders.
         let _ = self.rules.wait_for(|rules| !rules.is_silent(way)).await;
+    }
+}
+
+/// Not at all if it is past: tokio's clock would sleep for a millisecond.
+async fn until(due: Instant) {
+    if due > Instant::now() {
+        sleep_until(due).await;
     }
 }
 

@@ -10,6 +10,8 @@ HOSTS ?= localhost 127.0.0.1 ::1
 SECONDS ?= 60
 TARGETS ?=
 SEED ?=
+# How long a soak runs.
+MINUTES ?= 30
 
 .PHONY: all
 all: $(CERTS)/hub.pem pb build ## Everything into bin/ (default)
@@ -97,6 +99,17 @@ links: build ## The hub on long links and on thin ones, beside none, into docs/l
 	scripts/links/install.sh
 	$(CARGO) build --release --locked -p bench
 	scripts/links/run $(or $(ARGS),--write docs/links.md)
+
+.PHONY: faults
+faults: build ## What calls notice of each fault, and what must cost none, into docs/faults.md (ARGS="--only zero"; installs grpc-go into .tools/)
+	scripts/faults/install.sh
+	$(CARGO) build --release --locked -p bench
+	scripts/faults/run $(or $(ARGS),--write docs/faults.md)
+
+.PHONY: soak
+soak: build ## Faults at random under load, and what must hold whatever happens (MINUTES=30, SEED=n)
+	$(CARGO) build --release --locked -p bench
+	scripts/faults/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)

@@ -82,6 +82,9 @@ pub(crate) enum Role {
         /// Netty's jars
         #[arg(long, value_name = "DIR")]
         netty: Option<PathBuf>,
+        /// Where to listen, but for Netty and nginx; the address is printed
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
     },
     /// The one who misbehaves, until its standard input ends
     Abuse(AbuseArgs),

@@ -26,8 +26,8 @@ fn main() -> ExitCode {
     };
     let done = match args.role {
         None => measure::run(&args.table),
-        Some(Role::Upstream { kind, netty }) => {
-            upstream::run(kind, netty.as_deref()).map(|()| true)
+        Some(Role::Upstream { kind, netty, listen }) => {
+            upstream::run(kind, netty.as_deref(), listen).map(|()| true)
         }
         Some(Role::Abuse(asked)) => abuse::run(asked).map(|()| true),
         Some(Role::Front { kind, hub, envoy }) => front::run(kind, hub, &envoy).map(|()| true),

@@ -249,10 +249,10 @@ class World:
         self.hubs = {}
 
     def start(self, title, argv, pass_fds=()):
-        """Starts a program that `close` ends, with these files open beside its own."""
+        """Starts a program that `close` ends; it inherits `pass_fds`."""
         taken = {process.title for process in self.running}
         unique = next(
-            t for t in [title, *(f"{title}-{n}" for n in range(2, 1000))] if t not in taken
+            t for t in [title, *(f"{title}-{n}" for n in range(2, 10_000))] if t not in taken
         )
         process = Process(unique, argv, self.logs, pass_fds)
         self.running.append(process)

@@ -233,6 +233,10 @@ pub const PARKED: usize = 16_384;
 pub const PROBED_AGAIN: Duration = Duration::from_secs(1);
 /// Instances of one name that are remembered because another one has taken it over from them.
 pub const OUSTED_REMEMBERED: usize = 16;
+/// After a session was silent, what its callers did meanwhile (calls, and that they gave them up) comes to their upstream in
+/// one burst. For so long nobody is blamed for what the upstream makes of that: tonic ends a connection after 20 calls that
+/// were given up before it saw them.
+pub const CATCHING_UP: Duration = Duration::from_secs(5);
 /// How long a session that is replaced because of its age keeps the others of its agent from being replaced, too, if the
 /// agent does not tell that it has a new one.
 pub const RENEWED_WITHIN: Duration = Duration::from_secs(10);

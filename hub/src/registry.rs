@@ -284,6 +284,8 @@ impl Registry {
         let is_suspect = session.is_suspect();
         if is_suspect {
             self.metrics.session_suspected();
+        } else {
+            session.is_heard_again();
         }
         self.tell(&session.agent, What::Suspect { session: session.id.clone(), is_suspect });
         self.arrived(&session.agent.name);

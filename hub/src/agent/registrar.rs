@@ -95,7 +95,7 @@ async fn run(
             Some(said) = control.recv() => hear(said, session, hub),
             () = session.nudged() => {
                 hub.registry.changed();
-                farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
+                farewell.as_mut().reset(session.quiet_at());
             }
             () = session.ws().suspicion() => hub.registry.suspicion(session),
             Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, session),

@@ -238,6 +238,11 @@ impl Connection {
     }
 
     fn closed_for_cause(&mut self, id: LaneId, why: String) {
+        let lane = self.lanes.get(id).and_then(Option::as_ref);
+        let seat = lane.and_then(|lane| lane.seat.as_ref());
+        if seat.is_some_and(|seat| seat.session().is_catching_up()) {
+            return;
+        }
         let Some(group) = self.group_of(id) else { return };
         let name = group.name.clone();
         debug!(%name, why, "a lane was ended for cause");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tunnel::lanes::Lanes;
 use tunnel::registration::Registration;
@@ -13,6 +15,7 @@ use tunnel::ws::Handle;
 
 use super::agent::{Agent, Upstream};
 use crate::config::auth::Holder;
+use crate::limits::{CATCHING_UP, FAREWELL_TIMEOUT};
 
 /// What is known of a session before it begins.
 #[derive(Debug)]
@@ -43,6 +46,10 @@ pub(crate) struct Session {
     moved: CancellationToken,
     over: CancellationToken,
     lanes: AtomicUsize,
+    /// When the last of them was over that is.
+    lane_ended: Mutex<Option<Instant>>,
+    /// When it was heard of after it had owed an answer.
+    heard_again: Mutex<Option<Instant>>,
     /// Told when it begins to drain, and when it has lost its last lane.
     nudged: Notify,
 }
@@ -70,6 +77,8 @@ impl Session {
             moved: CancellationToken::new(),
             over: CancellationToken::new(),
             lanes: AtomicUsize::new(0),
+            lane_ended: Mutex::default(),
+            heard_again: Mutex::default(),
             nudged: Notify::new(),
         }
     }
@@ -132,6 +141,23 @@ impl Session {
         self.nudged.notified().await;
     }
 
+    /// When the last bytes of lanes that are over have left, too.
+    pub(crate) fn quiet_at(&self) -> Instant {
+        let ended = *self.lane_ended.lock();
+        ended.map_or_else(Instant::now, |ended| ended + FAREWELL_TIMEOUT)
+    }
+
+    /// It owes an answer, or has owed one so lately that what had waited for it meanwhile comes to its upstream all at once.
+    pub(crate) fn is_catching_up(&self) -> bool {
+        let lately = |heard: Instant| heard.elapsed() < CATCHING_UP;
+        self.is_suspect() || self.heard_again.lock().is_some_and(lately)
+    }
+
+    /// It is heard of again.
+    pub(super) fn is_heard_again(&self) {
+        *self.heard_again.lock() = Some(Instant::now());
+    }
+
     /// Lanes that are open on it.
     pub(crate) fn lanes(&self) -> usize {
         self.lanes.load(Ordering::SeqCst)
@@ -142,6 +168,7 @@ impl Session {
     }
 
     pub(crate) fn lane_ended(&self) {
+        *self.lane_ended.lock() = Some(Instant::now());
         if self.lanes.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.nudged.notify_one();
         }

@@ -1,7 +1,9 @@
 //! The command line of `agent`, as typed.
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
@@ -9,14 +11,14 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use http::uri::Authority;
 use tunnel::byte_size::ByteSize;
-use tunnel::limits::{LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
+use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
 use tunnel::name::Name;
 use tunnel::program::{LogFormat, without_serve};
 use tunnel::registration::parse_label;
 
 use crate::fluentd::{Command, CommandError};
 use crate::hub_uri::HubUri;
-use crate::limits::LANE_MEMORY;
+use crate::limits::{LANE_MEMORY, SESSION_AGE_MIN};
 use crate::upstream::UpstreamAddr;
 
 /// Exposes a gRPC server behind NAT or a firewall at a hub, by name.
@@ -36,14 +38,16 @@ pub struct Args {
     #[arg(long, env = "AGENT_NAME", value_name = "NAME")]
     pub name: Option<Name>,
 
-    /// The hub: ws://host:port/ws, or wss://… for TLS
+    /// The hub: ws://host:port/ws, or wss://… for TLS. May be repeated: where the first cannot be reached, the next is
+    /// dialled, and so on; each dial after a session has ended begins with the first again
     #[arg(
-        long,
+        long = "hub-uri",
         env = "AGENT_HUB_URI",
         value_name = "URI",
+        value_delimiter = ',',
         default_value = "ws://localhost:8080/ws"
     )]
-    pub hub_uri: HubUri,
+    pub hub_uris: Vec<HubUri>,
 
     /// The server to expose: host:port, http://…, https://… or unix:/path [default: the built-in services]
     #[arg(long, env = "AGENT_UPSTREAM", value_name = "ADDR")]
@@ -64,6 +68,15 @@ pub struct Args {
     /// Sessions to hold [default: what the hub advises]
     #[arg(long, env = "AGENT_SESSIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(SESSIONS_MAX)))]
     pub sessions: Option<u16>,
+
+    /// Time between two WebSocket pings, of agent and hub [default: what the hub advises]
+    #[arg(long, env = "AGENT_KEEPALIVE_INTERVAL", value_name = "DURATION", value_parser = keepalive_interval)]
+    pub keepalive_interval: Option<Duration>,
+
+    /// Replace each session before it is so old, where something ends every connection after some time
+    /// [default: found out]
+    #[arg(long, env = "AGENT_MAX_SESSION_AGE", value_name = "DURATION", value_parser = session_age)]
+    pub max_session_age: Option<Duration>,
 
     /// What to say about this agent in lists; may be repeated
     #[arg(long = "label", env = "AGENT_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
@@ -134,6 +147,24 @@ fn label(text: &str) -> Result<(String, String), String> {
     })
 }
 
+fn keepalive_interval(text: &str) -> Result<Duration, String> {
+    duration(text, &KEEPALIVE_ASKED)
+}
+
+fn session_age(text: &str) -> Result<Duration, String> {
+    duration(text, &(SESSION_AGE_MIN..=Duration::MAX))
+}
+
+fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let bound = |bound: &Duration| humantime::format_duration(*bound).to_string();
+    match duration {
+        short if short < *range.start() => Err(format!("at least {}", bound(range.start()))),
+        long if long > *range.end() => Err(format!("at most {}", bound(range.end()))),
+        fits => Ok(fits),
+    }
+}
+
 fn command(text: &str) -> Result<Command, CommandError> {
     text.parse()
 }
@@ -155,6 +186,17 @@ mod tests {
     }
 
     #[test]
+    fn hubs_are_named_one_by_one_or_together() {
+        for more in
+            [&["--hub-uri", "ws://a", "--hub-uri", "wss://b"][..], &["--hub-uri", "ws://a,wss://b"]]
+        {
+            let args = parse(&[&["agent", "serve", "a"], more].concat()).expect("good usage");
+            let uris: Vec<_> = args.hub_uris.iter().map(ToString::to_string).collect();
+            assert_eq!(uris, ["ws://a/ws", "wss://b/ws"]);
+        }
+    }
+
+    #[test]
     fn bad_usage_is_told() {
         for (line, word) in [
             (&["agent"][..], "--name"),
@@ -162,6 +204,10 @@ mod tests {
             (&["agent", "--name", "A"], "a-z"),
             (&["agent", "serve", "a", "--name", "b"], "given twice"),
             (&["agent", "serve", "a", "--hub-uri", "http://hub"], "ws://"),
+            (&["agent", "serve", "a", "--hub-uri", "ws://a,http://b"], "ws://"),
+            (&["agent", "serve", "a", "--keepalive-interval", "99ms"], "at least 100ms"),
+            (&["agent", "serve", "a", "--keepalive-interval", "61m"], "at most 1h"),
+            (&["agent", "serve", "a", "--max-session-age", "900ms"], "at least 1s"),
             (&["agent", "serve", "a", "--upstream", "50051"], "host:port"),
             (&["agent", "serve", "a", "--sessions", "0"], "1..=64"),
             (&["agent", "serve", "a", "--label", "zone"], "KEY=VALUE, and this has no `=`"),

@@ -14,7 +14,7 @@ use tunnel::registration::Registration;
 use tunnel::tls::{TlsError, Trust, client_config};
 use tunnel::ws::KeepaliveConfig;
 
-use crate::hub_uri::HubUri;
+use crate::hub_uri::{HubUri, HubUris};
 use crate::limits::LANE_MEMORY;
 use crate::transport::TlsClient;
 use crate::upstream::UpstreamAddr;
@@ -33,8 +33,8 @@ pub enum Upstream {
 pub struct Config {
     /// The name to register.
     pub name: Name,
-    /// Where the hub is.
-    pub hub: HubUri,
+    /// Where the hub is, or the hubs: each session is with the first one that takes it.
+    pub hubs: HubUris,
     /// What is exposed.
     pub upstream: Upstream,
     /// Holds the credential; read anew for each dial.
@@ -52,8 +52,13 @@ pub struct Config {
     pub max_lanes: u32,
     /// Bytes that lanes may have on their way from the hub together, beyond what each begins with.
     pub lane_memory: usize,
-    /// Pings to the hub.
-    pub keepalive: KeepaliveConfig,
+    /// Time between two pings, of the agent and of the hub; `None`: what the hub advises.
+    pub keepalive_interval: Option<Duration>,
+    /// A hub that says nothing for so long is gone, or for twice the interval, where that is longer.
+    pub keepalive_timeout: Duration,
+    /// Sessions are replaced before they are so old, for whoever ends every connection at that age; `None`: at the age
+    /// at which sessions turn out to be lost.
+    pub max_session_age: Option<Duration>,
     /// How long running calls may take to end once the agent is asked to stop.
     pub drain_timeout: Duration,
     /// The random id of this agent, by which the hub tells it from others of the same name.
@@ -63,12 +68,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// An agent with the defaults of the command line.
+    /// An agent of one hub with the defaults of the command line.
     #[must_use]
     pub fn new(name: Name, hub: HubUri, upstream: Upstream) -> Self {
         Self {
             name,
-            hub,
+            hubs: hub.into(),
             upstream,
             token_file: None,
             trust: Trust::System,
@@ -77,7 +82,9 @@ impl Config {
             authority: None,
             max_lanes: LANES_MAX,
             lane_memory: LANE_MEMORY,
-            keepalive: KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT },
+            keepalive_interval: None,
+            keepalive_timeout: KEEPALIVE_TIMEOUT,
+            max_session_age: None,
             drain_timeout: DRAIN_TIMEOUT,
             // 64 random bits: unique among the processes of one name, and no secret.
             instance: format!("{:016x}", fastrand::u64(..)),
@@ -85,7 +92,15 @@ impl Config {
         }
     }
 
-    /// What one session says when it registers, of an agent that takes so many lanes.
+    /// How a session with a hub that advises such an interval is kept alive.
+    pub(crate) fn keepalive(&self, advised: Option<Duration>) -> KeepaliveConfig {
+        let interval = self.keepalive_interval.or(advised).unwrap_or(KEEPALIVE_INTERVAL);
+        // Two missed pings, as by default.
+        let timeout = self.keepalive_timeout.max(interval.saturating_mul(2));
+        KeepaliveConfig { interval, timeout }
+    }
+
+    /// What one session says when it registers under this number, of an agent that takes so many lanes.
     pub(crate) fn registration(&self, slot: u16, max_lanes: u32) -> Registration {
         Registration {
             name: self.name.clone(),
@@ -98,7 +113,7 @@ impl Config {
             },
             authority: self.authority.clone(),
             max_lanes: Some(max_lanes),
-            keepalive_interval: None,
+            keepalive_interval: self.keepalive_interval,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -124,8 +139,28 @@ impl Tls {
             |wanted: bool, alpn| wanted.then(|| TlsClient::new(&config.trust, alpn)).transpose();
         let upstream = matches!(&config.upstream, Upstream::Server(addr) if addr.is_tls());
         Ok(Self {
-            hub: client(config.hub.tls, &[b"http/1.1"])?,
+            hub: client(config.hubs.iter().any(|hub| hub.tls), &[b"http/1.1"])?,
             upstream: client(upstream, &[b"h2"])?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{agent, services};
+
+    #[test]
+    fn a_silence_may_last_for_two_pings() {
+        let mut config = agent(services(), 1).config;
+        let keepalive = |config: &Config, advised: Option<u64>| {
+            let keepalive = config.keepalive(advised.map(Duration::from_secs));
+            (keepalive.interval.as_secs(), keepalive.timeout.as_secs())
+        };
+        assert_eq!(keepalive(&config, None), (15, 30));
+        assert_eq!(keepalive(&config, Some(5)), (5, 30));
+        assert_eq!(keepalive(&config, Some(60)), (60, 120));
+        config.keepalive_interval = Some(Duration::from_secs(300));
+        assert_eq!(keepalive(&config, Some(5)), (300, 600));
     }
 }

@@ -2,24 +2,28 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use httpdate::parse_http_date;
 use tokio::time::timeout;
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{DIAL_TIMEOUT, SESSIONS_MAX};
+use tunnel::limits::{DIAL_TIMEOUT, KEEPALIVE_ASKED};
 use tunnel::registration::RegistrationError;
 use tunnel::wire;
+use tunnel::ws::KeepaliveConfig;
 
 use crate::handshake::{HandshakeError, Upgraded, upgrade};
-use crate::limits::RETRY_AFTER_MAX;
+use crate::hub_uri::HubUri;
+use crate::limits::{RETRY_AFTER_MAX, SESSIONS_PAIRED};
 use crate::shared::Shared;
 use crate::transport::{self, TransportError};
 
 /// A WebSocket to the hub, upgraded.
 pub(crate) struct Dialled {
+    pub(crate) hub: HubUri,
     pub(crate) io: BoxIo,
     /// What was read of it already.
     pub(crate) read: Bytes,
@@ -27,6 +31,8 @@ pub(crate) struct Dialled {
     pub(crate) session: String,
     /// How many sessions it advises.
     pub(crate) advised: u16,
+    /// With the interval that was asked for, or that it advises.
+    pub(crate) keepalive: KeepaliveConfig,
 }
 
 /// Why there is none.
@@ -80,28 +86,43 @@ impl DialError {
     }
 }
 
-/// Registers one session.
-pub(crate) async fn dial(agent: &Shared, slot: u16) -> Result<Dialled, DialError> {
-    timeout(DIAL_TIMEOUT, connect(agent, slot)).await.unwrap_or(Err(DialError::Timeout))
+/// Registers one session, under this number, at a hub.
+pub(crate) async fn dial(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, DialError> {
+    timeout(DIAL_TIMEOUT, connect(agent, hub, number)).await.unwrap_or(Err(DialError::Timeout))
 }
 
-async fn connect(agent: &Shared, slot: u16) -> Result<Dialled, DialError> {
-    let registration = registration(agent, slot)?;
-    let hub = &agent.config.hub;
-    let stream = transport::connect(&hub.host, hub.port, agent.tls().hub.as_ref()).await?;
+async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, DialError> {
+    let registration = registration(agent, number)?;
+    let tls = agent.tls();
+    let tls = tls.hub.as_ref().filter(|_| hub.tls);
+    let stream = transport::connect(&hub.host, hub.port, tls).await?;
     let upgraded = upgrade(stream, hub.uri(), registration).await.map_err(failed)?;
     let Upgraded { io, read, headers } = upgraded;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);
     let session = text(wire::HUB_SESSION_ID).unwrap_or_default().to_owned();
-    Ok(Dialled { io, read, session, advised: advised.clamp(1, SESSIONS_MAX) })
+    let interval = text(wire::HUB_KEEPALIVE_INTERVAL).and_then(|value| value.parse().ok());
+    Ok(Dialled {
+        hub: hub.clone(),
+        io,
+        read,
+        session,
+        advised: advised.clamp(1, SESSIONS_PAIRED),
+        keepalive: agent.config.keepalive(interval.map(bearable)),
+    })
+}
+
+/// An interval that a hub advises, in milliseconds, within what an agent may ask for itself.
+fn bearable(millis: u64) -> Duration {
+    let (least, most) = (*KEEPALIVE_ASKED.start(), *KEEPALIVE_ASKED.end());
+    Duration::from_millis(millis).clamp(least, most)
 }
 
 /// What the hub is told of the agent, and of this session.
-fn registration(agent: &Shared, slot: u16) -> Result<HeaderMap, DialError> {
+fn registration(agent: &Shared, number: u16) -> Result<HeaderMap, DialError> {
     let config = &agent.config;
     let mut headers = HeaderMap::new();
-    config.registration(slot, agent.max_lanes).write_to(&mut headers)?;
+    config.registration(number, agent.max_lanes).write_to(&mut headers)?;
     if let Some(path) = &config.token_file {
         headers.insert(wire::HUB_TOKEN, token(path)?);
     }
@@ -133,13 +154,24 @@ fn refused(response: &Response<Vec<u8>>) -> DialError {
     DialError::Refused {
         status: response.status(),
         sentence: if sentence.is_empty() { "no reason given".to_owned() } else { sentence },
-        retry_after: retry_after(response.headers()),
+        retry_after: retry_after(response.headers(), SystemTime::now()),
     }
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+/// How long to wait, as seconds or as a date (RFC 9110 10.2.3). A date counts from that of the answer, if it has one: an
+/// agent's own clock may be wrong.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let after = text(RETRY_AFTER)?;
+    let wait = match after.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = parse_http_date(after).ok()?;
+            let now = text(DATE).and_then(|date| parse_http_date(date).ok()).unwrap_or(now);
+            date.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]
@@ -169,5 +201,33 @@ mod tests {
         assert_eq!(retry(503, Some("7")), Retry::After(Duration::from_secs(7)));
         assert_eq!(retry(429, Some("86400")), Retry::After(RETRY_AFTER_MAX));
         assert_eq!(retry(503, Some("soon")), Retry::Soon);
+    }
+
+    #[test]
+    fn a_retry_may_be_after_a_date() {
+        let now = parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+        let after = |date: Option<&str>, retry: &str| {
+            let mut headers = HeaderMap::new();
+            let value = |text| HeaderValue::from_str(text).expect("a header value");
+            headers.insert(RETRY_AFTER, value(retry));
+            headers.extend(date.map(|date| (DATE, value(date))));
+            retry_after(&headers, now).map(|after| after.as_secs())
+        };
+        let minute = "Sun, 06 Nov 1994 08:50:07 GMT";
+        assert_eq!(after(None, minute), Some(30));
+        assert_eq!(after(None, "Sunday, 06-Nov-94 08:50:07 GMT"), Some(30));
+        assert_eq!(after(None, "Sun, 06 Nov 1994 08:49:36 GMT"), Some(0), "it is past");
+        assert_eq!(after(None, "Fri, 06 Nov 2026 08:49:37 GMT"), Some(RETRY_AFTER_MAX.as_secs()));
+        assert_eq!(after(Some("Sun, 06 Nov 1994 08:50:00 GMT"), minute), Some(7), "a wrong clock");
+        assert_eq!(after(Some("today"), minute), Some(30));
+        assert_eq!(after(None, "06 Nov 1994"), None);
+        assert_eq!(after(None, " 7 "), Some(7));
+    }
+
+    #[test]
+    fn what_a_hub_advises_is_bearable() {
+        for (millis, bears) in [(0, 100), (100, 100), (60_000, 60_000), (u64::MAX, 3_600_000)] {
+            assert_eq!(bearable(millis), Duration::from_millis(bears));
+        }
     }
 }

@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod age;
 mod args;
 mod authority;
 mod backoff;
@@ -32,10 +33,12 @@ mod lane;
 pub mod limits;
 mod monitor;
 mod relay;
+mod rota;
 mod services;
 mod session;
 mod shared;
 mod slot;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -52,7 +55,7 @@ use tunnel::tls::TlsError;
 
 pub use self::args::Args;
 pub use self::config::{Config, Upstream};
-pub use self::hub_uri::{HubUri, HubUriError};
+pub use self::hub_uri::{HubUri, HubUriError, HubUris};
 pub use self::services::builtin_services;
 use self::shared::Shared;
 pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
@@ -67,8 +70,10 @@ pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), TlsError> {
     let max_lanes = max_lanes(config.max_lanes);
     let agent = Arc::new(Shared::new(config, max_lanes)?);
-    if agent.config.token_file.is_some() && !agent.config.hub.tls {
-        warn!(hub = %agent.config.hub, "the token crosses the network in clear text: use wss://");
+    let clear =
+        agent.config.hubs.iter().filter(|hub| !hub.tls && agent.config.token_file.is_some());
+    for hub in clear {
+        warn!(%hub, "the token crosses the network in clear text: use wss://");
     }
     let slots = TaskTracker::new();
     tokio::select! {

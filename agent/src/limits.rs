@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tunnel::limits::{LANE_DATA_MAX, SETTINGS_TIMEOUT};
+use tunnel::limits::{DIAL_TIMEOUT, LANE_DATA_MAX, SESSIONS_MAX, SETTINGS_TIMEOUT};
 
 // --- HTTP/2, on every end that is ours ---
 
@@ -62,6 +62,28 @@ pub const REFUSAL_BYTES: usize = 1024;
 pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest `Retry-After` that an agent obeys.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+// --- the age of sessions ---
+
+/// The shortest age at which sessions may be said to end: replacing them more often costs more than it saves.
+pub const SESSION_AGE_MIN: Duration = Duration::from_secs(1);
+/// A session is replaced in this part of its greatest age, each at a moment of its own: a fleet does not come at once, and
+/// a dial that fails has time for another.
+pub const REPLACED_FROM: f64 = 0.8;
+/// And no later than here.
+pub const REPLACED_UNTIL: f64 = 0.95;
+/// Sessions that are lost earlier tell nothing of an age at which connections end: who cuts them off so soon, means
+/// something else.
+pub const SESSION_AGE_LEARNED: Duration = Duration::from_secs(10);
+/// Ages that differ by no more than this part are the same. Timers of proxies are exact, but a loss may be noticed late.
+pub const SESSION_AGE_SAME: f64 = 0.1;
+/// How long an old session keeps the others of its agent from being replaced: a dial, and what the hub takes at most to find
+/// out whether the upstream is there.
+pub const SUCCESSION_TIMEOUT: Duration =
+    Duration::from_secs(DIAL_TIMEOUT.as_secs() + SETTINGS_TIMEOUT.as_secs());
+/// Sessions of one agent that have two numbers each (`Hub-Slot`), so that a successor registers beside the session that it
+/// replaces. Agents with more have one number a session; no hub advises more.
+pub const SESSIONS_PAIRED: u16 = SESSIONS_MAX / 2;
 
 // --- fluentd, supervised by an agent ---
 

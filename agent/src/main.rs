@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agent::fluentd::Supervisor;
-use agent::{Args, Config, Upstream, builtin_services};
+use agent::{Args, Config, HubUris, Upstream, builtin_services};
 use anyhow::{anyhow, ensure};
 use tokio::sync::Notify;
 use tunnel::program::{self, Stop};
@@ -54,7 +54,10 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
             .map_err(|error| anyhow!("cannot read the token file {}: {error}", path.display()))?;
         ensure!(!token.trim().is_empty(), "the token file {} is empty", path.display());
     }
+    let hubs = HubUris::new(args.hub_uris).ok_or_else(|| anyhow!("no hub given"))?;
+    let hub = hubs.first().clone();
     Ok(Config {
+        hubs,
         token_file: args.token_file,
         trust: Trust::from_flags(args.tls_ca_file, args.tls_insecure_skip_verify),
         sessions: args.sessions,
@@ -62,6 +65,8 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         authority: args.authority,
         max_lanes: args.max_lanes,
         lane_memory: args.lane_memory.0,
-        ..Config::new(name, args.hub_uri, upstream)
+        keepalive_interval: args.keepalive_interval,
+        max_session_age: args.max_session_age,
+        ..Config::new(name, hub, upstream)
     })
 }

@@ -9,9 +9,11 @@ use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
 use tunnel::tls::TlsError;
 
+use crate::age::AgeLimit;
 use crate::config::{Config, Tls};
-use crate::limits::LANE_DIALS;
+use crate::limits::{LANE_DIALS, SESSIONS_PAIRED};
 use crate::monitor::Monitor;
+use crate::succession::Turns;
 
 /// The agent: how it is configured, what it is asked to do, and what it has room for.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub(crate) struct Shared {
     pub(crate) cut: CancellationToken,
     /// Sessions, those included that a newer one has replaced and whose calls still run.
     pub(crate) sessions: TaskTracker,
+    /// How old sessions may become.
+    pub(crate) age: AgeLimit,
+    /// Old ones are replaced in turns.
+    pub(crate) turns: Turns,
     /// Whether the upstream is there.
     pub(crate) monitor: Monitor,
     /// How many lanes there may be, on all sessions together.
@@ -50,6 +56,8 @@ impl Shared {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             sessions: TaskTracker::new(),
+            age: AgeLimit::new(config.max_session_age),
+            turns: Turns::new(),
             monitor: Monitor::new(),
             max_lanes,
             lane_memory: LaneMemory::new(config.lane_memory),
@@ -57,6 +65,11 @@ impl Shared {
             dials: Semaphore::new(LANE_DIALS),
             config,
         })
+    }
+
+    /// Whether each slot has two numbers, so that a session and its successor are registered side by side.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.config.sessions.is_none_or(|sessions| sessions <= SESSIONS_PAIRED)
     }
 
     /// TLS towards both sides, as it is now.

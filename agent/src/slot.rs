@@ -10,96 +10,284 @@ use tunnel::wire::CloseCode;
 use tunnel::ws::Ended;
 
 use crate::backoff::{Backoff, whole_millis};
-use crate::config::Config;
 use crate::dial::{DialError, Dialled, Retry, dial};
-use crate::limits::{BACKOFF_FATAL, BACKOFF_VERSION, REPLACED_AT_ONCE};
+use crate::hub_uri::HubUri;
+use crate::limits::{
+    BACKOFF_FATAL, BACKOFF_VERSION, REPLACED_AT_ONCE, SESSIONS_PAIRED, STABLE_AFTER,
+};
+use crate::rota::Rota;
 use crate::session::{self, Over};
 use crate::shared::Shared;
+use crate::succession::{News, Predecessor};
 
 /// What the slot waits for while a session runs.
 enum Next {
     /// It is over.
     Ended(Over),
-    /// It takes no new calls: it goes on by itself, and the slot dials its successor. It has lived so long.
-    Replace(Duration),
+    /// It goes on by itself, and the slot dials its successor.
+    Replace {
+        lived: Duration,
+        /// It was good, but for its age.
+        is_old: bool,
+    },
+}
+
+/// How long to wait before dialling again.
+struct Pause {
+    /// The same hub.
+    rest: Duration,
+    /// Any.
+    pause: Duration,
+}
+
+struct Slot {
+    index: u16,
+    agent: Arc<Shared>,
+    backoff: Backoff,
+    rota: Rota,
+    /// Sessions that are to be told of a successor.
+    predecessors: Vec<Predecessor>,
+    /// Which of its two numbers the slot registers under.
+    has_other_number: bool,
+    /// A dial that was given up may have been heard all the same, and end the session that came after it.
+    has_ghost: bool,
 }
 
 /// Keeps one session up until the agent is asked to stop.
-pub(crate) async fn run(slot: u16, agent: Arc<Shared>) {
-    let mut backoff = Backoff::default();
-    while !agent.stop.is_cancelled() {
-        let dialled = tokio::select! {
-            dialled = dial(&agent, slot) => dialled,
-            () = agent.stop.cancelled() => return,
-        };
-        let pause = match dialled {
-            Ok(dialled) => {
-                let pause = match follow(dialled, slot, &agent).await {
-                    Next::Replace(lived) => {
-                        backoff.survived(lived);
-                        if lived >= REPLACED_AT_ONCE {
-                            Duration::ZERO
-                        } else {
-                            backoff.at_once(fastrand::f64())
-                        }
-                    }
-                    Next::Ended(over) => pause_after(&over, &mut backoff),
-                };
-                if !agent.stop.is_cancelled() {
-                    info!(hub = %agent.config.hub, slot, retry_in = ?whole_millis(pause), "dialling again");
+pub(crate) async fn run(index: u16, agent: Arc<Shared>) {
+    Slot::new(index, agent).run().await;
+}
+
+impl Slot {
+    fn new(index: u16, agent: Arc<Shared>) -> Self {
+        let rota = Rota::new(agent.config.hubs.count(), Instant::now());
+        let (backoff, predecessors) = Default::default();
+        Self {
+            index,
+            agent,
+            backoff,
+            rota,
+            predecessors,
+            has_other_number: false,
+            has_ghost: false,
+        }
+    }
+
+    async fn run(mut self) {
+        let agent = self.agent.clone();
+        while !agent.stop.is_cancelled() {
+            let dialled = tokio::select! {
+                dialled = dial(&agent, self.hub(), self.number()) => dialled,
+                () = agent.stop.cancelled() => return,
+            };
+            let pause = match dialled {
+                Ok(dialled) => {
+                    let next = self.follow(dialled).await;
+                    self.pause_after(next)
                 }
-                pause
+                Err(error) => self.pause_before(&error),
+            };
+            tokio::select! {
+                () = agent.stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
             }
-            Err(error) => pause_before(&error, &agent.config, &mut backoff),
+        }
+    }
+
+    /// The one to dial.
+    fn hub(&self) -> &HubUri {
+        self.agent.config.hubs.at(self.rota.next())
+    }
+
+    /// What the hub calls the slot. A session that is replaced and its successor are two slots to the hub: it keeps both
+    /// until the agent says that the old one is not needed any more. One that was lost is replaced by its successor, for
+    /// the hub may not know yet.
+    fn number(&self) -> u16 {
+        self.index + if self.has_other_number { SESSIONS_PAIRED } else { 0 }
+    }
+
+    /// Runs the session in a task of its own, and waits for its end or its replacement.
+    async fn follow(&mut self, dialled: Dialled) -> Next {
+        self.agent.advised.send_replace(dialled.advised);
+        // It registers once, and leaves once.
+        let (news, mut told) = mpsc::channel(2);
+        let started = Instant::now();
+        let session = session::serve(dialled, self.index, self.agent.clone(), news);
+        let mut task = self.agent.sessions.spawn(session);
+        loop {
+            tokio::select! {
+                over = &mut task => {
+                    let nothing = Over { ended: None, lived: Duration::ZERO };
+                    return Next::Ended(over.unwrap_or(nothing));
+                }
+                Some(news) = told.recv() => match news {
+                    News::Registered => self.predecessors.drain(..).for_each(Predecessor::succeeded),
+                    News::Leaving(predecessor) => {
+                        let is_old = predecessor.is_old();
+                        self.predecessors.retain(Predecessor::lives);
+                        self.predecessors.push(predecessor);
+                        self.has_other_number ^= self.agent.is_paired();
+                        return Next::Replace { lived: started.elapsed(), is_old };
+                    }
+                },
+            }
+        }
+    }
+
+    fn pause_after(&mut self, next: Next) -> Duration {
+        let lived = match &next {
+            Next::Ended(over) => over.lived,
+            Next::Replace { lived, .. } => *lived,
         };
-        tokio::select! {
-            () = agent.stop.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
+        self.backoff.survived(lived);
+        let pause = self.after(&next);
+        let is_good = match next {
+            Next::Replace { is_old: true, .. } => true,
+            _ => lived >= STABLE_AFTER && pause.rest.is_zero(),
+        };
+        let now = Instant::now();
+        let pause = if is_good {
+            self.rota.anew(pause.pause, now)
+        } else {
+            let Pause { rest, pause } = self.elsewhere(pause);
+            self.rota.failed(rest, pause, now)
+        };
+        if !self.agent.stop.is_cancelled() {
+            let retry_in = whole_millis(pause);
+            info!(hub = %self.hub(), slot = self.index, ?retry_in, "dialling again");
+        }
+        pause
+    }
+
+    fn after(&mut self, next: &Next) -> Pause {
+        let now = Duration::ZERO;
+        let has_ghost = std::mem::take(&mut self.has_ghost);
+        let over = match next {
+            Next::Replace { lived, .. } if *lived >= REPLACED_AT_ONCE => {
+                return Pause { rest: now, pause: now };
+            }
+            Next::Replace { .. } => {
+                return Pause { rest: now, pause: self.backoff.at_once(fastrand::f64()) };
+            }
+            Next::Ended(over) => over,
+        };
+        match &over.ended {
+            Some(Ended::ByPeer { code: CloseCode::GoingAway, .. }) => {
+                Pause { rest: now, pause: self.backoff.at_once(fastrand::f64()) }
+            }
+            Some(Ended::ByPeer { code: CloseCode::Policy, .. }) => {
+                Pause { rest: jittered(BACKOFF_FATAL), pause: now }
+            }
+            Some(Ended::ByPeer { code: CloseCode::Replaced, .. }) if !has_ghost => {
+                // By none of this agent's own: they would take it from each other for ever.
+                let (name, hub) = (&self.agent.config.name, self.hub());
+                warn!(%name, %hub, slot = self.index, "another agent has taken the name over");
+                Pause { rest: jittered(BACKOFF_FATAL), pause: now }
+            }
+            _ => Pause { rest: now, pause: self.backoff.next(fastrand::f64()) },
         }
     }
-}
 
-/// Runs the session in a task of its own, and waits for its end or its replacement.
-async fn follow(dialled: Dialled, slot: u16, agent: &Arc<Shared>) -> Next {
-    agent.advised.send_replace(dialled.advised);
-    let (replace, mut replaced) = mpsc::channel(1);
-    let started = Instant::now();
-    let task = agent.sessions.spawn(session::serve(dialled, slot, agent.clone(), replace));
-    tokio::select! {
-        over = task => Next::Ended(over.unwrap_or(Over { ended: None, lived: Duration::ZERO })),
-        Some(()) = replaced.recv() => Next::Replace(started.elapsed()),
-    }
-}
-
-fn pause_after(over: &Over, backoff: &mut Backoff) -> Duration {
-    backoff.survived(over.lived);
-    match &over.ended {
-        Some(Ended::ByPeer { code: CloseCode::GoingAway, .. }) => backoff.at_once(fastrand::f64()),
-        Some(Ended::ByPeer { code: CloseCode::Policy, .. }) => jittered(BACKOFF_FATAL),
-        _ => backoff.next(fastrand::f64()),
-    }
-}
-
-fn pause_before(source: &DialError, config: &Config, backoff: &mut Backoff) -> Duration {
-    let error = format!("hub {}: {source}", config.hub);
-    let retry = source.retry();
-    let pause = match retry {
-        Retry::Soon => backoff.next(fastrand::f64()),
-        Retry::After(pause) => pause + backoff.next(fastrand::f64()),
-        Retry::Version => jittered(BACKOFF_VERSION),
-        Retry::Slowly => jittered(BACKOFF_FATAL),
-    };
-    let retry_in = whole_millis(pause);
-    match retry {
-        Retry::Slowly | Retry::Version => {
-            error!(error, ?retry_in, "not registered; this needs a change of configuration")
+    fn pause_before(&mut self, source: &DialError) -> Duration {
+        let error = format!("hub {}: {source}", self.hub());
+        self.has_ghost |= matches!(source, DialError::Timeout);
+        let retry = source.retry();
+        let now = Duration::ZERO;
+        let pause = match retry {
+            Retry::Soon => Pause { rest: now, pause: self.backoff.next(fastrand::f64()) },
+            Retry::After(rest) => {
+                Pause { rest: rest + self.backoff.next(fastrand::f64()), pause: now }
+            }
+            Retry::Version => Pause { rest: jittered(BACKOFF_VERSION), pause: now },
+            Retry::Slowly => Pause { rest: jittered(BACKOFF_FATAL), pause: now },
+        };
+        let Pause { rest, pause } = self.elsewhere(pause);
+        let pause = self.rota.failed(rest, pause, Instant::now());
+        let retry_in = whole_millis(pause);
+        match retry {
+            Retry::Slowly | Retry::Version => {
+                error!(error, ?retry_in, "not registered; this needs a change of configuration")
+            }
+            _ => warn!(error, ?retry_in, "not registered"),
         }
-        _ => warn!(error, ?retry_in, "not registered"),
+        pause
     }
-    pause
+
+    /// Where one hub rests and there are others, the next one is asked after a pause of its own.
+    fn elsewhere(&mut self, Pause { rest, pause }: Pause) -> Pause {
+        if rest.is_zero() || !self.rota.has_others() {
+            return Pause { rest, pause };
+        }
+        Pause { rest, pause: self.backoff.next(fastrand::f64()) }
+    }
 }
 
 /// Between a half and the whole, so that not even slow retries come all at once.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub_uri::HubUris;
+    use crate::limits::BACKOFF_MIN;
+    use crate::tests::{agent, services};
+
+    fn slot() -> Slot {
+        Slot::new(3, Arc::new(agent(services(), 4)))
+    }
+
+    /// With three hubs, of which it has dialled the second.
+    fn slot_at_second() -> Slot {
+        let mut config = agent(services(), 4).config;
+        let hub = config.hubs.first().clone();
+        config.hubs = HubUris::new([hub.clone(), hub.clone(), hub]).expect("three");
+        let mut slot = Slot::new(0, Arc::new(Shared::new(config, 4).expect("no files are read")));
+        slot.pause_before(&DialError::Timeout);
+        assert_eq!(slot.rota.next(), 1);
+        slot
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_session_that_did_well_the_first_hub_is_asked_again() {
+        let short = STABLE_AFTER - Duration::from_secs(1);
+        for (lived, is_old, next) in [(STABLE_AFTER, false, 0), (short, false, 2), (short, true, 0)]
+        {
+            let mut slot = slot_at_second();
+            slot.pause_after(Next::Replace { lived, is_old });
+            assert_eq!(slot.rota.next(), next, "{lived:?}");
+        }
+        let mut slot = slot_at_second();
+        slot.pause_after(closed(CloseCode::Normal));
+        assert_eq!(slot.rota.next(), 0);
+        // One that is refused does not do well, however long it has lived.
+        let mut slot = slot_at_second();
+        let pause = slot.pause_after(closed(CloseCode::Policy));
+        assert_eq!(slot.rota.next(), 2);
+        assert!(pause <= BACKOFF_MIN * 2, "{pause:?}");
+    }
+
+    fn closed(code: CloseCode) -> Next {
+        let ended = Some(Ended::ByPeer { code, reason: String::new() });
+        Next::Ended(Over { ended, lived: Duration::from_secs(3600) })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_taken_the_name_over_is_not_fought() {
+        let pause = slot().pause_after(closed(CloseCode::Replaced));
+        assert!((BACKOFF_FATAL / 2..=BACKOFF_FATAL).contains(&pause), "{pause:?}");
+        let pause = slot().pause_after(closed(CloseCode::Other(4321)));
+        assert!(pause <= BACKOFF_MIN, "{pause:?}");
+    }
+
+    /// The hub may have heard a dial that the agent had given up, behind the one that it took instead.
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_does_not_give_way_to_itself() {
+        let mut slot = slot();
+        slot.pause_before(&DialError::Timeout);
+        let pause = slot.pause_after(closed(CloseCode::Replaced));
+        assert!(pause <= BACKOFF_MIN, "{pause:?}");
+        assert!(slot.pause_after(closed(CloseCode::Replaced)) >= BACKOFF_FATAL / 2, "once");
+    }
 }

@@ -22,7 +22,7 @@ pub const HUB_NAME: &str = "hub-name";
 pub const HUB_TOKEN: &str = "hub-token";
 /// Random id of the agent process.
 pub const HUB_INSTANCE: &str = "hub-instance";
-/// Which of the agent's sessions this is, from 0.
+/// Which of the agent's sessions this is, from 0. A session that is replaced while it is good, and its successor, have two.
 pub const HUB_SLOT: &str = "hub-slot";
 /// `key=value,…`, what the agent says about itself.
 pub const HUB_LABELS: &str = "hub-labels";

@@ -6,7 +6,8 @@ use crate::support::programs::{run_agent, run_hub};
 const HUB_FLAGS: &str = "--listen --admin-listen --tls --tls-cert-file --tls-key-file --auth-file \
     --keepalive-interval --keepalive-timeout --drain-timeout --workers --log-format";
 const AGENT_FLAGS: &str = "--name --hub-uri --upstream --token-file --tls-ca-file \
-    --tls-insecure-skip-verify --sessions --label --authority --max-lanes --fluentd-command --log-format";
+    --tls-insecure-skip-verify --sessions --keepalive-interval --max-session-age --label --authority --max-lanes \
+    --fluentd-command --log-format";
 
 /// Every flag has a line, and a variable of the program's own in the environment.
 #[track_caller]

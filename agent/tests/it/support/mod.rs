@@ -4,6 +4,7 @@ pub(crate) mod auth;
 pub(crate) mod binaries;
 pub(crate) mod certs;
 pub(crate) mod fake;
+pub(crate) mod fake_hub;
 pub(crate) mod grpc;
 pub(crate) mod log;
 pub(crate) mod port;

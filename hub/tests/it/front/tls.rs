@@ -29,7 +29,10 @@ impl SecureWorld {
         let hub = Hub::start_with(certificate.config()).await;
         let upstream = Upstream::listen().await;
         let agent = Agent::start(agent::Config {
-            hub: format!("wss://localhost:{}/ws", hub.address.port()).parse().unwrap(),
+            hubs: format!("wss://localhost:{}/ws", hub.address.port())
+                .parse::<agent::HubUri>()
+                .unwrap()
+                .into(),
             trust: certificate.trust(),
             ..config(&hub, server(upstream.address))
         });

@@ -266,7 +266,10 @@ async fn an_agent_reads_anew_whom_to_trust() {
     let hub = Hub::start_with(shown.config()).await;
     let upstream = Upstream::listen().await;
     let config = agent::Config {
-        hub: format!("wss://localhost:{}/ws", hub.address.port()).parse().unwrap(),
+        hubs: format!("wss://localhost:{}/ws", hub.address.port())
+            .parse::<agent::HubUri>()
+            .unwrap()
+            .into(),
         trust: trusted.trust(),
         ..config(&hub, server(upstream.address))
     };

@@ -1,0 +1,176 @@
+//! What a session and its hub say to each other beside data.
+
+use std::pin::Pin;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tunnel::wire::{CloseCode, Control};
+use tunnel::ws::Handle;
+
+use super::about::About;
+use crate::succession::{News, Predecessor, Turn};
+
+/// The agent's side of it, and how far it is.
+pub(super) struct Conversation<'s> {
+    about: &'s About,
+    ws: &'s Handle,
+    news: mpsc::Sender<News>,
+    is_registered: bool,
+    /// The hub has asked for no more than what runs, and waits until the agent is elsewhere.
+    hub_drains: bool,
+    /// The agent has asked for no more.
+    drains: bool,
+    is_cut: bool,
+    /// Its slot dials a successor, or is asked to.
+    is_leaving: bool,
+    /// Tells when that is registered.
+    succeeded: Option<oneshot::Receiver<()>>,
+    has_successor: bool,
+    /// Resolves in the session's turn to be replaced because of its age.
+    grows_old: Option<Pin<Box<dyn Future<Output = Turn> + Send>>>,
+}
+
+impl<'s> Conversation<'s> {
+    pub(super) fn new(about: &'s About, ws: &'s Handle, news: mpsc::Sender<News>) -> Self {
+        let (agent, began, random) = (about.agent.clone(), about.began, fastrand::f64());
+        let grows_old = async move {
+            agent.age.is_near(began, random).await;
+            agent.turns.take().await
+        };
+        Self {
+            about,
+            ws,
+            news,
+            is_registered: false,
+            hub_drains: false,
+            drains: false,
+            is_cut: false,
+            is_leaving: false,
+            succeeded: None,
+            has_successor: false,
+            grows_old: Some(Box::pin(grows_old)),
+        }
+    }
+
+    /// Whether the session was to end.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
+    /// Listens to what the hub says, and tells it what becomes of the agent and its upstream. Ends with the session only.
+    pub(super) async fn run(&mut self, mut control: mpsc::Receiver<Control>) {
+        let agent = &self.about.agent;
+        let mut upstream = agent.monitor.watch();
+        if !*upstream.borrow_and_update() {
+            self.ws.send(Control::Upstream { up: false });
+        }
+        loop {
+            tokio::select! {
+                Some(said) = control.recv() => self.hear(said),
+                up = changed(&mut upstream) => self.ws.send(Control::Upstream { up }),
+                turn = old(&mut self.grows_old) => self.is_old(turn),
+                is_registered = succeeded(&mut self.succeeded) => self.succeeded(is_registered),
+                () = agent.stop.cancelled(), if !self.drains => {
+                    self.grows_old = None;
+                    self.drain();
+                }
+                () = agent.cut.cancelled(), if !self.is_cut => {
+                    self.ws.close(CloseCode::GoingAway, "the agent is stopping");
+                    self.is_cut = true;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, said: Control) {
+        match said {
+            Control::Registered if !self.is_registered => {
+                self.is_registered = true;
+                self.about.log("registered");
+                self.tell(News::Registered);
+            }
+            // A second request changes nothing.
+            Control::Drain if !self.hub_drains => {
+                self.hub_drains = true;
+                self.about.log("draining: the hub opens no new lanes on this session");
+                self.tell_moved();
+                self.leave(None);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_old(&mut self, turn: Turn) {
+        self.about.log("replacing the session before it is too old");
+        if !self.about.agent.is_paired() {
+            // Or the hub would close it for its successor, which has the same number.
+            self.drain();
+        }
+        self.leave(Some(turn));
+    }
+
+    /// Asks for a successor, once.
+    fn leave(&mut self, turn: Option<Turn>) {
+        // Dropped, for a turn that nobody takes would keep others waiting.
+        self.grows_old = None;
+        if self.is_leaving {
+            return;
+        }
+        self.is_leaving = true;
+        let (predecessor, succeeded) = Predecessor::new(turn);
+        self.succeeded = Some(succeeded);
+        self.tell(News::Leaving(predecessor));
+    }
+
+    /// The successor is registered, or there will be none.
+    fn succeeded(&mut self, is_registered: bool) {
+        self.succeeded = None;
+        if !is_registered {
+            return;
+        }
+        self.has_successor = true;
+        self.tell_moved();
+        if !self.hub_drains {
+            self.drain();
+        }
+    }
+
+    fn tell_moved(&self) {
+        if self.hub_drains && self.has_successor {
+            self.ws.send(Control::Moved);
+        }
+    }
+
+    fn drain(&mut self) {
+        if !std::mem::replace(&mut self.drains, true) {
+            self.ws.send(Control::Drain);
+        }
+    }
+
+    /// The slot listens until the session leaves, which is the last that it is told.
+    fn tell(&self, news: News) {
+        let _ = self.news.try_send(news);
+    }
+}
+
+/// Resolves when the upstream goes away, or is back.
+async fn changed(upstream: &mut watch::Receiver<bool>) -> bool {
+    if upstream.changed().await.is_err() {
+        // The monitor lives as long as the agent.
+        std::future::pending::<()>().await;
+    }
+    *upstream.borrow_and_update()
+}
+
+async fn old(grows_old: &mut Option<Pin<Box<dyn Future<Output = Turn> + Send>>>) -> Turn {
+    match grows_old {
+        Some(grows_old) => grows_old.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn succeeded(receiver: &mut Option<oneshot::Receiver<()>>) -> bool {
+    match receiver {
+        Some(receiver) => receiver.await.is_ok(),
+        None => std::future::pending().await,
+    }
+}

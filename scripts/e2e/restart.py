@@ -80,7 +80,7 @@ def passed_hub(world, listening):
     """A hub that is given a socket which others have, too."""
     fd = listening.fileno()
     shell = f'exec 3<&{fd}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
-    argv = ["sh", "-c", shell, "hub", *program(world)]
+    argv = ["bash", "-c", shell, "hub", *program(world)]
     process = world.start("hub-passed", argv, pass_fds=[fd])
     process.wait_for(logged("listening"), "it listens")
     return Hub(process, "h2c", listening.getsockname()[1], "", None)

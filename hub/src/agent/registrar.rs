@@ -127,9 +127,10 @@ async fn renew(session: &Arc<Session>, hub: &Hub) {
     let Some(age) = hub.config.age() else { return };
     sleep(age).await;
     let _one = session.agent.renewing.lock().await;
-    hub.registry.drain(session);
+    session.leaves();
     session.ws().send(Control::Drain);
     let _ = timeout(RENEWED_WITHIN, session.has_moved()).await;
+    hub.registry.drain(session);
 }
 
 /// Who may come in has changed: ends the session of who may not any more.

@@ -76,9 +76,9 @@ impl Entry {
     }
 
     /// Takes a session in. Returns the one that it replaces: an older one of the same instance and slot, unless that is
-    /// draining; then its running calls may finish beside the new one.
+    /// leaving; then its running calls may finish beside the new one.
     pub(super) fn insert(&mut self, session: Arc<Session>) -> Option<Arc<Session>> {
-        let is_replaced = |old: &Arc<Session>| old.is_same_slot(&session) && !old.is_draining();
+        let is_replaced = |old: &Arc<Session>| old.is_same_slot(&session) && old.gives_way();
         let replaced = self.sessions.iter().position(is_replaced);
         let replaced = replaced.map(|at| self.sessions.remove(at));
         if let Some(replaced) = &replaced {

@@ -43,6 +43,7 @@ pub(crate) struct Session {
     pub(crate) tunnel: Lanes,
     registered: AtomicBool,
     draining: AtomicBool,
+    leaves: AtomicBool,
     moved: CancellationToken,
     over: CancellationToken,
     lanes: AtomicUsize,
@@ -74,6 +75,7 @@ impl Session {
             tunnel,
             registered: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            leaves: AtomicBool::new(false),
             moved: CancellationToken::new(),
             over: CancellationToken::new(),
             lanes: AtomicUsize::new(0),
@@ -115,6 +117,16 @@ impl Session {
     /// It owes an answer to a ping.
     pub(crate) fn is_suspect(&self) -> bool {
         self.ws().is_suspect()
+    }
+
+    /// It is to be replaced, and goes on until it is.
+    pub(crate) fn leaves(&self) {
+        self.leaves.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a new session of its slot takes its place at once: not where it was asked to find one.
+    pub(super) fn gives_way(&self) -> bool {
+        !self.is_draining() && !self.leaves.load(Ordering::SeqCst)
     }
 
     /// Resolves when its replacement is registered, here or at another hub.

@@ -7,7 +7,10 @@ use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
 use crate::backoff::whole_millis;
-use crate::limits::{REPLACED_FROM, REPLACED_UNTIL, SESSION_AGE_LEARNED, SESSION_AGE_SAME};
+use crate::limits::{
+    REPLACED_FROM, REPLACED_UNTIL, SESSION_AGE_LEARNED, SESSION_AGE_MEMORY, SESSION_AGE_MEMORY_MAX,
+    SESSION_AGE_SAME,
+};
 
 /// The age at which sessions of this agent end: as it was told, or as it has found out.
 #[derive(Debug)]
@@ -70,6 +73,8 @@ async fn until(moment: Option<Instant>) {
 struct Ages {
     told: Option<Duration>,
     learned: Option<Duration>,
+    /// Until when that is believed, and for how long it is the next time.
+    believed: Option<(Instant, Duration)>,
     last: Option<Loss>,
 }
 
@@ -97,16 +102,25 @@ impl Ages {
         else {
             return false;
         };
-        if self.learned.is_some_and(|learned| learned <= age && is_same(learned, age)) {
+        if self.believed(now).is_some_and(|learned| learned <= age && is_same(learned, age)) {
             return false;
         }
-        self.learned = Some(age);
+        let memory = self.believed.map_or(SESSION_AGE_MEMORY, |(_, memory)| memory);
+        let next = memory.saturating_mul(2).min(SESSION_AGE_MEMORY_MAX);
+        (self.learned, self.believed) = (Some(age), Some((now + memory, next)));
         true
+    }
+
+    /// What was learned, as far as it is not too long ago: sessions that are always replaced before they are that old do
+    /// not refute it.
+    fn believed(&self, now: Instant) -> Option<Duration> {
+        let (until, _) = self.believed?;
+        self.learned.filter(|_| now < until)
     }
 
     /// When a session is to be replaced. Not one that is older already than what was learned: it is about to refute it.
     fn replace_at(&self, began: Instant, random: f64) -> Option<Instant> {
-        let limit = self.told.or(self.learned)?;
+        let limit = self.told.or_else(|| self.believed(began))?;
         let due = limit.mul_f64(REPLACED_FROM + (REPLACED_UNTIL - REPLACED_FROM) * random);
         let is_refuted = self.outlived_at(began).is_some_and(|at| at <= Instant::now());
         began.checked_add(due).filter(|_| !is_refuted)
@@ -181,6 +195,24 @@ mod tests {
         assert_eq!(ages.learned, None);
         // The next ones do, after the same time.
         assert!(lose(&mut ages, 60 * SECOND).await);
+    }
+
+    /// Nobody refutes it where each session is replaced in time; so it is tried now and then whether it still holds.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_learned_is_believed_for_a_while_and_longer_each_time() {
+        let mut ages = Ages::default();
+        let mut memories = Vec::new();
+        for _ in 0..2 {
+            for _ in 0..2 {
+                lose(&mut ages, 60 * SECOND).await;
+            }
+            let learned = Instant::now();
+            while ages.replace_at(Instant::now(), 0.5).is_some() {
+                advance(600 * SECOND).await;
+            }
+            memories.push(learned.elapsed());
+        }
+        assert_eq!(memories, [SESSION_AGE_MEMORY, 2 * SESSION_AGE_MEMORY]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,6 +77,10 @@ pub const REPLACED_UNTIL: f64 = 0.95;
 pub const SESSION_AGE_LEARNED: Duration = Duration::from_secs(10);
 /// Ages that differ by no more than this part are the same. Timers of proxies are exact, but a loss may be noticed late.
 pub const SESSION_AGE_SAME: f64 = 0.1;
+/// For how long an age that was learned is believed at first. Then sessions are let live again, to see.
+pub const SESSION_AGE_MEMORY: Duration = Duration::from_secs(3600);
+/// And at most: each time that it is found to be true, for twice as long.
+pub const SESSION_AGE_MEMORY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long an old session keeps the others of its agent from being replaced: a dial, and what the hub takes at most to find
 /// out whether the upstream is there.
 pub const SUCCESSION_TIMEOUT: Duration =

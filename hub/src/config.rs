@@ -33,13 +33,11 @@ pub struct Config {
     pub park_timeout: Duration,
     /// How long connections are still accepted once the hub is asked to stop: for balancers that look every few seconds.
     pub shutdown_delay: Duration,
-    /// How old a connection may become, a client's or an agent's, give or take a tenth: then its peer is asked to make a new
+    /// How old a connection may become, a client's or an agent's, or up to a fifth less: then its peer is asked to make a new
     /// one, which may lead to another hub. For ever, without.
     pub max_connection_age: Option<Duration>,
     /// How long calls on a client's connection may still run then. For ever, without.
     pub max_connection_age_grace: Option<Duration>,
-    /// Other hubs may listen at the same port.
-    pub reuse_port: bool,
     /// Worker threads.
     pub workers: NonZeroUsize,
     /// Connections at once, agents' and clients' together.
@@ -80,7 +78,6 @@ impl Default for Config {
             shutdown_delay: Duration::ZERO,
             max_connection_age: None,
             max_connection_age_grace: None,
-            reuse_port: false,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: CONNECTIONS,
             max_calls: MAX_CLIENT_STREAMS,
@@ -105,7 +102,8 @@ impl Config {
 impl Config {
     /// How old one connection may become: not all of those that came together end together.
     pub(crate) fn age(&self) -> Option<Duration> {
-        Some(self.max_connection_age?.mul_f64(0.9 + fastrand::f64() / 5.0))
+        // Never more than what was said: that may be as much as there can be.
+        Some(self.max_connection_age?.mul_f64(0.8 + fastrand::f64() / 5.0))
     }
 }
 
@@ -127,7 +125,6 @@ impl TryFrom<&Args> for Config {
             shutdown_delay: args.shutdown_delay,
             max_connection_age: args.max_connection_age,
             max_connection_age_grace: args.max_connection_age_grace,
-            reuse_port: args.reuse_port,
             workers: args
                 .workers
                 .and_then(|workers| NonZeroUsize::new(workers.into()))

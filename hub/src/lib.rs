@@ -57,6 +57,9 @@ pub struct Listeners {
     pub public: TcpListener,
     /// For `/metrics`, `/healthz`, `/readyz`.
     pub admin: Option<TcpListener>,
+    /// Other hubs may listen at the public port, with a listener of their own (`SO_REUSEPORT`). Not where several share one
+    /// listener, which a service manager has passed on.
+    pub shares_port: bool,
 }
 
 /// Runs a hub until `shutdown` resolves, then drains it: running calls may end within
@@ -78,7 +81,7 @@ pub async fn run(
     announce(&listeners, &hub)?;
     let upkeep = tokio::spawn(upkeep(hub.clone()));
     let admin = listeners.admin.map(|admin| tokio::spawn(front::admin::serve(admin, hub.clone())));
-    let listener = Listener { tcp: listeners.public, shares_port: hub.config.reuse_port };
+    let listener = Listener { tcp: listeners.public, shares_port: listeners.shares_port };
     let watchdog = tokio::spawn(workers.watchdog());
     hub.note_certificate();
     service_manager::ready();

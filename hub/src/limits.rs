@@ -223,9 +223,9 @@ pub const PARKED_AFTER: Duration = Duration::from_secs(60);
 pub const STARTING: Duration = Duration::from_secs(10);
 /// Default of `--park-timeout`: what a restart of an agent takes, and less than callers commonly wait.
 pub const PARK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Calls that may wait for one name to come back: what 500 calls a second make of an absence of two seconds. They all go to
+/// Calls that may wait for one name to come back: what 2,000 calls a second make of an absence of two seconds. They all go to
 /// whoever comes first.
-pub const PARKED_OF_NAME: usize = 1024;
+pub const PARKED_OF_NAME: usize = 4096;
 /// Calls that may wait so for all names together. Each holds its head, and up to 64 KiB of its body.
 pub const PARKED: usize = 16_384;
 /// How often the sessions of one name are probed because somebody else comes, at most: where a thousand agents of one name

@@ -36,7 +36,9 @@ async fn run(args: &Args, stop: Stop) -> anyhow::Result<()> {
 /// Those that a service manager has passed on, the public one first, and otherwise what the command line says.
 async fn listeners(args: &Args) -> anyhow::Result<Listeners> {
     let mut passed = ListenFd::from_env();
-    let public = match passed.take_tcp_listener(0).context("the first socket passed on")? {
+    let public = passed.take_tcp_listener(0).context("the first socket passed on")?;
+    let shares_port = args.reuse_port && public.is_none();
+    let public = match public {
         Some(listener) => taken(listener)?,
         None => args.listen.bind(args.reuse_port).await?,
     };
@@ -47,7 +49,7 @@ async fn listeners(args: &Args) -> anyhow::Result<Listeners> {
         })?),
         (_, None) => None,
     };
-    Ok(Listeners { public, admin })
+    Ok(Listeners { public, admin, shares_port })
 }
 
 fn taken(listener: std::net::TcpListener) -> std::io::Result<TcpListener> {

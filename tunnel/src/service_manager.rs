@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tracing::debug;
+use tracing::warn;
 
 /// The program does what it is for.
 pub fn ready() {
@@ -15,7 +15,7 @@ pub fn reloading() {
     // Without the time, systemd 253 and newer fail the service.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => debug!(%error, "the service manager was not told of a reload"),
+        Err(error) => warn!(%error, "the service manager was not told of a reload"),
     }
 }
 
@@ -37,6 +37,6 @@ pub fn watchdog() -> Option<Duration> {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        debug!(%error, "the service manager was not told");
+        warn!(%error, "the service manager was not told");
     }
 }

@@ -54,8 +54,8 @@ where
 
 /// Where the agent asks for fewer pings, it is also given up later.
 fn keepalive(registration: &Registration, ours: KeepaliveConfig) -> KeepaliveConfig {
-    let interval = registration.keepalive_interval.unwrap_or(ours.interval);
-    KeepaliveConfig { interval, timeout: ours.timeout.max(2 * interval) }
+    let Some(interval) = registration.keepalive_interval else { return ours };
+    KeepaliveConfig { interval, timeout: ours.timeout.max(interval.saturating_mul(2)) }
 }
 
 fn log(session: &Session, message: &'static str) {
@@ -91,6 +91,8 @@ async fn run(
     loop {
         let drained = session.is_draining() && session.lanes() == 0;
         tokio::select! {
+            // So that whoever is nudged is so before it leaves.
+            biased;
             _ = &mut driver => return,
             Some(said) = control.recv() => hear(said, session, hub),
             () = session.nudged() => {
@@ -126,10 +128,13 @@ async fn run(
 async fn renew(session: &Arc<Session>, hub: &Hub) {
     let Some(age) = hub.config.age() else { return };
     sleep(age).await;
-    let _one = session.agent.renewing.lock().await;
+    let one = session.agent.renewing.lock().await;
     session.leaves();
     session.ws().send(Control::Drain);
     let _ = timeout(RENEWED_WITHIN, session.has_moved()).await;
+    // An agent that finds nobody to dial keeps what it has.
+    drop(one);
+    session.has_moved().await;
     hub.registry.drain(session);
 }
 

@@ -50,6 +50,7 @@ impl Connection {
             caller: paces,
             next,
             begun: Instant::now(),
+            waits_since: Instant::now(),
             parked: None,
             lane: None,
             refused: None,

@@ -49,6 +49,9 @@ impl Connection {
 
     /// Refuses a call that has had its turn once already, when it is its turn to be answered.
     pub(super) fn refuse_by_turns(&mut self, id: CallId, refusal: Refusal) {
+        if let Some(call) = self.call(id) {
+            call.leaves_parking("refused");
+        }
         if self.switch.was_returned(id) {
             // As a server would that has not looked at it: the client's library may try again by itself.
             return self.switch.refuse(id);
@@ -68,9 +71,6 @@ impl Connection {
         let Some(call) = self.call(id) else { return };
         let (head, body) = answer::answer(&refusal, call.form);
         call.refused = Some(refusal);
-        if let Some(parked) = call.parked.take() {
-            call.record.parked(parked.since.elapsed(), "refused");
-        }
         self.switch.answer(id, &head, body);
     }
 
@@ -130,9 +130,7 @@ impl Connection {
             }
             None => self.wait_no_more(id, &call.next),
         }
-        if let Some(parked) = call.parked.take() {
-            call.record.parked(parked.since.elapsed(), "given-up");
-        }
+        call.leaves_parking("given-up");
         let refused = call.refused.as_ref();
         let refused = refused.map(|refusal| (refusal, answer::outcome(refusal, call.form)));
         call.record.ended(end, refused);

@@ -23,14 +23,25 @@ pub(super) struct Call {
     pub(super) caller: CallerId,
     pub(super) next: Next,
     pub(super) begun: Instant,
-    /// It waits for its name to come back.
-    pub(super) parked: Option<Parked>,
+    /// It waits for a lane since then.
+    pub(super) waits_since: Instant,
+    /// It waits for its name to come back, and until when.
+    pub(super) parked: Option<(Parked, Instant)>,
     /// It runs on this lane.
     pub(super) lane: Option<LaneId>,
     /// What the hub has answered.
     pub(super) refused: Option<Refusal>,
     /// It is one of those that the hub's own services may have at once.
     pub(super) has_own_place: bool,
+}
+
+impl Call {
+    /// It waits for its name no longer; the outcome is one of a few words.
+    pub(super) fn leaves_parking(&mut self, outcome: &'static str) {
+        if let Some((parked, _)) = self.parked.take() {
+            self.record.parked(parked.since.elapsed(), outcome);
+        }
+    }
 }
 
 /// Where it goes when its turn has come.

@@ -66,8 +66,8 @@ impl Connection {
                 }
                 Take::Wait(patience) => {
                     let name = group.name.clone();
-                    let begun = self.call(call).map(|call| call.begun);
-                    if begun.is_none_or(|begun| begun.elapsed() < patience) {
+                    let since = self.call(call).map(|call| call.waits_since);
+                    if since.is_none_or(|since| since.elapsed() < patience) {
                         return self.look_by(Instant::now() + LANE_LOOK);
                     }
                     if let Some(group) = self.groups.get(id) {
@@ -111,9 +111,7 @@ impl Connection {
         }
         call.lane = Some(lane);
         call.record.reached(&session);
-        if let Some(parked) = call.parked.take() {
-            call.record.parked(parked.since.elapsed(), "served");
-        }
+        call.leaves_parking("served");
         session.agent.call_began();
         self.set_busy(lane);
     }

@@ -134,8 +134,11 @@ impl Connection {
         }
         if !self.switch.has_spoken(id) && now >= lane.opened + SETTINGS_TIMEOUT {
             if let Some(seat) = &lane.seat {
-                let error = OpenError::silent(&seat.session().agent);
-                self.lane_failed_to_open(id, error);
+                let session = seat.session();
+                let error = OpenError::silent(&session.agent);
+                // A server speaks first (RFC 9113 3.4), and what it says would have come; unless nothing comes at all.
+                let delivered = (!session.is_suspect()).then_some(0);
+                self.lane_failed_to_open(id, error, delivered);
             }
             return None;
         }
@@ -268,7 +271,7 @@ impl Connection {
                 self.reached_by(Limit::AgentFrames, &session);
                 return self.look_by(by);
             } else if !spoken {
-                return self.lane_failed_to_open(id, OpenError::NotHttp2);
+                return self.lane_failed_to_open(id, OpenError::NotHttp2, Some(0));
             }
         }
         self.leave_lane(id);
@@ -283,7 +286,7 @@ impl Connection {
             && !self.switch.has_spoken(id)
         {
             let error = failure(io, &session.agent);
-            return self.lane_failed_to_open(id, error);
+            return self.lane_failed_to_open(id, error, delivered(end.as_ref()));
         }
         if let (Some(session), Some(LaneEnd::Finished { .. })) = (&session, &end) {
             if lane.leaves_by.is_none()
@@ -298,19 +301,11 @@ impl Connection {
                 self.closed_for_cause(id, "it hung up and has answered nothing".to_owned());
             }
         }
-        let delivered = match end {
-            Some(LaneEnd::Finished { delivered } | LaneEnd::Reset { delivered, .. }) => {
-                Some(delivered)
-            }
-            // What was sent may have arrived; the rest has not.
-            Some(LaneEnd::Lost { sent }) => Some(sent),
-            None => None,
-        };
-        self.end_lane(id, delivered);
+        self.end_lane(id, delivered(end.as_ref()));
     }
 
-    /// There is no upstream at its end: nothing of its calls was processed.
-    fn lane_failed_to_open(&mut self, id: LaneId, error: OpenError) {
+    /// There is no upstream at its end, or none that has spoken, and it got no more than so many bytes.
+    fn lane_failed_to_open(&mut self, id: LaneId, error: OpenError, delivered: Option<u64>) {
         let Some(lane) = self.lanes.get_mut(id).and_then(Option::as_mut) else { return };
         let (Some(seat), Some(group)) = (&mut lane.seat, lane.group) else { return };
         let session = seat.session().clone();
@@ -319,7 +314,7 @@ impl Connection {
         if let Some(group) = self.groups.get(group) {
             group.leave_out(&session.agent, error);
         }
-        self.end_lane(id, Some(0));
+        self.end_lane(id, delivered);
     }
 
     pub(super) fn end_lane(&mut self, id: LaneId, delivered: Option<u64>) {
@@ -344,5 +339,14 @@ impl Connection {
 
     pub(super) fn reached_by(&self, limit: Limit, session: &Session) {
         self.origin.hub.limits.reached(limit, session.peer, Some(&session.agent.name));
+    }
+}
+
+/// How many bytes of a lane may have come to its upstream; without, all of them.
+fn delivered(end: Option<&LaneEnd>) -> Option<u64> {
+    match end? {
+        LaneEnd::Finished { delivered } | LaneEnd::Reset { delivered, .. } => Some(*delivered),
+        // What was sent may have arrived; the rest has not.
+        LaneEnd::Lost { sent } => Some(*sent),
     }
 }

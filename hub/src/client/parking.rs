@@ -1,7 +1,5 @@
 //! Calls that wait for a name that nobody serves now, but soon somebody may again.
 
-use std::time::Duration;
-
 use switch::CallId;
 use tokio::time::Instant;
 
@@ -30,23 +28,25 @@ impl Connection {
     }
 
     /// Until when the call may wait for its name; it takes a place for that. Without, if there is none.
-    fn parked_until(&mut self, call: CallId, id: GroupId) -> Option<Instant> {
-        let patience = self.origin.hub.config.park_timeout;
+    fn parked_until(&mut self, id: CallId, group: GroupId) -> Option<Instant> {
+        if let Some((_, until)) = &self.call(id)?.parked {
+            return Some(*until);
+        }
+        let hub = self.origin.hub.clone();
+        let patience = hub.config.park_timeout;
         if patience.is_zero() {
             return None;
         }
-        let own = self.switch.request(call).and_then(|head| Head::of(head).timeout());
-        let name = self.groups.get(id)?.name.clone();
-        let hub = self.origin.hub.clone();
-        let call = self.call(call)?;
-        if call.parked.is_none() {
-            call.parked = hub.registry.park(&name);
-            call.parked.as_ref()?;
-            call.record.parks();
-        }
-        let since = call.parked.as_ref()?.since;
-        let own = own.unwrap_or(Duration::MAX);
-        Some((since + patience).min(call.begun.checked_add(own).unwrap_or(since + patience)))
+        let own = self.switch.request(id).and_then(|head| Head::of(head).timeout());
+        let name = self.groups.get(group)?.name.clone();
+        let call = self.call(id)?;
+        let parked = hub.registry.park(&name)?;
+        let own = own.and_then(|own| call.begun.checked_add(own));
+        let until = parked.since + patience;
+        let until = own.map_or(until, |own| own.min(until));
+        call.record.parks();
+        (call.waits_since, call.parked) = (parked.since, Some((parked, until)));
+        Some(until)
     }
 
     fn give_up(&mut self, call: CallId, id: GroupId, refusal: Refusal) {
@@ -64,7 +64,7 @@ impl Connection {
             return false;
         }
         let Some(mut arrivals) =
-            self.call(first).and_then(|call| Some(call.parked.as_ref()?.arrivals()))
+            self.call(first).and_then(|call| Some(call.parked.as_ref()?.0.arrivals()))
         else {
             return false;
         };
@@ -77,10 +77,15 @@ impl Connection {
         true
     }
 
-    /// The name is back, or nobody waits for it.
+    /// The name is back, or nobody waits for it. Those who waited wait for a lane from now on.
     pub(super) fn arrived(&mut self, id: GroupId) {
-        if let Some(group) = self.groups.get(id) {
-            group.is_awaited = false;
+        let Some(group) = self.groups.get(id) else { return };
+        group.is_awaited = false;
+        let waiting: Vec<CallId> = group.waiting.iter().copied().collect();
+        for call in waiting {
+            if let Some(call) = self.call(call) {
+                call.waits_since = Instant::now();
+            }
         }
         self.serve_group(id);
     }

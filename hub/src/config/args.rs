@@ -55,24 +55,24 @@ pub struct Args {
     pub keepalive_timeout: Duration,
 
     /// How long running calls may take to end after SIGTERM
-    #[arg(long, env = "HUB_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "HUB_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub drain_timeout: Duration,
 
     /// How long connections are still accepted after SIGTERM, while /readyz says draining already
-    #[arg(long, env = "HUB_SHUTDOWN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "HUB_SHUTDOWN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub shutdown_delay: Duration,
 
     /// How long a call waits for a name that went within the last minute to come back; 0s is not at all
-    #[arg(long, env = "HUB_PARK_TIMEOUT", value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "HUB_PARK_TIMEOUT", value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub park_timeout: Duration,
 
-    /// Ask clients and agents for a new connection when theirs is so old, give or take a tenth, so that they spread over
-    /// new hubs [default: never]
+    /// Ask clients and agents for a new connection when theirs is so old, or up to a fifth younger, so that they
+    /// spread over new hubs [default: never]
     #[arg(long, env = "HUB_MAX_CONNECTION_AGE", value_name = "DURATION", value_parser = positive)]
     pub max_connection_age: Option<Duration>,
 
     /// How long calls on such a client's connection may still run [default: for as long as they like]
-    #[arg(long, env = "HUB_MAX_CONNECTION_AGE_GRACE", value_name = "DURATION", value_parser = humantime::parse_duration, requires = "max_connection_age")]
+    #[arg(long, env = "HUB_MAX_CONNECTION_AGE_GRACE", value_name = "DURATION", value_parser = duration, requires = "max_connection_age")]
     pub max_connection_age_grace: Option<Duration>,
 
     /// Share the port with other hubs: a new one is started beside the old one, which is then told to stop (Linux)
@@ -134,8 +134,20 @@ fn optional_listen(
     if text == "none" { Ok(None) } else { text.parse().map(Some) }
 }
 
-fn positive(text: &str) -> Result<Duration, String> {
+/// Nothing that lasts for longer is waited for, and added to a moment it is still one.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration > LONGEST {
+        Err("it must be no longer than 100 years".into())
+    } else {
+        Ok(duration)
+    }
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
     if duration.is_zero() { Err("it must be longer than 0".into()) } else { Ok(duration) }
 }
 
@@ -163,6 +175,7 @@ mod tests {
             (&["hub", "--keepalive-interval", "0s"], "longer than 0"),
             (&["hub", "--keepalive-timeout", "15"], "15"),
             (&["hub", "--keepalive-timeout", "15s"], "longer than --keepalive-interval"),
+            (&["hub", "--park-timeout", "1000y"], "100 years"),
             (&["hub", "--workers", "0"], "--workers"),
             (&["hub", "--workers", "1025"], "1..=1024"),
             (&["hub", "--log-format", "xml"], "text or json"),

@@ -19,6 +19,8 @@ pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
     let (delay, patience) = (hub.config.shutdown_delay, hub.config.drain_timeout);
     info!(timeout = ?patience, ?delay, "draining");
     hub.stop.begin_leaving();
+    // Whoever watches the hub's own health.
+    hub.registry.changed();
     let _ = timeout(delay, listener.accept(&workers, hub)).await;
     listener.close(&workers, hub).await;
     hub.stop.begin_moving();

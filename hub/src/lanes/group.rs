@@ -296,6 +296,10 @@ impl Group {
 
     /// The agent has failed a lane.
     pub(crate) fn leave_out(&mut self, agent: &Arc<Agent>, error: OpenError) {
+        // One session is over; the agent has others, or is gone.
+        if error == OpenError::Lost {
+            return;
+        }
         let before = self.out.iter().position(|out| is(&out.agent, agent));
         let before = before.map(|at| self.out.swap_remove(at).pause);
         let pause = before.map_or(AGENT_OUT_MIN, |pause| (2 * pause).min(AGENT_OUT_MAX));

@@ -85,8 +85,8 @@ pub(crate) enum Refusal {
     /// The session went away under the call.
     #[error("the connection to \"{0}\" was lost during the call")]
     SessionLost(Name),
-    /// The hub ends, and the call had not by then.
-    #[error("this hub is going away: call again")]
+    /// The hub, or the connection that the call is on, ends, and the call had not by then.
+    #[error("this hub ends the connection, and your call had not ended in the time for that")]
     GoingAway,
 }
 
@@ -187,8 +187,7 @@ impl Refusal {
             | Self::Held
             | Self::OwnCalls
             | Self::Offline { .. }
-            | Self::UpstreamUnreachable(_)
-            | Self::GoingAway => Some(RETRY_PAUSE),
+            | Self::UpstreamUnreachable(_) => Some(RETRY_PAUSE),
             _ => None,
         }
     }

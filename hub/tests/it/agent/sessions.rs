@@ -12,7 +12,7 @@ use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, answer};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
-use crate::support::raw_agent::RawAgent;
+use crate::support::raw_agent::{PROBE, RawAgent};
 use crate::support::upstream::Upstream;
 use crate::support::{NAME, until};
 
@@ -225,4 +225,25 @@ async fn an_agent_whose_server_is_away_is_left_out() {
             call(client).await;
         }
     }
+}
+
+/// Its server may have got it, and even done it, before the session was lost; that it had said nothing yet proves nothing.
+#[tokio::test]
+async fn a_call_that_a_silent_server_may_have_got_is_not_sent_again() {
+    let hub = Hub::start().await;
+    let mut lost = RawAgent::shown(&hub, NAME, "lost").await;
+    let (first, second) = (hub.client().await, hub.client().await);
+    let (_first, _sending) = first.open(grpc(NAME, "/a.B/C"), true).await;
+    lost.request(PROBE).await;
+    let (response, _sending) = second.open(grpc(NAME, "/a.B/C"), true).await;
+    let lane = lost.opened().await;
+    lost.request(lane).await;
+    let upstream = Upstream::listen().await;
+    let _other = Agent::start(config(&hub, server(upstream.address)));
+    until_sessions(&hub, 2).await;
+    upstream.all().answer_all(Arc::default());
+    drop(lost);
+    let answer = answer(response).await.expect("an answer");
+    assert_eq!((answer.grpc_status(), answer.hub_reason()), (Some("14"), Some("session-lost")));
+    call(&second).await;
 }

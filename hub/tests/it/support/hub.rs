@@ -54,7 +54,7 @@ impl Hub {
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = (public.local_addr().unwrap(), admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        let listeners = Listeners { public, admin: Some(admin) };
+        let listeners = Listeners { public, admin: Some(admin), shares_port: false };
         let running =
             tokio::spawn(hub::run(listeners, config, never, async { drop(stopped.await) }));
         Self { address: addresses.0, admin: addresses.1, stop: Some(stop), running }

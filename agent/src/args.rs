@@ -73,6 +73,10 @@ pub struct Args {
     #[arg(long, env = "AGENT_KEEPALIVE_INTERVAL", value_name = "DURATION", value_parser = keepalive_interval)]
     pub keepalive_interval: Option<Duration>,
 
+    /// How long running calls may take to end after SIGTERM
+    #[arg(long, env = "AGENT_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = drain_timeout)]
+    pub drain_timeout: Duration,
+
     /// Replace each session before it is so old, where something ends every connection after some time
     /// [default: found out]
     #[arg(long, env = "AGENT_MAX_SESSION_AGE", value_name = "DURATION", value_parser = session_age)]
@@ -149,6 +153,10 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 fn keepalive_interval(text: &str) -> Result<Duration, String> {
     duration(text, &KEEPALIVE_ASKED)
+}
+
+fn drain_timeout(text: &str) -> Result<Duration, String> {
+    duration(text, &(Duration::ZERO..=Duration::MAX))
 }
 
 fn session_age(text: &str) -> Result<Duration, String> {

@@ -65,6 +65,7 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         authority: args.authority,
         max_lanes: args.max_lanes,
         lane_memory: args.lane_memory.0,
+        drain_timeout: args.drain_timeout,
         keepalive_interval: args.keepalive_interval,
         max_session_age: args.max_session_age,
         ..Config::new(name, hub, upstream)

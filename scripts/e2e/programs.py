@@ -244,6 +244,17 @@ def drain(world, hub):
         check(code == 0, f"the hub exits with {code}")
 
 
+def drain_cut(world, hub):
+    """What still runs after --drain-timeout ends with UNAVAILABLE, and a reason."""
+    with world.own_hub(hub.transport, "--drain-timeout", "1s") as own:
+        caller = open_stream(world, world.through(own, "go"))
+        own.process.terminate()
+        eventually(lambda: own.process.popen.poll() is not None, "the hub ends", STOP_LIMIT_S)
+        caller.say("go on")
+        code, said = caller.wait(), caller.tail()
+        check(code == 1 and "code = Unavailable" in said, f"it exits with {code}:\n{said}")
+
+
 def reload(world, hub):
     """SIGHUP: hub and agent read their files anew, and cut nothing."""
     with world.own_hub(hub.transport) as own:
@@ -362,6 +373,7 @@ CASES = {
     "far": far,
     "far-without-memory": far_without_memory,
     "drain": drain,
+    "drain-cut": drain_cut,
     "reload": reload,
     "terminal-gone": terminal_gone,
     "agent-killed": agent_killed,

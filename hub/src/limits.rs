@@ -276,7 +276,7 @@ pub const HANDSHAKES: usize = 2048;
 pub const OWN_CALLS: usize = 256;
 /// Registrations from one address at once: a fleet behind one NAT comes back whole.
 /// 128 a second follow.
-pub const REGISTRATIONS: Rate = Rate { burst: 4096, per: Duration::from_secs(32) };
+pub const REGISTRATIONS: Rate = Rate { burst: 8192, per: Duration::from_secs(64) };
 /// Addresses whose registrations are told apart; all others count as one.
 pub const REGISTRANTS: usize = 4096;
 /// Characters of a stranger's text in a log line.

@@ -177,8 +177,9 @@ def story(watch):
             event = decoder.raw_decode(text.lstrip())[0]
         except ValueError:
             break  # The last one is still being printed.
-        # Lanes come and go with the calls, and with the hub's own probe.
-        if event["name"] == "activity" and not event["type"].startswith("LANE_"):
+        # Lanes come and go with the calls, and with the hub's own probe; each session drains at the end.
+        is_told = not event["type"].startswith(("LANE_", "SESSION_"))
+        if event["name"] == "activity" and is_told:
             call_told = event.get("call", {})
             told.append((event["type"], call_told.get("method"), call_told.get("status")))
     return told

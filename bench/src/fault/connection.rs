@@ -23,6 +23,8 @@ pub(crate) async fn serve(near: TcpStream, to: SocketAddr, mut rules: watch::Rec
         TcpStream::connect(to).await
     };
     let far = tokio::select! {
+        // A connection that is there already is to be reset, not just dropped.
+        biased;
         far = far => far,
         () = fate.strikes() => return reset(&near),
     };
@@ -132,7 +134,8 @@ mod tests {
             let (orders, rules) = watch::channel(Rules::default());
             orders.send_modify(|rules| rules.obey(first).unwrap());
             tokio::spawn(serve(accepted, beyond.local_addr().unwrap(), rules));
-            let far = timeout(WHILE, beyond.accept()).await;
+            let is_expected = first == "pass";
+            let far = timeout(if is_expected { PATIENCE } else { WHILE }, beyond.accept()).await;
             Self { near, far: far.ok().map(|far| far.unwrap().0), orders }
         }
 

@@ -104,7 +104,7 @@ impl Connection {
         }
     }
 
-    /// Ends all calls that go on: the hub does.
+    /// Ends all calls that go on: their connection does.
     pub(super) fn cut_off_all(&mut self) {
         let calls: Vec<CallId> = self.switch.call_ids().collect();
         for id in calls {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use h2::Reason;
 use tokio::time::timeout;
 use tunnel::ws::KeepaliveConfig;
 
 use crate::services::clients::list;
 use crate::support::agent::{Agent, config, server};
-use crate::support::client::Client;
+use crate::support::client::{Client, answer};
+use crate::support::frames::{GOAWAY, frame};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
 use crate::support::raw_agent::{PROBE, RawAgent};
@@ -61,6 +63,32 @@ async fn calls_go_to_who_answers() {
         () = reads => {}
         () = until("no suspicion", async || suspects(&hub).await == 0) => {}
     }
+}
+
+/// What was done meanwhile comes to a server all at once, and it may take that for an attack.
+#[tokio::test]
+async fn nobody_is_blamed_for_what_a_silence_has_gathered() {
+    let hub = hub().await;
+    let mut silent = RawAgent::shown(&hub, NAME, "silent").await;
+    let client = hub.client().await;
+    let (first, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    silent.request(PROBE).await;
+    until("a suspicion", async || suspects(&hub).await == 1).await;
+    let reads = async {
+        loop {
+            silent.opened().await;
+        }
+    };
+    tokio::select! {
+        () = reads => {}
+        () = until("no suspicion", async || suspects(&hub).await == 0) => {}
+    }
+    let calm = u32::from(Reason::ENHANCE_YOUR_CALM).to_be_bytes();
+    silent.send(PROBE, &frame(GOAWAY, 0, 0, &[&[0; 4], &calm[..]].concat())).await;
+    // Whatever becomes of it.
+    let _ = answer(first).await;
+    let (_second, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    silent.opened().await;
 }
 
 /// Better a doubtful one than none.

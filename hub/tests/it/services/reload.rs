@@ -1,5 +1,7 @@
 //! Files that are read anew: who may come in, and the certificate.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use http::{HeaderValue, Request};
 use hub_proto::hub::v1::ConnectRequest;
 use hub_proto::hub::v1::activity_client::ActivityClient;
@@ -243,6 +245,9 @@ async fn the_certificate_is_shown_anew() {
     let hub = Hub::start_with(certificate.config()).await;
     let h2: &[&[u8]] = &[b"h2"];
     let before = certificate.connect(hub.address, h2).await.expect("TLS");
+    let ends =
+        UNIX_EPOCH + Duration::from_secs_f64(hub.metric("hub_tls_cert_not_after_seconds").await);
+    assert!(ends > SystemTime::now(), "{ends:?}");
     let before = Client::handshake(before, &builder()).await;
     // Key and certificate are two files: in between they do not fit.
     let old = std::fs::read(&certificate.cert).unwrap();

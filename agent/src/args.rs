@@ -1,6 +1,7 @@
 //! The command line of `agent`, as typed.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,9 +13,11 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use http::uri::Authority;
 use tunnel::byte_size::ByteSize;
 use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
+use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
-use tunnel::program::{LogFormat, without_serve};
+use tunnel::program::without_serve;
 use tunnel::registration::parse_label;
+use tunnel::setting::Setting;
 
 use crate::fluentd::{Command, CommandError};
 use crate::hub_uri::HubUri;
@@ -26,8 +29,7 @@ use crate::upstream::UpstreamAddr;
 #[command(
     name = "agent",
     version,
-    override_usage = "agent [serve] --name NAME [OPTIONS]\n       agent serve NAME [OPTIONS]",
-    after_help = "RUST_LOG chooses what is logged (default: info)."
+    override_usage = "agent [serve] --name NAME [OPTIONS]\n       agent serve NAME [OPTIONS]"
 )]
 pub struct Args {
     /// After `serve`: the name to register, as in --name
@@ -90,9 +92,10 @@ pub struct Args {
     #[arg(long, env = "AGENT_AUTHORITY", value_name = "HOST")]
     pub authority: Option<Authority>,
 
-    /// Connections to the upstream at once, one for each caller; less where the system allows fewer open files
-    #[arg(long, env = "AGENT_MAX_LANES", value_name = "N", default_value_t = LANES_MAX, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_lanes: u32,
+    /// Connections to the upstream at once, one for each caller; less where the system allows fewer open files. @FILE
+    /// says it in a file that is read anew on SIGHUP
+    #[arg(long, env = "AGENT_MAX_LANES", value_name = "N", default_value_t = Setting::Value(LANES_MAX))]
+    pub max_lanes: Setting<NonZeroU32>,
 
     /// What lanes may have on their way from a far hub together, beyond 64 KiB each
     #[arg(long, env = "AGENT_LANE_MEMORY", value_name = "SIZE", default_value_t = ByteSize(LANE_MEMORY))]
@@ -105,9 +108,20 @@ pub struct Args {
     /// text or json
     #[arg(long, env = "AGENT_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+
+    /// Which lines are logged: info, or warn,agent=debug; @FILE says it in a file that is read anew on SIGHUP
+    /// [default: as RUST_LOG says, or info]
+    #[arg(long, env = "AGENT_LOG_FILTER", value_name = "FILTER")]
+    pub log_filter: Option<Setting<LogFilter>>,
 }
 
 impl Args {
+    /// What is logged.
+    #[must_use]
+    pub fn log(&self) -> LogConfig {
+        LogConfig { format: self.log_format, filter: self.log_filter.clone() }
+    }
+
     /// Reads a command line, the program's name first.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What the agent is told, checked: nothing below here validates again.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,10 @@ use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 use tonic::service::Routes;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
+use tunnel::log::Log;
 use tunnel::name::Name;
 use tunnel::registration::Registration;
+use tunnel::setting::Setting;
 use tunnel::tls::{TlsError, Trust, client_config};
 use tunnel::ws::KeepaliveConfig;
 
@@ -49,7 +52,7 @@ pub struct Config {
     pub authority: Option<Authority>,
     /// How many lanes to take at once, each of them a connection to the upstream; fewer where the system allows fewer
     /// open files.
-    pub max_lanes: u32,
+    pub max_lanes: Setting<NonZeroU32>,
     /// Bytes that lanes may have on their way from the hub together, beyond what each begins with.
     pub lane_memory: usize,
     /// Time between two pings, of the agent and of the hub; `None`: what the hub advises.
@@ -63,8 +66,11 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The random id of this agent, by which the hub tells it from others of the same name.
     pub instance: String,
-    /// Each time that it is told, whom to trust is read anew, for all dials from then on.
+    /// Each time that it is told, what files say is read anew: whom to trust, for all dials from then on, how many lanes to
+    /// take, and what to log.
     pub reload: Arc<Notify>,
+    /// Which lines are logged.
+    pub log: Log,
 }
 
 impl Config {
@@ -80,7 +86,7 @@ impl Config {
             sessions: None,
             labels: BTreeMap::new(),
             authority: None,
-            max_lanes: LANES_MAX,
+            max_lanes: Setting::Value(LANES_MAX),
             lane_memory: LANE_MEMORY,
             keepalive_interval: None,
             keepalive_timeout: KEEPALIVE_TIMEOUT,
@@ -89,6 +95,7 @@ impl Config {
             // 64 random bits: unique among the processes of one name, and no secret.
             instance: format!("{:016x}", fastrand::u64(..)),
             reload: Arc::default(),
+            log: Log::default(),
         }
     }
 
@@ -101,7 +108,7 @@ impl Config {
     }
 
     /// What one session says when it registers under this number, of an agent that takes so many lanes.
-    pub(crate) fn registration(&self, slot: u16, max_lanes: u32) -> Registration {
+    pub(crate) fn registration(&self, slot: u16, max_lanes: NonZeroU32) -> Registration {
         Registration {
             name: self.name.clone(),
             instance: self.instance.clone(),
@@ -112,7 +119,7 @@ impl Config {
                 Upstream::Services(_) => Scheme::HTTP,
             },
             authority: self.authority.clone(),
-            max_lanes: Some(max_lanes),
+            max_lanes: Some(max_lanes.get()),
             keepalive_interval: self.keepalive_interval,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         }

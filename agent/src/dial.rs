@@ -1,6 +1,7 @@
 //! Dials the hub: TCP, TLS, and the WebSocket that registers the session.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use httpdate::parse_http_date;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, KEEPALIVE_ASKED};
@@ -33,6 +35,8 @@ pub(crate) struct Dialled {
     pub(crate) advised: u16,
     /// With the interval that was asked for, or that it advises.
     pub(crate) keepalive: KeepaliveConfig,
+    /// How many lanes the agent takes: as the hub was told, until that changes.
+    pub(crate) places: watch::Receiver<NonZeroU32>,
 }
 
 /// Why there is none.
@@ -92,10 +96,12 @@ pub(crate) async fn dial(agent: &Shared, hub: &HubUri, number: u16) -> Result<Di
 }
 
 async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, DialError> {
-    let registration = registration(agent, number)?;
+    let mut places = agent.places.watch();
+    let max_lanes = *places.borrow_and_update();
+    let registration = registration(agent, number, max_lanes)?;
     let tls = agent.tls();
     let tls = tls.hub.as_ref().filter(|_| hub.tls);
-    let stream = transport::connect(&hub.host, hub.port, tls).await?;
+    let stream = transport::connect(&hub.host, hub.port, tls, true).await?;
     let upgraded = upgrade(stream, hub.uri(), registration).await.map_err(failed)?;
     let Upgraded { io, read, headers } = upgraded;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -109,6 +115,7 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
         session,
         advised: advised.clamp(1, SESSIONS_PAIRED),
         keepalive: agent.config.keepalive(interval.map(bearable)),
+        places,
     })
 }
 
@@ -119,10 +126,13 @@ fn bearable(millis: u64) -> Duration {
 }
 
 /// What the hub is told of the agent, and of this session.
-fn registration(agent: &Shared, number: u16) -> Result<HeaderMap, DialError> {
-    let config = &agent.config;
+fn registration(
+    Shared { config, .. }: &Shared,
+    number: u16,
+    max_lanes: NonZeroU32,
+) -> Result<HeaderMap, DialError> {
     let mut headers = HeaderMap::new();
-    config.registration(number, agent.max_lanes).write_to(&mut headers)?;
+    config.registration(number, max_lanes).write_to(&mut headers)?;
     if let Some(path) = &config.token_file {
         headers.insert(wire::HUB_TOKEN, token(path)?);
     }

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
@@ -12,6 +11,7 @@ use tunnel::lanes::{Lane, LaneEnd, ResetCode};
 use crate::builtin;
 use crate::config::Upstream;
 use crate::limits::{LANE_DIAL_TIMEOUT, LANE_PLACE_PATIENCE};
+use crate::places::Place;
 use crate::relay::{RelayEnd, ignore, relay};
 use crate::shared::Shared;
 use crate::upstream::{UpstreamAddr, UpstreamError};
@@ -19,7 +19,7 @@ use crate::upstream::{UpstreamAddr, UpstreamError};
 /// Serves a lane to its end.
 pub(crate) async fn serve(lane: Lane, agent: Arc<Shared>) {
     // The hub may know sooner than the agent that another lane has ended.
-    let Ok(Ok(place)) = timeout(LANE_PLACE_PATIENCE, agent.places.acquire()).await else {
+    let Ok(Some(place)) = timeout(LANE_PLACE_PATIENCE, agent.places.take()).await else {
         return lane.reset(ResetCode::TooMany, "the agent has as many lanes as it takes");
     };
     match &agent.config.upstream {
@@ -29,7 +29,7 @@ pub(crate) async fn serve(lane: Lane, agent: Arc<Shared>) {
     }
 }
 
-async fn connect(mut lane: Lane, addr: &UpstreamAddr, place: SemaphorePermit<'_>, agent: &Shared) {
+async fn connect(mut lane: Lane, addr: &UpstreamAddr, place: Place, agent: &Shared) {
     let dialled = tokio::select! {
         // In a box, which is gone when the lane is idle.
         dialled = Box::pin(dial(addr, agent)) => dialled,

@@ -32,7 +32,9 @@ mod hub_uri;
 mod lane;
 pub mod limits;
 mod monitor;
+mod places;
 mod relay;
+mod reload;
 mod rota;
 mod services;
 mod session;
@@ -49,13 +51,11 @@ use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use tunnel::limits::OTHER_FILES;
-use tunnel::program::raise_open_files;
-use tunnel::tls::TlsError;
 
 pub use self::args::Args;
 pub use self::config::{Config, Upstream};
 pub use self::hub_uri::{HubUri, HubUriError, HubUris};
+pub use self::reload::ReloadError;
 pub use self::services::builtin_services;
 use self::shared::Shared;
 pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
@@ -66,10 +66,9 @@ pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
 /// A hub or an upstream that cannot be reached is waited for, however long.
 ///
 /// # Errors
-/// The CA file cannot be used.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), TlsError> {
-    let max_lanes = max_lanes(config.max_lanes);
-    let agent = Arc::new(Shared::new(config, max_lanes)?);
+/// A file cannot be used.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ReloadError> {
+    let agent = Arc::new(Shared::new(config)?);
     let clear =
         agent.config.hubs.iter().filter(|hub| !hub.tls && agent.config.token_file.is_some());
     for hub in clear {
@@ -108,16 +107,6 @@ async fn reload_each(agent: &Shared) {
         agent.config.reload.notified().await;
         agent.reload();
     }
-}
-
-/// As many as asked for, and as there are files for: each is a connection to the upstream.
-fn max_lanes(asked: u32) -> u32 {
-    let files = raise_open_files().saturating_sub(OTHER_FILES);
-    let lanes = u32::try_from(files).map_or(asked, |files| asked.min(files)).max(1);
-    if lanes < asked {
-        warn!(lanes, max_lanes = asked, "the limit of open files lowers the number of lanes");
-    }
-    lanes
 }
 
 /// Keeps an eye on a server; services in this process are always there.

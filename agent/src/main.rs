@@ -7,6 +7,7 @@ use agent::fluentd::Supervisor;
 use agent::{Args, Config, HubUris, Upstream, builtin_services};
 use anyhow::{anyhow, ensure};
 use tokio::sync::Notify;
+use tunnel::log::Log;
 use tunnel::program::{self, Stop};
 use tunnel::tls::Trust;
 
@@ -15,14 +16,14 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
-    program::run("agent", args.log_format, |stop| run(args, stop))
+    program::run("agent", &args.log(), |stop, log| run(args, stop, log))
 }
 
-async fn run(args: Args, stop: Stop) -> anyhow::Result<()> {
+async fn run(args: Args, stop: Stop, log: Log) -> anyhow::Result<()> {
     // First: until it is heeded, the signal would end the program.
     let signals = program::reload_signals()?;
     let supervisor = args.fluentd_command.clone().map(Supervisor::new);
-    let config = config(args, supervisor.clone()).await?;
+    let config = Config { log, ..config(args, supervisor.clone()).await? };
     let reload = config.reload.clone();
     tokio::select! {
         ended = agent::run(config, stop) => ended?,

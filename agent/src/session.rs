@@ -3,6 +3,7 @@
 mod about;
 mod conversation;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,18 +34,17 @@ pub(crate) async fn serve(
     agent: Arc<Shared>,
     news: mpsc::Sender<News>,
 ) -> Over {
-    // Those included that wait for the place of one that has ended.
-    let role = Role::Agent { max_lanes: (agent.max_lanes as usize).saturating_mul(2) };
-    let Dialled { hub, io, read, session, keepalive, .. } = dialled;
+    let role = Role::Agent { max_lanes: accepted(agent.places.max()) };
+    let Dialled { hub, io, read, session, keepalive, places, .. } = dialled;
     let (driver, lanes, control) =
         lanes::start(io, read, keepalive, role, agent.lane_memory.clone());
     let about = About { slot, session, hub, agent, began: Instant::now() };
-    let mut conversation = Conversation::new(&about, lanes.ws(), news);
+    let mut conversation = Conversation::new(&about, &lanes, news);
     tokio::select! {
         biased;
         () = driver => {}
         () = serve_lanes(&lanes, &about.agent) => {}
-        () = conversation.run(control) => {}
+        () = conversation.run(control, places) => {}
         () = about.agent.age.outlived_by(about.began) => {}
         () = cut_off(&about.agent) => {}
     }
@@ -55,6 +55,11 @@ pub(crate) async fn serve(
         about.agent.age.lost(age, about.began);
     }
     over
+}
+
+/// Lanes of one session, those included that wait for the place of one that has ended.
+fn accepted(places: NonZeroU32) -> usize {
+    (places.get() as usize).saturating_mul(2)
 }
 
 /// Serves the lanes, each in a task of its own. They end with the session.

@@ -7,12 +7,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
-use tunnel::tls::TlsError;
 
 use crate::age::AgeLimit;
 use crate::config::{Config, Tls};
 use crate::limits::{LANE_DIALS, SESSIONS_PAIRED};
 use crate::monitor::Monitor;
+use crate::places::Places;
+use crate::reload::{ReloadError, Settings};
 use crate::succession::Turns;
 
 /// The agent: how it is configured, what it is asked to do, and what it has room for.
@@ -34,24 +35,21 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     /// Whether the upstream is there.
     pub(crate) monitor: Monitor,
-    /// How many lanes there may be, on all sessions together.
-    pub(crate) max_lanes: u32,
-    /// What they may have on their way.
+    /// What lanes may have on their way.
     pub(crate) lane_memory: LaneMemory,
-    /// So many places for them.
-    pub(crate) places: Semaphore,
+    /// Places for them.
+    pub(crate) places: Places,
     /// Dials to the upstream that may be under way at once.
     pub(crate) dials: Semaphore,
 }
 
 impl Shared {
-    /// Of an agent that takes so many lanes.
-    ///
     /// # Errors
-    /// The CA file cannot be used.
-    pub(crate) fn new(config: Config, max_lanes: u32) -> Result<Self, TlsError> {
+    /// A file cannot be used.
+    pub(crate) fn new(config: Config) -> Result<Self, ReloadError> {
+        let Settings { tls, max_lanes } = Settings::read(&config)?;
         Ok(Self {
-            tls: watch::Sender::new(Arc::new(Tls::new(&config)?)),
+            tls: watch::Sender::new(Arc::new(tls)),
             advised: watch::Sender::new(1),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -59,9 +57,8 @@ impl Shared {
             age: AgeLimit::new(config.max_session_age),
             turns: Turns::new(),
             monitor: Monitor::new(),
-            max_lanes,
             lane_memory: LaneMemory::new(config.lane_memory),
-            places: Semaphore::new((max_lanes as usize).min(Semaphore::MAX_PERMITS)),
+            places: Places::new(max_lanes),
             dials: Semaphore::new(LANE_DIALS),
             config,
         })
@@ -77,14 +74,20 @@ impl Shared {
         self.tls.borrow().clone()
     }
 
-    /// Reads anew whom to trust. If that cannot be used, it stays as it was.
+    /// Reads anew what files say. If one of them cannot be used, everything stays as it was.
     pub(crate) fn reload(&self) {
-        match Tls::new(&self.config) {
-            Ok(tls) => {
-                self.tls.send_replace(Arc::new(tls));
-                info!("reloaded");
-            }
+        match self.read_anew() {
+            Ok(()) => info!("reloaded"),
             Err(error) => warn!(%error, "not reloaded: everything stays as it was"),
         }
+    }
+
+    fn read_anew(&self) -> Result<(), ReloadError> {
+        let filter = self.config.log.read()?;
+        let Settings { tls, max_lanes } = Settings::read(&self.config)?;
+        filter.apply();
+        self.tls.send_replace(Arc::new(tls));
+        self.places.resize(max_lanes);
+        Ok(())
     }
 }

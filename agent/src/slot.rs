@@ -243,7 +243,7 @@ mod tests {
         let mut config = agent(services(), 4).config;
         let hub = config.hubs.first().clone();
         config.hubs = HubUris::new([hub.clone(), hub.clone(), hub]).expect("three");
-        let mut slot = Slot::new(0, Arc::new(Shared::new(config, 4).expect("no files are read")));
+        let mut slot = Slot::new(0, Arc::new(Shared::new(config).expect("no files are read")));
         slot.pause_before(&DialError::Timeout);
         assert_eq!(slot.rota.next(), 1);
         slot

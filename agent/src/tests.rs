@@ -1,5 +1,6 @@
 //! Agents and sessions in memory, for the tests of what is between them.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 use tonic::service::Routes;
 use tunnel::lanes::{Lane, LaneMemory, Lanes, Open, Role, start};
+use tunnel::setting::Setting;
 use tunnel::ws::KeepaliveConfig;
 
 use crate::config::{Config, Upstream};
@@ -26,8 +28,10 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 /// An agent that takes so many lanes.
 pub(crate) fn agent(upstream: Upstream, max_lanes: u32) -> Shared {
     let (name, hub) = ("testserver".parse(), "ws://hub/ws".parse());
+    let max_lanes = NonZeroU32::new(max_lanes).expect("some");
     let config = Config::new(name.expect("a name"), hub.expect("an address"), upstream);
-    Shared::new(config, max_lanes).expect("no files are read")
+    Shared::new(Config { max_lanes: Setting::Value(max_lanes), ..config })
+        .expect("no files are read")
 }
 
 /// Services that answer nothing.

@@ -8,6 +8,7 @@ use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
+use tunnel::sockets;
 use tunnel::tls::{TlsError, Trust, client_config};
 
 /// Why there is no connection.
@@ -40,13 +41,18 @@ impl TlsClient {
     }
 }
 
-/// Connects; with `tls`, the peer must choose one of the protocols that it offers, if it offers any.
+/// Connects; with `tls`, the peer must choose one of the protocols that it offers, if it offers any. Where it `is_pinged`,
+/// TCP need not find out by itself that it has gone.
 pub(crate) async fn connect(
     host: &str,
     port: u16,
     tls: Option<&TlsClient>,
+    is_pinged: bool,
 ) -> Result<BoxIo, TransportError> {
     let tcp = tunnel::connect::connect(host, port).await.map_err(TransportError::Connect)?;
+    if !is_pinged {
+        sockets::ask_for_life(&tcp).map_err(TransportError::Connect)?;
+    }
     match tls {
         None => Ok(Box::new(tcp)),
         Some(tls) => secure(host, tcp, tls).await,

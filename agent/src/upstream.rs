@@ -141,7 +141,7 @@ impl UpstreamAddr {
             Addr::Unix(path) => {
                 Ok(Box::new(UnixStream::connect(path).await.map_err(TransportError::Connect)?))
             }
-            Addr::Tcp { host, port, .. } => connect(host, *port, tls).await,
+            Addr::Tcp { host, port, .. } => connect(host, *port, tls, false).await,
         }
     }
 }

@@ -36,7 +36,7 @@ fn value(text: &str) {
         assert_eq!(humantime::parse_duration(&shown), Ok(duration), "{shown}");
     }
     let control = Control::from_text(text);
-    assert_eq!(Control::from_text(control.as_text()), control);
+    assert_eq!(Control::from_text(&control.to_text()), control);
 }
 
 fn means_the_same<T: FromStr<Err: Debug> + Display + PartialEq + Debug>(text: &str) {

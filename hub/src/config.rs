@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES};
+use tunnel::log::Log;
+use tunnel::setting::SettingError;
 use tunnel::tls::TlsError;
 use tunnel::ws::KeepaliveConfig;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub keys: Keys,
     /// Where they are read anew, when the hub is told to.
     pub key_files: KeyFiles,
+    /// Which lines are logged, which is read anew then, too.
+    pub log: Log,
 }
 
 /// Why the configuration cannot be used.
@@ -64,6 +68,9 @@ pub enum ConfigError {
     /// The auth file.
     #[error(transparent)]
     Auth(#[from] AuthFileError),
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The auth file lets nobody in any more.
     #[error("the auth file {} lists no agents and no callers any more; if that is meant, restart the hub", .0.display())]
     Shut(PathBuf),
@@ -85,6 +92,7 @@ impl Default for Config {
             lane_memory: LANE_MEMORY,
             keys: Keys::default(),
             key_files: KeyFiles::default(),
+            log: Log::default(),
         }
     }
 }
@@ -137,6 +145,7 @@ impl TryFrom<&Args> for Config {
             lane_memory: args.lane_memory.0,
             keys: key_files.read(&default.keys)?,
             key_files,
+            log: default.log,
         })
     }
 }

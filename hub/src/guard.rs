@@ -4,5 +4,6 @@ pub(crate) mod frame_guard;
 pub(crate) mod frames;
 pub(crate) mod handshakes;
 pub(crate) mod held_bytes;
+pub(crate) mod pace;
 pub(crate) mod peer_guard;
 pub(crate) mod rate_by;

@@ -240,7 +240,8 @@ pub const CATCHING_UP: Duration = Duration::from_secs(5);
 /// How long a session that is replaced because of its age keeps the others of its agent from being replaced, too, if the
 /// agent does not tell that it has a new one.
 pub const RENEWED_WITHIN: Duration = Duration::from_secs(10);
-/// How long a hub that ends waits for its agents to be elsewhere before it sends clients after them, where it has clients.
+/// How long a hub that ends waits for its agents to be elsewhere before it sends clients after them, where it has clients:
+/// half of the drain timeout at most, so that these have time as well.
 /// It is told of each; agents that find no other hub are not waited for.
 pub const MOVING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a hub that shares its port goes on accepting what is shaking hands already: longer than a round trip.
@@ -250,6 +251,8 @@ pub const LAST_HANDSHAKES: Duration = Duration::from_millis(400);
 pub const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A refused WebSocket upgrade asks the agent to come back after this many seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// And one whom a busy hub cannot take now: that passes.
+pub const RETRY_BUSY_SECONDS: u32 = 1;
 /// Bytes of one call that its metric may lag behind.
 pub const METER_STEP: u64 = 256 * KIB as u64;
 /// How often histograms are folded together; until then every call adds to memory.
@@ -277,6 +280,10 @@ pub const OWN_CALLS: usize = 256;
 /// Registrations from one address at once: a fleet behind one NAT comes back whole.
 /// 128 a second follow.
 pub const REGISTRATIONS: Rate = Rate { burst: 8192, per: Duration::from_secs(64) };
+/// A thread whose next turn comes no sooner than this is behind: its calls wait for so long at each step.
+pub const TURN_LATE: Duration = Duration::from_millis(20);
+/// Registrations then, on all threads together: 5,000 agents are back within ten seconds however busy the hub is.
+pub const REGISTRATIONS_LATE: Rate = Rate { burst: 500, per: Duration::from_secs(1) };
 /// Addresses whose registrations are told apart; all others count as one.
 pub const REGISTRANTS: usize = 4096;
 /// Characters of a stranger's text in a log line.

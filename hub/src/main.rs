@@ -7,6 +7,7 @@ use clap::Parser;
 use hub::{Args, Config, Listeners};
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
+use tunnel::log::Log;
 use tunnel::program::{self, Stop};
 
 /// Gives back to the system what a flood of calls has taken, also when nobody calls any more: glibc's keeps
@@ -21,13 +22,14 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return program::usage(&error),
     };
-    program::run("hub", args.log_format, |stop| run(&args, stop))
+    program::run("hub", &args.log(), |stop, log| run(&args, stop, log))
 }
 
-async fn run(args: &Args, stop: Stop) -> anyhow::Result<()> {
+async fn run(args: &Args, stop: Stop, log: Log) -> anyhow::Result<()> {
     // First: until it is heeded, the signal would end the program.
     let reload = program::reload_signals()?;
-    let config = Config::try_from(args)?.within_open_files(program::raise_open_files());
+    let config = Config { log, ..Config::try_from(args)? };
+    let config = config.within_open_files(program::raise_open_files());
     let listeners = listeners(args).await?;
     hub::run(listeners, config, reload, stop).await?;
     Ok(())

@@ -35,7 +35,7 @@ make_go() {
     for program in client server; do
         (cd "$here/go" && go build -buildvcs=false -o "$out/go-$program" "google.golang.org/grpc/interop/$program")
     done
-    (cd "$here/go" && go build -buildvcs=false -o "$out/go-beside" ./beside)
+    (cd "$here/go" && go build -buildvcs=false -o "$out/go-ours" ./ours)
 }
 
 make_js() {

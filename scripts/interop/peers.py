@@ -75,7 +75,7 @@ def node(program):
 PEERS = {
     "grpc-go": Peer(
         [
-            *("env", f"GO_CLIENT={PROGRAMS}/go-client", f"GO_BESIDE={PROGRAMS}/go-beside"),
+            *("env", f"GO_CLIENT={PROGRAMS}/go-client", f"GO_OURS={PROGRAMS}/go-ours"),
             *("python3", HERE / "go/client.py"),
         ],
         go_server,

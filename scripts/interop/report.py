@@ -11,6 +11,8 @@ from peers import CLIENTS, PEERS
 MARKS = ("<!-- measured -->\n", "<!-- /measured -->\n")
 # Why a case failed, as far as one line has room.
 WHY_CHARS = 300
+# The case that has a hub of its own, which ends.
+CUT = "cut_at_drain"
 
 
 @dataclass
@@ -30,6 +32,11 @@ class Cell:
     def title(self):
         """Its name in lists."""
         return f"{self.transport}/{self.client}/{self.server}"
+
+    @property
+    def is_cut(self):
+        """Whether it has a hub of its own, which ends, and is no cell of the matrix."""
+        return self.cases == [CUT]
 
     @property
     def score(self):
@@ -57,7 +64,8 @@ class Report:
     def add(self, cell):
         """Tells one cell."""
         self.cells.append(cell)
-        print(f"{cell.title:<28} {cell.score} ({cell.seconds:.1f} s)", flush=True)
+        title = f"{cell.title}/{CUT}" if cell.is_cut else cell.title
+        print(f"{title:<34} {cell.score} ({cell.seconds:.1f} s)", flush=True)
         for line in cell.failures():
             print(f"    {line}", flush=True)
 
@@ -81,15 +89,17 @@ class Report:
         return table(("peer", "version", "programs"), rows)
 
     def tables(self):
-        """A table a transport, a row a client, a column a server; then what failed."""
+        """A table a transport, a row a client, a column a server; one of the cuts; what failed."""
+        cells = [cell for cell in self.cells if not cell.is_cut]
         text = ""
-        for transport in dict.fromkeys(cell.transport for cell in self.cells):
-            scores = {(c.client, c.server): c.score for c in self.cells if c.transport == transport}
-            rows = [
-                (client, *(scores.get((client, server), "-") for server in PEERS))
-                for client in CLIENTS
-            ]
-            text += "\n" + table((f"{transport}: client \\ server", *PEERS), rows)
+        for transport in dict.fromkeys(cell.transport for cell in cells):
+            scores = {(c.client, c.server): c.score for c in cells if c.transport == transport}
+            text += scored(f"{transport}: client \\ server", PEERS, scores)
+        cuts = [cell for cell in self.cells if cell.is_cut]
+        if cuts:
+            transports = dict.fromkeys(cell.transport for cell in cuts)
+            scores = {(c.client, c.transport): c.score for c in cuts}
+            text += scored(f"{CUT}: client \\ transport", transports, scores)
         failures = [line for cell in self.cells for line in cell.failures()] + self.broken
         return text + "\n" * bool(failures) + "".join(f"- {line}\n" for line in failures)
 
@@ -98,6 +108,14 @@ class Report:
         passed, failed, own = self.counts
         print(f"{passed} passed, {failed} failed, {own} are the peer's own", flush=True)
         return 1 if failed or not passed else 0
+
+
+def scored(title, columns, scores):
+    """A table of scores, a row a client."""
+    rows = [
+        (client, *(scores.get((client, column), "-") for column in columns)) for client in CLIENTS
+    ]
+    return "\n" + table((title, *columns), rows)
 
 
 def table(head, rows):

@@ -23,6 +23,7 @@ mod memory;
 #[cfg(any(test, fuzzing))]
 pub mod model;
 mod mux;
+mod role;
 mod shared;
 
 pub use self::driver::{Driver, start};
@@ -30,7 +31,8 @@ pub use self::end::{LaneEnd, LaneStatus};
 pub use self::frame::{Open, ResetCode, Source};
 pub use self::lane::Lane;
 pub use self::memory::{LaneMemory, Promise};
-pub use self::mux::{Event, Mux, Role, Violation};
+pub use self::mux::{Event, Mux, Violation};
+pub use self::role::Role;
 pub use self::shared::Lanes;
 
 #[cfg(test)]

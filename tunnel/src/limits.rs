@@ -1,5 +1,6 @@
 //! Limits that hub and agent agree on, or that all programs share, with their reasons.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -206,7 +207,7 @@ pub const LANE_IDLE_FRAMES: Rate = Rate { burst: 4096, per: Duration::from_secs(
 pub const LANE_FRAMES_EXPLAINED: u32 = 4;
 /// Default of `agent --max-lanes`: lanes with calls that an agent takes at once. Each is a connection to the
 /// upstream; nginx comes with 512 or 768, Envoy with 1024.
-pub const LANES_MAX: u32 = 1024;
+pub const LANES_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(1023);
 
 // --- programs ---
 

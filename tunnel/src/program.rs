@@ -1,15 +1,13 @@
 //! What the programs do alike around their work: logging, stop signals, exit codes.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use crate::log_writer::LogWriter;
+use crate::log::{self, Log, LogConfig};
 
 /// Exit code where the command line is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
@@ -17,47 +15,16 @@ pub const EXIT_USAGE: u8 = 64;
 /// Exit code of a program that a second signal ends, as of one that Ctrl-C kills.
 const EXIT_SECOND_SIGNAL: u8 = 130;
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl std::str::FromStr for LogFormat {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("the log format is text or json"),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
-}
-
 /// Runs a program whose log goes to standard error, until it ends: by itself, after the first signal that
 /// it is given, or at once on the second. Why it failed, if it does, is one line there.
 #[must_use]
-pub fn run<F>(program: &str, format: LogFormat, main: impl FnOnce(Stop) -> F) -> ExitCode
+pub fn run<F>(program: &str, config: &LogConfig, main: impl FnOnce(Stop, Log) -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let ended = init_logging(format).map_err(anyhow::Error::from).and_then(|log| {
-        let ended = until_second_signal(main);
-        log.flush();
+    let ended = log::start(config).and_then(|(log, writer)| {
+        let ended = until_second_signal(|stop| main(stop, log));
+        writer.flush();
         ended
     });
     match ended {
@@ -84,32 +51,6 @@ where
     // Drops what still runs, so that no supervised process is left; and waits for nothing that blocks.
     runtime.shutdown_background();
     ended
-}
-
-/// Sends log lines to standard error, from a thread of its own; to be flushed at the end. `RUST_LOG`
-/// chooses which, `info` by default.
-///
-/// # Errors
-/// The system has no thread left.
-fn init_logging(format: LogFormat) -> std::io::Result<LogWriter> {
-    let asked = EnvFilter::try_from_default_env();
-    let mistake = asked.as_ref().err().filter(|_| std::env::var_os("RUST_LOG").is_some());
-    let mistake = mistake.map(ToString::to_string);
-    let filter = asked.unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = LogWriter::start(std::io::stderr())?;
-    let lines = tracing_subscriber::fmt().with_writer(log.clone()).with_env_filter(filter);
-    // A second call, as in tests that start several programs in one process, changes nothing.
-    let _ = match format {
-        LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal();
-            lines.with_ansi(colours).with_target(false).try_init()
-        }
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
-    };
-    if let Some(error) = mistake {
-        tracing::warn!(error, "RUST_LOG cannot be used: logging as with RUST_LOG=info");
-    }
-    Ok(log)
 }
 
 /// Prints what clap has to say. Bad usage is exit code 64; help and version are no failure.

@@ -7,18 +7,26 @@ use tokio::net::TcpStream;
 
 use crate::limits::{TCP_KEEPALIVE, TCP_UNSENT, TCP_USER_TIMEOUT};
 
-/// No delay for small writes, no long queue in the kernel, and a dead peer is noticed.
+/// No delay for small writes, no long queue in the kernel, and a dead peer is noticed when something is sent to it.
 ///
 /// # Errors
 /// The socket is closed already.
 pub fn tune(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let options = SockRef::from(socket);
-    options.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))?;
     #[cfg(target_os = "linux")]
     {
+        let options = SockRef::from(socket);
         options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
         options.set_tcp_notsent_lowat(TCP_UNSENT)?;
     }
     Ok(())
+}
+
+/// And also when nothing is. Not for the WebSocket of a session: that has pings of its own, which may be rare on purpose, so
+/// that a radio sleeps in between.
+///
+/// # Errors
+/// The socket is closed already.
+pub fn ask_for_life(socket: &TcpStream) -> io::Result<()> {
+    SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))
 }

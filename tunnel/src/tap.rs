@@ -41,6 +41,11 @@ impl<S, T> Tapped<S, T> {
     pub fn new(io: S, tap: T) -> Self {
         Self { io, tap }
     }
+
+    /// The stream below it.
+    pub fn get_ref(&self) -> &S {
+        &self.io
+    }
 }
 
 impl<S: AsyncRead + Unpin, T: Tap + Unpin> AsyncRead for Tapped<S, T> {

@@ -60,6 +60,11 @@ pub enum Control {
         /// It does.
         up: bool,
     },
+    /// Of the agent: how many lanes it takes from now on.
+    MaxLanes {
+        /// So many at once, on all its sessions together.
+        max: u32,
+    },
     /// A type that this version does not know. Ignored, so that newer peers may say more.
     #[serde(other)]
     Unknown,
@@ -74,14 +79,14 @@ impl Control {
 
     /// The text message.
     #[must_use]
-    pub fn as_text(self) -> &'static str {
+    pub fn to_text(self) -> String {
         match self {
-            Self::Registered => r#"{"type":"registered"}"#,
-            Self::Drain => r#"{"type":"drain"}"#,
-            Self::Moved => r#"{"type":"moved"}"#,
-            Self::Upstream { up: true } => r#"{"type":"upstream","up":true}"#,
-            Self::Upstream { up: false } => r#"{"type":"upstream","up":false}"#,
-            Self::Unknown => r#"{"type":"unknown"}"#,
+            Self::Registered => r#"{"type":"registered"}"#.into(),
+            Self::Drain => r#"{"type":"drain"}"#.into(),
+            Self::Moved => r#"{"type":"moved"}"#.into(),
+            Self::Upstream { up } => format!(r#"{{"type":"upstream","up":{up}}}"#),
+            Self::MaxLanes { max } => format!(r#"{{"type":"max-lanes","max":{max}}}"#),
+            Self::Unknown => r#"{"type":"unknown"}"#.into(),
         }
     }
 }
@@ -141,8 +146,9 @@ mod tests {
     fn control_messages_survive_the_wire_and_strangers_are_ignored() {
         let upstream = |up| Control::Upstream { up };
         let all = [Control::Drain, Control::Registered, Control::Moved];
-        for control in all.into_iter().chain([upstream(true), upstream(false)]) {
-            assert_eq!(Control::from_text(control.as_text()), control);
+        let lanes = [Control::MaxLanes { max: 0 }, Control::MaxLanes { max: u32::MAX }];
+        for control in all.into_iter().chain([upstream(true), upstream(false)]).chain(lanes) {
+            assert_eq!(Control::from_text(&control.to_text()), control);
         }
         assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);
         for stranger in ["", "drain", "{}", r#"{"type":7}"#, r#"{"type":"kick"}"#, "[]"] {

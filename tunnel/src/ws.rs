@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
         while self.shared.has_control() && self.poll_room(cx)?.is_ready() {
             let Some(control) = self.shared.next_control() else { break };
-            self.writer.put(Message::Text(control.as_text().to_owned()));
+            self.writer.put(Message::Text(control.to_text()));
         }
         Ok(())
     }

@@ -142,7 +142,7 @@ async fn tls_sessions_are_resumed() {
 
     let base = agent(Upstream::Server(addr.parse().expect("an address")), 4);
     let config = Config { trust: Trust::CaFile(cert), ..base.config.clone() };
-    let agent = Arc::new(Shared::new(config, 4).expect("a CA"));
+    let agent = Arc::new(Shared::new(config).expect("a CA"));
     let sessions = session();
     let mut lanes = Vec::new();
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {

@@ -1,17 +1,21 @@
 //! What a session and its hub say to each other beside data.
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tunnel::lanes::Lanes;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws::Handle;
 
 use super::about::About;
+use super::accepted;
 use crate::succession::{News, Predecessor, Turn};
 
 /// The agent's side of it, and how far it is.
 pub(super) struct Conversation<'s> {
     about: &'s About,
+    lanes: &'s Lanes,
     ws: &'s Handle,
     news: mpsc::Sender<News>,
     is_registered: bool,
@@ -30,7 +34,7 @@ pub(super) struct Conversation<'s> {
 }
 
 impl<'s> Conversation<'s> {
-    pub(super) fn new(about: &'s About, ws: &'s Handle, news: mpsc::Sender<News>) -> Self {
+    pub(super) fn new(about: &'s About, lanes: &'s Lanes, news: mpsc::Sender<News>) -> Self {
         let (agent, began, random) = (about.agent.clone(), about.began, fastrand::f64());
         let grows_old = async move {
             agent.age.is_near(began, random).await;
@@ -38,7 +42,8 @@ impl<'s> Conversation<'s> {
         };
         Self {
             about,
-            ws,
+            lanes,
+            ws: lanes.ws(),
             news,
             is_registered: false,
             hub_drains: false,
@@ -57,7 +62,11 @@ impl<'s> Conversation<'s> {
     }
 
     /// Listens to what the hub says, and tells it what becomes of the agent and its upstream. Ends with the session only.
-    pub(super) async fn run(&mut self, mut control: mpsc::Receiver<Control>) {
+    pub(super) async fn run(
+        &mut self,
+        mut control: mpsc::Receiver<Control>,
+        mut places: watch::Receiver<NonZeroU32>,
+    ) {
         let agent = &self.about.agent;
         let mut upstream = agent.monitor.watch();
         if !*upstream.borrow_and_update() {
@@ -67,6 +76,7 @@ impl<'s> Conversation<'s> {
             tokio::select! {
                 Some(said) = control.recv() => self.hear(said),
                 up = changed(&mut upstream) => self.ws.send(Control::Upstream { up }),
+                Ok(()) = places.changed() => self.takes(*places.borrow_and_update()),
                 turn = old(&mut self.grows_old) => self.is_old(turn),
                 is_registered = succeeded(&mut self.succeeded) => self.succeeded(is_registered),
                 () = agent.stop.cancelled(), if !self.drains => {
@@ -97,6 +107,12 @@ impl<'s> Conversation<'s> {
             }
             _ => {}
         }
+    }
+
+    /// The agent takes so many lanes from now on.
+    fn takes(&self, max: NonZeroU32) {
+        self.lanes.accept_at_most(accepted(max));
+        self.ws.send(Control::MaxLanes { max: max.get() });
     }
 
     fn is_old(&mut self, turn: Turn) {

@@ -41,7 +41,7 @@ impl Scene {
         let mut config = agent(services(), 4).config;
         config.max_session_age = Some(MINUTE);
         config.sessions = Some(sessions);
-        Self::of(Arc::new(Shared::new(config, 4).expect("no files are read"))).await
+        Self::of(Arc::new(Shared::new(config).expect("no files are read"))).await
     }
 
     async fn of(agent: Arc<Shared>) -> Self {
@@ -53,6 +53,7 @@ impl Scene {
             session: "s1".into(),
             advised: 1,
             keepalive: agent.config.keepalive(None),
+            places: agent.places.watch(),
         };
         let (told, news) = mpsc::channel(2);
         let session = tokio::spawn(serve(dialled, 0, agent.clone(), told));
@@ -101,14 +102,21 @@ impl Scene {
     }
 
     async fn say(&mut self, control: Control) {
-        self.hub.send(Message::text(control.as_text())).await.expect("open");
+        self.hub.send(Message::text(control.to_text())).await.expect("open");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hub_hears_how_many_lanes_there_may_be_from_now_on() {
+    let mut scene = Scene::start(true).await;
+    scene.agent.places.resize(NonZeroU32::new(7).expect("some"));
+    assert_eq!(scene.said().await, Control::MaxLanes { max: 7 }.to_text());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_begins_while_the_upstream_is_away_says_so() {
     let mut scene = Scene::start(false).await;
-    assert_eq!(scene.said().await, Control::Upstream { up: false }.as_text());
+    assert_eq!(scene.said().await, Control::Upstream { up: false }.to_text());
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,9 +124,9 @@ async fn what_becomes_of_upstream_and_agent_is_told() {
     let mut scene = Scene::start(true).await;
     scene.say(Control::Registered).await;
     scene.agent.monitor.failed(&UpstreamError::Timeout, &"upstream");
-    assert_eq!(scene.said().await, Control::Upstream { up: false }.as_text());
+    assert_eq!(scene.said().await, Control::Upstream { up: false }.to_text());
     scene.agent.stop.cancel();
-    assert_eq!(scene.said().await, Control::Drain.as_text());
+    assert_eq!(scene.said().await, Control::Drain.to_text());
     scene.agent.cut.cancel();
     assert_eq!(scene.said().await, "1001");
     while scene.hub.next().await.is_some() {}
@@ -135,9 +143,9 @@ async fn a_session_that_is_drained_has_a_successor_and_goes_on() {
     let predecessor = scene.until_leaving().await;
     assert!(!predecessor.is_old() && predecessor.lives());
     scene.agent.monitor.failed(&UpstreamError::Timeout, &"upstream");
-    assert_eq!(scene.said().await, Control::Upstream { up: false }.as_text());
+    assert_eq!(scene.said().await, Control::Upstream { up: false }.to_text());
     predecessor.succeeded();
-    assert_eq!(scene.said().await, Control::Moved.as_text());
+    assert_eq!(scene.said().await, Control::Moved.to_text());
     scene.hub.close(None).await.expect("open");
     while scene.hub.next().await.is_some() {}
     let over = soon(scene.session).await.expect("no panic");
@@ -150,7 +158,7 @@ async fn an_agent_that_stops_has_not_moved() {
     scene.say(Control::Drain).await;
     drop(scene.until_leaving().await);
     scene.agent.stop.cancel();
-    assert_eq!(scene.said().await, Control::Drain.as_text());
+    assert_eq!(scene.said().await, Control::Drain.to_text());
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +171,7 @@ async fn an_old_session_drains_once_it_has_a_successor() {
     // Until then it takes calls: it has said nothing.
     timeout(MINUTE / 120, scene.said()).await.expect_err("it goes on");
     predecessor.succeeded();
-    assert_eq!(scene.said().await, Control::Drain.as_text());
+    assert_eq!(scene.said().await, Control::Drain.to_text());
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,10 +186,10 @@ async fn an_old_session_that_the_hub_drains_too_has_moved() {
             predecessor.succeeded();
         } else {
             predecessor.succeeded();
-            assert_eq!(scene.said().await, Control::Drain.as_text());
+            assert_eq!(scene.said().await, Control::Drain.to_text());
             scene.say(Control::Drain).await;
         }
-        assert_eq!(scene.said().await, Control::Moved.as_text());
+        assert_eq!(scene.said().await, Control::Moved.to_text());
     }
 }
 
@@ -189,7 +197,7 @@ async fn an_old_session_that_the_hub_drains_too_has_moved() {
 #[tokio::test(start_paused = true)]
 async fn an_old_one_of_many_sessions_drains_at_once() {
     let mut scene = Scene::ageing(64).await;
-    assert_eq!(scene.said().await, Control::Drain.as_text());
+    assert_eq!(scene.said().await, Control::Drain.to_text());
     assert!(scene.until_leaving().await.is_old());
 }
 

@@ -14,6 +14,7 @@ mod lanes;
 mod loss;
 mod refused;
 mod registration;
+mod reload;
 mod secrets;
 mod succession;
 mod support;

@@ -81,7 +81,7 @@ async fn register(hub: &Hub, name: &str) -> Peer {
 async fn serve(agent: Peer) {
     let io = agent.into_inner().expect("a connection");
     let keepalive = KeepaliveConfig { interval: KEEPALIVE_INTERVAL, timeout: KEEPALIVE_TIMEOUT };
-    let role = lanes::Role::Agent { max_lanes: LANES_MAX as usize };
+    let role = lanes::Role::Agent { max_lanes: LANES_MAX.get() as usize };
     let (driver, lanes, _control) =
         lanes::start(io, Bytes::new(), keepalive, role, LaneMemory::ample());
     tokio::spawn(driver);

@@ -153,6 +153,7 @@ fn hear(said: Control, session: &Arc<Session>, hub: &Arc<Hub>) {
     match said {
         Control::Drain => hub.registry.drain(session),
         Control::Moved => session.moves(),
+        Control::MaxLanes { max } => session.agent.lanes.offer(max as usize),
         Control::Upstream { up: false } => {
             hub.registry.set_upstream(&session.agent, Upstream::Down)
         }

@@ -29,6 +29,7 @@ use crate::context::origin::Origin;
 use crate::guard::handshakes::Handshake;
 use crate::limits::{
     HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, REQUEST_HEAD, RETRY_AFTER_SECONDS,
+    RETRY_BUSY_SECONDS,
 };
 use crate::observe::limit::Limit;
 use crate::registry::Admitted;
@@ -82,7 +83,7 @@ async fn answer(
     origin: &Origin,
     upgraded: &Upgraded,
 ) -> Response<String> {
-    match admit(&request, origin) {
+    match in_time(admit(&request, origin), &origin.hub).await {
         Ok((response, admitted)) => {
             *upgraded.lock() = Some((hyper::upgrade::on(&mut request), admitted));
             response
@@ -90,7 +91,7 @@ async fn answer(
         Err(rejection) => {
             // Scanners ask for other paths all day; only an agent asks for this one.
             if request.uri().path() == wire::PATH {
-                origin.hub.metrics.registration_refused(rejection.reason());
+                origin.hub.metrics.registration_refused(rejection.reason);
             }
             let name = request.headers().get(wire::HUB_NAME);
             info!(
@@ -120,21 +121,13 @@ struct Rejection {
     header: Option<(HeaderName, HeaderValue)>,
     /// What an agent's log shows.
     sentence: String,
+    /// The metrics' label.
+    reason: &'static str,
 }
 
 impl Rejection {
     fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, header: None, sentence: sentence.into() }
-    }
-
-    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.header = Some((name, value.into()));
-        self
-    }
-
-    /// The metrics' label.
-    fn reason(&self) -> &'static str {
-        match self.status {
+        let reason = match status {
             StatusCode::UNAUTHORIZED => "unauthenticated",
             StatusCode::FORBIDDEN => "denied",
             StatusCode::CONFLICT => "owned",
@@ -142,7 +135,13 @@ impl Rejection {
             StatusCode::TOO_MANY_REQUESTS => "limit",
             StatusCode::SERVICE_UNAVAILABLE => "draining",
             _ => "bad-request",
-        }
+        };
+        Self { status, header: None, sentence: sentence.into(), reason }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some((name, value.into()));
+        self
     }
 
     fn into_response(self) -> Response<String> {
@@ -154,6 +153,16 @@ impl Rejection {
         response.headers_mut().extend(self.header);
         response
     }
+}
+
+/// Only where the hub gets along: whoever could come in is told to come back otherwise.
+async fn in_time<T>(admitted: Result<T, Rejection>, hub: &Hub) -> Result<T, Rejection> {
+    let admitted = admitted?;
+    if hub.pace.admit().await {
+        return Ok(admitted);
+    }
+    let busy = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "this hub is busy: come back later");
+    Err(Rejection { reason: "busy", ..busy.with(RETRY_AFTER, RETRY_BUSY_SECONDS) })
 }
 
 /// Checks everything that can be checked before the session begins.
@@ -286,4 +295,29 @@ fn bare(request: &Request<Incoming>) -> Request<()> {
     *bare.version_mut() = request.version();
     *bare.headers_mut() = request.headers().clone();
     bare
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::limits::{REGISTRATIONS_LATE, TURN_LATE};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_hub_asks_those_whom_it_knows_to_come_back_soon() {
+        let hub = Hub::new(Config::default());
+        let stranger = || Err::<(), _>(Rejection::new(StatusCode::UNAUTHORIZED, "who are you?"));
+        assert_eq!(in_time(stranger(), &hub).await, stranger());
+        let all = (0..2 * REGISTRATIONS_LATE.burst).map(|_| in_time(Ok(()), &hub));
+        let (answers, ()) = tokio::join!(join_all(all), advance(TURN_LATE));
+        let busy: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
+        let burst = REGISTRATIONS_LATE.burst as usize;
+        assert!((burst * 9 / 10..=burst).contains(&busy.len()), "{}", busy.len());
+        assert_eq!((busy[0].status, busy[0].reason), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
+        assert_eq!(busy[0].header, Some((RETRY_AFTER, RETRY_BUSY_SECONDS.into())));
+        in_time(Ok(()), &hub).await.expect("it has caught up");
+    }
 }

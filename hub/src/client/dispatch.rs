@@ -59,8 +59,8 @@ impl Connection {
                     group.waiting.pop_front();
                     self.refuse_by_turns(call, refusal);
                 }
-                Take::Park(refusal) => {
-                    if !self.park(id, &refusal) {
+                Take::Away(away) => {
+                    if !self.park(id, &away) {
                         return;
                     }
                 }

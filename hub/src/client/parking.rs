@@ -7,19 +7,20 @@ use super::connection::Connection;
 use super::groups::GroupId;
 use super::route::Head;
 use crate::message::refusal::Refusal;
+use crate::registry::Away;
 
 impl Connection {
-    /// Has the calls of this group wait for their name, within the time that each of them has; the others are refused.
-    /// Returns `true` if there may be somebody by now.
-    pub(super) fn park(&mut self, id: GroupId, refusal: &Refusal) -> bool {
+    /// Has the calls of this group wait for their name, if it is expected back or they wait already, within the time that
+    /// each of them has; the others are refused. Returns `true` if there may be somebody by now.
+    pub(super) fn park(&mut self, id: GroupId, away: &Away) -> bool {
         let Some(group) = self.groups.get(id) else { return false };
         let waiting: Vec<CallId> = group.waiting.iter().copied().collect();
         let now = Instant::now();
         let mut next: Option<Instant> = None;
         for call in waiting {
-            match self.parked_until(call, id).filter(|until| *until > now) {
+            match self.parked_until(call, id, away).filter(|until| *until > now) {
                 Some(until) => next = Some(next.map_or(until, |next| next.min(until))),
-                None => self.give_up(call, id, refusal.clone()),
+                None => self.give_up(call, id, away.refusal.clone()),
             }
         }
         let Some(next) = next else { return false };
@@ -28,13 +29,13 @@ impl Connection {
     }
 
     /// Until when the call may wait for its name; it takes a place for that. Without, if there is none.
-    fn parked_until(&mut self, id: CallId, group: GroupId) -> Option<Instant> {
+    fn parked_until(&mut self, id: CallId, group: GroupId, away: &Away) -> Option<Instant> {
         if let Some((_, until)) = &self.call(id)?.parked {
             return Some(*until);
         }
         let hub = self.origin.hub.clone();
         let patience = hub.config.park_timeout;
-        if patience.is_zero() {
+        if patience.is_zero() || !away.is_expected {
             return None;
         }
         let own = self.switch.request(id).and_then(|head| Head::of(head).timeout());

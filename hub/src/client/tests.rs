@@ -12,7 +12,7 @@ use h2::client::SendRequest;
 use http::{HeaderValue, Request, Response};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use tunnel::wire::{HUB_REASON, HUB_TOKEN, NAME};
 
 use super::callers::{Callers, Due};
@@ -24,7 +24,7 @@ use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::limits::{
     ANSWERS, CALLERS_REMEMBERED, CLIENT_RESETS, FAREWELL_TIMEOUT, HEAD_BYTES, HEAD_BYTES_FREE,
-    OWN_CALLS, PING_PAUSE,
+    OWN_CALLS, PING_PAUSE, STARTING,
 };
 
 const ABUSER: &str = "abuser";
@@ -54,15 +54,20 @@ fn config() -> Config {
 
 /// A connection on which both have called.
 async fn front() -> SendRequest<Bytes> {
-    let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..config() });
-    let (near, far) = duplex(64 << 10);
-    let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
-    tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));
-    let (mut calls, connection) = h2::client::handshake(near).await.expect("HTTP/2");
-    tokio::spawn(connection);
+    let mut calls = connection(config()).await;
     for token in [BYSTANDER, ABUSER] {
         assert_answered(&mut calls, token).await;
     }
+    calls
+}
+
+async fn connection(config: Config) -> SendRequest<Bytes> {
+    let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..config });
+    let (near, far) = duplex(64 << 10);
+    let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
+    tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));
+    let (calls, connection) = h2::client::handshake(near).await.expect("HTTP/2");
+    tokio::spawn(connection);
     calls
 }
 
@@ -85,6 +90,21 @@ fn assert_refused<T>(answer: &Response<T>) {
 async fn assert_answered(calls: &mut SendRequest<Bytes>, token: &'static str) {
     let (answer, _) = calls.send_request(to_nobody(token), true).expect("sent");
     assert_refused(&answer.await.expect("an answer"));
+}
+
+/// For much longer than a lane is waited for, or a hub that has just started expects names.
+#[tokio::test(start_paused = true)]
+async fn a_name_is_waited_for_as_long_as_the_hub_was_told() {
+    let park_timeout = 10 * STARTING;
+    let mut calls = connection(Config { park_timeout, ..config() }).await;
+    let start = Instant::now();
+    let (waits, _) = calls.send_request(to_nobody(BYSTANDER), true).expect("sent");
+    sleep(2 * STARTING).await;
+    // Nobody expects the name any more: that is no reason to send away who waits already.
+    assert_answered(&mut calls, BYSTANDER).await;
+    assert_eq!(start.elapsed(), 2 * STARTING);
+    assert_refused(&waits.await.expect("an answer"));
+    assert_eq!(start.elapsed().as_secs(), park_timeout.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +184,7 @@ async fn a_call_that_is_over_waits_no_more() {
         assert_eq!(waits, call > ANSWERS.burst, "{call}");
     }
     callers.forget(caller, ANSWERS.burst + 2);
-    tokio::time::sleep(ANSWERS.per).await;
+    sleep(ANSWERS.per).await;
     assert_eq!(callers.due(), Some(Due::Answer(ANSWERS.burst + 1)));
     assert_eq!(callers.due(), Some(Due::Answer(ANSWERS.burst + 3)));
     assert_eq!(callers.due(), None);

@@ -8,7 +8,8 @@ use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
 use tunnel::byte_size::ByteSize;
-use tunnel::program::LogFormat;
+use tunnel::log::{LogConfig, LogFilter, LogFormat};
+use tunnel::setting::Setting;
 
 use crate::config::listen_addr::ListenAddr;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
@@ -19,7 +20,7 @@ use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
     name = "hub",
     version,
     override_usage = "hub [serve] [OPTIONS]",
-    after_help = "Durations are written 15s, 500ms, 2m. RUST_LOG chooses what is logged (default: info)."
+    after_help = "Durations are written 15s, 500ms, 2m."
 )]
 pub struct Args {
     /// Where gRPC clients and agents connect; `:8080` means every interface
@@ -99,9 +100,20 @@ pub struct Args {
     /// text or json
     #[arg(long, env = "HUB_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+
+    /// Which lines are logged: info, or warn,hub=debug; @FILE says it in a file that is read anew on SIGHUP
+    /// [default: as RUST_LOG says, or info]
+    #[arg(long, env = "HUB_LOG_FILTER", value_name = "FILTER")]
+    pub log_filter: Option<Setting<LogFilter>>,
 }
 
 impl Args {
+    /// What is logged.
+    #[must_use]
+    pub fn log(&self) -> LogConfig {
+        LogConfig { format: self.log_format, filter: self.log_filter.clone() }
+    }
+
     /// What no single flag can tell: whether they fit together.
     ///
     /// # Errors
@@ -179,6 +191,7 @@ mod tests {
             (&["hub", "--workers", "0"], "--workers"),
             (&["hub", "--workers", "1025"], "1..=1024"),
             (&["hub", "--log-format", "xml"], "text or json"),
+            (&["hub", "--log-filter", "hub=debgu"], "warn,hub=debug"),
             (&["hub", "--lane-memory", "much"], "256MiB"),
         ] {
             let parsed = Args::try_parse_from(line).and_then(Args::check);

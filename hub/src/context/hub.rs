@@ -14,9 +14,12 @@ use crate::config::{Config, ConfigError};
 use crate::context::doors::Doors;
 use crate::guard::handshakes::Handshakes;
 use crate::guard::held_bytes::HeldBytes;
+use crate::guard::pace::Pace;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::{LaneOpener, Sentinels};
-use crate::limits::{HANDSHAKES, REGISTRANTS, REGISTRATIONS, RELOADS};
+use crate::limits::{
+    HANDSHAKES, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE, RELOADS, TURN_LATE,
+};
 use crate::observe::activity::Activity;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
@@ -47,6 +50,8 @@ pub(crate) struct Hub {
     pub(crate) lane_memory: LaneMemory,
     /// How often an address may register: a loop of registrations costs everybody who watches the registry.
     pub(crate) registrants: RateBy<IpAddr>,
+    /// How fast all together may, where the hub is behind.
+    pub(crate) pace: Pace,
     /// Opens lanes on agents' sessions.
     pub(crate) lanes: Arc<LaneOpener>,
     /// Lanes that stand ready.
@@ -81,6 +86,7 @@ impl Hub {
             held: HeldBytes::new(config.max_held),
             lane_memory: LaneMemory::new(config.lane_memory),
             registrants: RateBy::new(REGISTRATIONS, REGISTRANTS),
+            pace: Pace::new(TURN_LATE, REGISTRATIONS_LATE),
             sentinels,
             lanes,
             metrics,
@@ -98,7 +104,7 @@ impl Hub {
     /// # Errors
     /// A file cannot be used; everything stays as it was.
     pub(crate) fn reload(&self) -> Result<(), ConfigError> {
-        let reloaded = self.doors.reload();
+        let reloaded = self.read_anew();
         match &reloaded {
             Ok(()) => info!("reloaded"),
             Err(error) => warn!(%error, "not reloaded: everything stays as it was"),
@@ -108,6 +114,14 @@ impl Hub {
             self.note_certificate();
         }
         reloaded
+    }
+
+    /// All of it, or nothing.
+    fn read_anew(&self) -> Result<(), ConfigError> {
+        let filter = self.config.log.read()?;
+        self.doors.reload()?;
+        filter.apply();
+        Ok(())
     }
 
     /// Tells for how long the certificate is good.

@@ -97,20 +97,32 @@ async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
             Err(OpenError::UnexpectedTls)
         }
         (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
-        (None, protocol) => by_protocol(protocol, Box::new(stream)),
+        (None, protocol) => {
+            heed(protocol, stream.get_ref())?;
+            by_protocol(protocol, Box::new(stream))
+        }
     }
 }
 
 async fn open_tls(acceptor: TlsAcceptor, stream: Prefixed<TcpStream>) -> Result<Opened, OpenError> {
     let tls = acceptor.accept(stream).await.map_err(OpenError::Tls)?;
     match tls.get_ref().1.alpn_protocol() {
-        Some(b"h2") => Ok(Opened::Http2(Box::new(tls))),
+        Some(b"h2") => {
+            heed(Protocol::Http2, tls.get_ref().0.get_ref())?;
+            Ok(Opened::Http2(Box::new(tls)))
+        }
         Some(_) => Ok(Opened::Http1(Box::new(tls))),
         None => {
             let (protocol, stream) = sniff(tls).await?;
+            heed(protocol, stream.get_ref().get_ref().0.get_ref())?;
             by_protocol(protocol, Box::new(stream))
         }
     }
+}
+
+/// Clients may be silent for hours; agents ping by themselves, as often as was agreed.
+fn heed(protocol: Protocol, tcp: &TcpStream) -> io::Result<()> {
+    if protocol == Protocol::Http2 { sockets::ask_for_life(tcp) } else { Ok(()) }
 }
 
 fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {

@@ -26,7 +26,7 @@ pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
     hub.stop.begin_moving();
     let deadline = sleep(patience);
     if !hub.clients.is_empty() {
-        let _ = timeout(MOVING_TIMEOUT.min(patience), moved(hub)).await;
+        let _ = timeout(MOVING_TIMEOUT.min(patience / 2), moved(hub)).await;
     }
     hub.stop.begin_draining();
     hub.clients.close();

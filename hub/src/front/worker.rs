@@ -71,9 +71,7 @@ impl Workers {
         async move {
             let Some(limit) = service_manager::watchdog() else { return };
             loop {
-                for runtime in &runtimes {
-                    let _ = runtime.spawn(async {}).await;
-                }
+                all_run(&runtimes).await;
                 service_manager::alive();
                 // As sd_watchdog_enabled(3) asks for.
                 sleep(limit / 2).await;
@@ -132,11 +130,49 @@ async fn run(
     }
 }
 
+/// Resolves once each of them has had time for something new.
+async fn all_run(runtimes: &[Handle]) {
+    for runtime in runtimes {
+        let _ = runtime.spawn(async {}).await;
+    }
+}
+
 /// One connection's weight.
 struct Loaded(Arc<AtomicUsize>);
 
 impl Drop for Loaded {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A thread whose runtime runs until the sender is dropped.
+    fn thread() -> (Handle, tokio::sync::oneshot::Sender<()>) {
+        let runtime = runtime::Builder::new_current_thread().build().expect("a runtime");
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        thread::spawn(move || runtime.block_on(stopped));
+        (handle, stop)
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_stuck_is_not_alive() {
+        let (threads, _stops): (Vec<_>, Vec<_>) = [thread(), thread()].into_iter().unzip();
+        all_run(&threads).await;
+        let (release, stuck) = mpsc::channel::<()>();
+        threads[1].spawn(async move { stuck.recv() });
+        let waits = timeout(Duration::from_millis(100), all_run(&threads)).await;
+        waits.expect_err("one of them does nothing");
+        drop(release);
+        all_run(&threads).await;
     }
 }

@@ -80,8 +80,8 @@ pub(crate) enum Take {
     Open(Arc<Session>),
     /// There may be one within this time.
     Wait(Duration),
-    /// Nobody serves the name now, but soon somebody may again; if not, this is to be said.
-    Park(Refusal),
+    /// Nobody serves the name now.
+    Away(Away),
     /// There is none.
     Refuse(Refusal),
 }
@@ -142,10 +142,7 @@ impl Group {
         let is_out = |agent: &Agent| self.is_out(agent, now);
         match registry.choose(&self.name, self.worker, is_out, |agent| self.has_enough(agent)) {
             Ok(Some(session)) => Take::Open(session),
-            Err(Away { refusal, is_expected: true }) if self.lanes.is_empty() => {
-                Take::Park(refusal)
-            }
-            Err(away) if self.lanes.is_empty() => Take::Refuse(away.refusal),
+            Err(away) if self.lanes.is_empty() => Take::Away(away),
             Ok(None) if self.lanes.is_empty() => self.failure(),
             Ok(None) | Err(_) => Take::Wait(STREAM_QUEUE_TIMEOUT),
         }

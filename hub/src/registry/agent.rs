@@ -61,7 +61,7 @@ pub(crate) enum Upstream {
 
 impl Agent {
     pub(super) fn new(id: u64, registration: Registration, holder: Option<Holder>) -> Self {
-        let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX).max(1) as usize;
+        let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX.get()).max(1) as usize;
         Self {
             id,
             name: registration.name,

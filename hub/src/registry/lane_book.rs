@@ -28,7 +28,8 @@ pub(crate) struct LaneBook {
     next: AtomicU64,
     /// What the agent takes. Lowered for a while where its upstream takes less.
     max: AtomicUsize,
-    offered: usize,
+    /// What the agent has said that it takes.
+    offered: AtomicUsize,
     /// Those that are being opened.
     opening: Arc<Semaphore>,
     /// Told when one has ended.
@@ -42,7 +43,7 @@ impl LaneBook {
             lanes: Mutex::default(),
             next: AtomicU64::new(0),
             max: AtomicUsize::new(max),
-            offered: max,
+            offered: AtomicUsize::new(max),
             opening: Arc::new(Semaphore::new(LANES_OPENING)),
             freed: Notify::new(),
         }
@@ -66,9 +67,17 @@ impl LaneBook {
     /// A lane was opened where there seemed to be no room: perhaps there is room for more.
     pub(crate) fn has_room(&self) {
         let max = self.max();
-        if max < self.offered {
+        if max < self.offered.load(Ordering::Relaxed) {
             self.max.store(max + 1, Ordering::Relaxed);
         }
+    }
+
+    /// The agent takes so many from now on. Those that are open stay.
+    pub(crate) fn offer(&self, max: usize) {
+        let max = max.max(1);
+        self.offered.store(max, Ordering::Relaxed);
+        self.max.store(max, Ordering::Relaxed);
+        self.freed.notify_waiters();
     }
 
     /// Waits for its turn to open a lane, which lasts until the upstream has spoken.
@@ -198,5 +207,18 @@ mod tests {
         assert_eq!(book.max(), 2);
         (0..20).for_each(|_| book.has_room());
         assert_eq!(book.max(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_takes_more_has_those_let_in_who_wait() {
+        let book = LaneBook::new(1);
+        book.enter().await;
+        let mut next = Box::pin(book.enter());
+        assert!(poll!(&mut next).is_pending());
+        book.offer(2);
+        assert!(poll!(&mut next).is_ready());
+        book.offer(0);
+        (0..20).for_each(|_| book.has_room());
+        assert_eq!(book.max(), 1);
     }
 }

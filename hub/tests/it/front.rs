@@ -1,5 +1,6 @@
 //! The hub's port: who gets in, and by which protocol.
 
+mod keepalive;
 mod places;
 mod restart;
 mod tls;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs grpc-go's own interop client, one process a case, with the command line and the output of
-the other clients. The program is $GO_CLIENT; $GO_BESIDE has the case that is ours."""
+the other clients. The program is $GO_CLIENT; $GO_OURS has the cases that are ours."""
 
 import argparse
 import json
@@ -8,16 +8,16 @@ import os
 import subprocess
 import time
 
-OURS = "large_beside_stalled_stream"
+OURS = ("large_beside_stalled_stream", "cut_at_drain")
 CASE_LIMIT_S = 60
 # The official limit for one call of a soak is 1 s, which a busy machine may miss.
 SOAK_CALL_LIMIT_MS = 10_000
 
 
 def command_line(args, case):
-    """What the official client is to do."""
-    if case == OURS:
-        argv = [os.environ["GO_BESIDE"], "--target", args.target]
+    """What the official client is to do, or ours."""
+    if case in OURS:
+        argv = [os.environ["GO_OURS"], "--case", case, "--target", args.target]
         argv += ["--name", args.name] if args.name else []
         return argv + (["--tls-ca-file", args.tls_ca_file] if args.tls_ca_file else [])
     host, port = args.target.rsplit(":", 1)
@@ -36,8 +36,9 @@ def run_case(args, case):
     """Runs one case and returns its outcome."""
     began, why = time.monotonic(), None
     try:
+        # What a case says on stdout goes where our outcomes go.
         done = subprocess.run(
-            command_line(args, case), capture_output=True, text=True, timeout=CASE_LIMIT_S
+            command_line(args, case), stderr=subprocess.PIPE, text=True, timeout=CASE_LIMIT_S
         )
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines()

@@ -13,9 +13,11 @@ import io.grpc.Metadata;
 import io.grpc.ServerCredentials;
 import io.grpc.ServerInterceptors;
 import io.grpc.Status;
+import io.grpc.StatusException;
 import io.grpc.TlsChannelCredentials;
 import io.grpc.TlsServerCredentials;
 import io.grpc.netty.NettyServerBuilder;
+import io.grpc.stub.BlockingClientCall;
 import io.grpc.stub.MetadataUtils;
 import io.grpc.testing.integration.Messages.Payload;
 import io.grpc.testing.integration.Messages.ResponseParameters;
@@ -34,6 +36,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import org.junit.Assert;
 
 /**
  * Runs grpc-java's own interop cases and service with the command line of the other peers. The
@@ -48,6 +51,11 @@ public final class Interop {
   private static final int MIB = 1 << 20;
   private static final int STALLED = 8;
   private static final int BESIDE = 4;
+  // Of the case cut_at_drain, which is ours, too: sizes, and what a hub says to whom it cuts off.
+  private static final int REQUEST = 27182;
+  private static final int RESPONSE = 31415;
+  private static final String CUT_OFF =
+      "this hub ends the connection, and your call had not ended in the time for that";
 
   private interface Case {
     void run() throws Exception;
@@ -124,6 +132,7 @@ public final class Interop {
         case "unimplemented_method": return this::unimplementedMethod;
         case "unimplemented_service": return this::unimplementedService;
         case "large_beside_stalled_stream": return this::largeBesideStalledStream;
+        case "cut_at_drain": return this::cutAtDrain;
         case "rpc_soak": return () -> soak(false);
         case "channel_soak": return () -> soak(true);
         default: throw new IllegalArgumentException("no such case");
@@ -169,6 +178,23 @@ public final class Interop {
         throw status.asException();
       }
       expect("what was left to read", sum.get(), STALLED * MIB);
+    }
+
+    private void cutAtDrain() throws Exception {
+      BlockingClientCall<StreamingOutputCallRequest, StreamingOutputCallResponse> call =
+          TestServiceGrpc.newBlockingV2Stub(channel)
+              .withDeadlineAfter(CALL_LIMIT_S, TimeUnit.SECONDS)
+              .fullDuplexCall();
+      call.write(
+          StreamingOutputCallRequest.newBuilder()
+              .addResponseParameters(ResponseParameters.newBuilder().setSize(RESPONSE))
+              .setPayload(Payload.newBuilder().setBody(ByteString.copyFrom(new byte[REQUEST])))
+              .build());
+      expect("the size of the answer", call.read().getPayload().getBody().size(), RESPONSE);
+      System.out.println("BEGUN");
+      Status end = Assert.assertThrows(StatusException.class, call::read).getStatus();
+      Assert.assertEquals("the status", Status.Code.UNAVAILABLE, end.getCode());
+      Assert.assertEquals("the message", CUT_OFF, end.getDescription());
     }
 
     private static void expect(String what, long got, long want) {

@@ -16,6 +16,8 @@ const REQUESTS = [27182, 8, 1828, 45904];
 const RESPONSES = [31415, 9, 2653, 58979];
 // Of the case large_beside_stalled_stream, which is ours.
 const [MIB, STALLED, BESIDE] = [1 << 20, 8, 4];
+// Of the case cut_at_drain, which is ours, too: what a hub says to whom it cuts off.
+const CUT_OFF = 'this hub ends the connection, and your call had not ended in the time for that';
 const UNICODE = '\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n';
 
 const largeRequest = { response_size: LARGE_RESPONSE, payload: zeros(LARGE_REQUEST) };
@@ -223,6 +225,13 @@ class Caller {
       sum += reply.payload.body.length;
     }
     expect('what was left to read', sum, STALLED * MIB);
+  }
+
+  async cut_at_drain() {
+    const duplex = new Duplex(this);
+    await duplex.exchange(REQUESTS[0], RESPONSES[0]);
+    console.log('BEGUN');
+    await expectStatus('the call', duplex.read(), grpc.status.UNAVAILABLE, CUT_OFF);
   }
 
   async rpc_soak() {

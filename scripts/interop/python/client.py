@@ -20,6 +20,8 @@ REQUESTS, RESPONSES = (27182, 8, 1828, 45904), (31415, 9, 2653, 58979)
 INITIAL, TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
 # Of the case large_beside_stalled_stream, which is ours.
 MIB, STALLED, BESIDE = 1 << 20, 8, 4
+# Of the case cut_at_drain, which is ours, too: what a hub says to whom it cuts off.
+CUT_OFF = "this hub ends the connection, and your call had not ended in the time for that"
 UNICODE = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 
 
@@ -63,7 +65,9 @@ class Duplex:
 
     def __init__(self, caller, **options):
         self.requests = queue.Queue()
-        self.call = caller.open(caller.test.FullDuplexCall, iter(self.requests.get, None), **options)
+        self.call = caller.open(
+            caller.test.FullDuplexCall, iter(self.requests.get, None), **options
+        )
 
     def exchange(self, request_size, response_size):
         """Sends one request and checks its answer."""
@@ -182,6 +186,13 @@ class Caller:
             expect("the size of the answer", len(reply.payload.body), MIB)
         sizes = [len(reply.payload.body) for reply in stalled]
         expect("what was left to read", sizes, [MIB] * STALLED)
+
+    def cut_at_drain(self):
+        duplex = Duplex(self)
+        duplex.exchange(REQUESTS[0], RESPONSES[0])
+        print("BEGUN", flush=True)
+        expect_status("the call", lambda: next(duplex.call), grpc.StatusCode.UNAVAILABLE, CUT_OFF)
+        duplex.requests.put(None)
 
     def rpc_soak(self):
         for _ in range(self.args.soak):

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::memory::LaneMemory;
-use super::mux::{Event, Role};
+use super::mux::Event;
+use super::role::Role;
 use super::shared::Lanes;
 use crate::limits::{LANE_FRAMES_EXPLAINED, LANE_IDLE_FRAMES, LANE_SWEEP, WORK_PER_FRAME};
 use crate::token_bucket::TokenBucket;

@@ -9,7 +9,8 @@ use tokio::io::ReadBuf;
 
 use super::frame::{Frame, Open, ResetCode, Source};
 use super::memory::LaneMemory;
-use super::mux::{Event, Mux, Role};
+use super::mux::{Event, Mux};
+use super::role::Role;
 use crate::limits::{LANE_CREDIT_GROWN, LANE_DATA_MAX, LANE_QUEUE};
 
 const MAX_LANES: usize = 3;

@@ -17,7 +17,7 @@ use tokio::io::ReadBuf;
 use self::content::content;
 use super::frame::{Frame, Open, ResetCode, Source};
 use super::memory::LaneMemory;
-use super::mux::{Event, Mux, Role};
+use super::{Event, Mux, Role};
 use crate::limits::{
     LANE_ABANDONED_SWEEPS, LANE_CREDIT_GROWN, LANE_FIRST_CREDIT, LANE_FRAMES_EXPLAINED, LANE_QUEUE,
 };

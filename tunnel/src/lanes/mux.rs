@@ -24,19 +24,8 @@ use super::by_id::{ById, shrink};
 use super::frame::{self, Frame, Open, ResetCode};
 use super::inbox::Inbox;
 use super::memory::LaneMemory;
+use super::role::Role;
 use crate::limits::{LANE_FIRST_CREDIT, LANE_IDS_MAX, LANE_RESETS_WAITING, LANE_RTT_LEAST};
-
-/// Which end this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Opens lanes.
-    Hub,
-    /// Accepts so many at once.
-    Agent {
-        /// More are answered with [`ResetCode::TooMany`].
-        max_lanes: usize,
-    },
-}
 
 /// What is known of the session's link.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +77,13 @@ impl Mux {
     /// So much time has passed since the session began, and so long is the round trip to the peer, as far as it is known.
     pub fn passed(&mut self, now: Duration, rtt: Option<Duration>) {
         self.link = Link { now, rtt: rtt.unwrap_or_default().max(LANE_RTT_LEAST) };
+    }
+
+    /// From now on so many lanes are accepted at once; those that are there stay. Of a hub, which accepts none, nothing.
+    pub fn accept_at_most(&mut self, max: usize) {
+        if let Role::Agent { max_lanes } = &mut self.role {
+            *max_lanes = max;
+        }
     }
 
     /// Lanes that are not over.

@@ -12,7 +12,8 @@ use super::by_id::{ById, shrink};
 use super::end::{LaneEnd, LaneStatus};
 use super::frame::Open;
 use super::memory::LaneMemory;
-use super::mux::{Event, Mux, Role, Violation};
+use super::mux::{Event, Mux, Violation};
+use super::role::Role;
 use crate::ws::Handle;
 
 /// The lanes of one end of a session. Cheap to clone.
@@ -112,6 +113,11 @@ impl Lanes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Of an agent: from now on so many lanes are accepted at once.
+    pub fn accept_at_most(&self, max: usize) {
+        self.change(|mux| mux.accept_at_most(max));
     }
 
     /// Changes the state of the lanes, and wakes the driver, which may have something to send then.

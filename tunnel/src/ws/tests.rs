@@ -147,7 +147,7 @@ async fn control_messages_arrive_and_strangers_do_no_harm() {
     let ((mut hub, _handle, mut control), agent) = hub_and_bytes(1024);
     let mut agent = raw(agent, Role::Client).await;
     for message in
-        [WsMessage::text("{}"), WsMessage::text(Control::Drain.as_text()), WsMessage::binary("x")]
+        [WsMessage::text("{}"), WsMessage::text(Control::Drain.to_text()), WsMessage::binary("x")]
     {
         agent.send(message).await.expect("sent");
     }
@@ -169,7 +169,7 @@ async fn control_messages_go_out_while_nothing_comes() {
         agent.next().await.expect("open").expect("valid")
     };
     tokio::select! {
-        said = said => assert_eq!(said, WsMessage::text(Control::Registered.as_text())),
+        said = said => assert_eq!(said, WsMessage::text(Control::Registered.to_text())),
         _ = next(&mut hub) => panic!("it has ended"),
     }
 }

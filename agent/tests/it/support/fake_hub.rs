@@ -64,7 +64,7 @@ impl FakeHub {
 impl FakeSession {
     /// Says something.
     pub(crate) async fn say(&mut self, control: Control) {
-        self.ws.send(Message::text(control.as_text())).await.unwrap();
+        self.ws.send(Message::text(control.to_text())).await.unwrap();
     }
 
     /// What the agent says next.

@@ -1,5 +1,6 @@
 //! Each caller has its own connection to an agent's server: what a server does to one, no other notices.
 
+use std::num::NonZeroU32;
 use std::pin::pin;
 
 use h2::Reason;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tunnel::lanes::ResetCode;
 use tunnel::lanes::frame::{fin, reset};
+use tunnel::setting::Setting;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::auth_file::{agent, caller, guarded_hub, token_file};
@@ -207,10 +209,15 @@ async fn a_caller_that_its_server_has_cut_off() {
     assert_eq!(again.grpc_status(), Some("0"));
 }
 
+fn takes(lanes: u32, config: agent::Config) -> agent::Config {
+    let max_lanes = Setting::Value(NonZeroU32::new(lanes).expect("some"));
+    agent::Config { max_lanes, ..config }
+}
+
 /// As many as the agent takes: for a new caller, the one goes that has been idle longest.
 #[tokio::test]
 async fn where_all_lanes_are_taken_the_one_idle_longest_goes() {
-    let mut world = World::start_with(|config| agent::Config { max_lanes: 2, ..config }).await;
+    let mut world = World::start_with(|config| takes(2, config)).await;
     let clients = [world.hub.client().await, world.hub.client().await, world.hub.client().await];
     let mut first = world.upstream.connection().await;
     served(&clients[0], &mut first).await;
@@ -231,7 +238,7 @@ async fn where_all_lanes_are_taken_the_one_idle_longest_goes() {
 /// What has calls stays, and there is none for who comes then, after a while.
 #[tokio::test]
 async fn where_all_lanes_have_calls_there_is_none_for_others() {
-    let mut world = World::start_with(|config| agent::Config { max_lanes: 1, ..config }).await;
+    let mut world = World::start_with(|config| takes(1, config)).await;
     let (busy, other) = (world.hub.client().await, world.hub.client().await);
     let mut first = world.upstream.connection().await;
     let (running, _running) = busy.open(grpc(NAME, "/a.B/C"), true).await;

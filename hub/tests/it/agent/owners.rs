@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
+use hub_proto::hub::v1::ListClientsRequest;
+use hub_proto::hub::v1::hub_client::HubClient;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::auth_file::{Entry, agent, caller, guarded_hub, token_file};
 use crate::support::client::Client;
+use crate::support::grpc::with_token;
 use crate::support::hub::Hub;
 use crate::support::message::grpc;
 use crate::support::raw_agent::RawAgent;
@@ -92,6 +95,11 @@ async fn who_stands_by_is_called_once_the_first_is_gone() {
         let sessions = agents.len() as f64;
         until("a session", async || hub.metric("hub_sessions").await == sessions).await;
     }
+    let listed = with_token(ListClientsRequest::default(), Some("ops"));
+    let listed = HubClient::new(hub.channel().await).list_clients(listed).await.expect("a page");
+    let listed = listed.into_inner().clients;
+    let told: Vec<_> = listed.iter().map(|agent| (&*agent.instance, agent.standby)).collect();
+    assert_eq!(told, [("o1", false), ("o2", true)]);
     let client = hub.client().await;
     for _ in 0..20 {
         call(&client).await;

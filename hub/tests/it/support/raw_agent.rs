@@ -211,7 +211,7 @@ impl RawAgent {
 
     /// Sends a control message.
     pub(crate) async fn say(&mut self, control: Control) {
-        self.message(Message::text(control.as_text())).await;
+        self.message(Message::text(control.to_text())).await;
     }
 
     pub(crate) async fn message(&mut self, message: Message) {

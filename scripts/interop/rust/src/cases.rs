@@ -13,6 +13,7 @@ use tonic::{Code, Request, Status};
 use crate::client::Caller;
 use crate::duplex::{Duplex, output_request};
 use crate::echo::{INITIAL, TRAILING};
+use crate::say;
 use crate::testing::test_service_client::TestServiceClient;
 use crate::testing::unimplemented_service_client::UnimplementedServiceClient;
 use crate::testing::{
@@ -31,6 +32,9 @@ const TIMEOUT_LIMIT: Duration = Duration::from_secs(5);
 const MIB: usize = 1 << 20;
 const STALLED: usize = 8;
 const BESIDE: usize = 4;
+/// Of the case cut_at_drain, which is ours, too: what a hub says to whom it cuts off.
+const CUT_OFF: &str =
+    "this hub ends the connection, and your call had not ended in the time for that";
 const UNICODE: &str = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n";
 
 /// Runs one case.
@@ -51,6 +55,7 @@ pub(crate) async fn run(caller: &Caller<'_>, name: &str) -> anyhow::Result<()> {
         "unimplemented_method" => unimplemented_method(caller).await,
         "unimplemented_service" => unimplemented_service(caller).await,
         "large_beside_stalled_stream" => large_beside_stalled_stream(caller).await,
+        "cut_at_drain" => cut_at_drain(caller).await,
         "rpc_soak" => rpc_soak(caller).await,
         "channel_soak" => channel_soak(caller).await,
         _ => bail!("no such case"),
@@ -190,6 +195,13 @@ async fn large_beside_stalled_stream(caller: &Caller<'_>) -> anyhow::Result<()> 
         sum += len(reply.payload);
     }
     expect("what was left to read", sum, STALLED * MIB)
+}
+
+async fn cut_at_drain(caller: &Caller<'_>) -> anyhow::Result<()> {
+    let mut duplex = Duplex::open(caller.request(()), caller.stub());
+    duplex.exchange(REQUESTS[0], RESPONSES[0]).await?;
+    say("BEGUN");
+    expect_status(duplex.read().await, Code::Unavailable, Some(CUT_OFF))
 }
 
 async fn rpc_soak(caller: &Caller<'_>) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use crate::limits::{LOG_FLUSH_TIMEOUT, LOG_QUEUE};
 
 /// Where the lines go in.
 #[derive(Clone, Debug)]
-pub struct LogWriter {
+pub(crate) struct LogWriter {
     lines: SyncSender<Entry>,
     lost: Arc<AtomicU64>,
 }
@@ -31,7 +31,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, queue) = sync_channel(LOG_QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Self { lines, lost: lost.clone() };
@@ -41,7 +41,7 @@ impl LogWriter {
     }
 
     /// Waits until what was logged is written, for a moment at most.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let (done, written) = sync_channel(0);
         let lines = self.lines.clone();
         // A thread, because there may be no place in the queue, ever.
@@ -73,7 +73,7 @@ fn write_lines(queue: &Receiver<Entry>, lost: &AtomicU64, mut out: impl Write) {
 
 /// One line: `tracing` writes it in one piece.
 #[derive(Debug)]
-pub struct Line<'w>(&'w LogWriter);
+pub(crate) struct Line<'w>(&'w LogWriter);
 
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -16,10 +16,12 @@ use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::program::without_serve;
+use tunnel::proxy::ProxySetting;
 use tunnel::registration::parse_label;
 use tunnel::setting::Setting;
 
 use crate::fluentd::{Command, CommandError};
+use crate::hub_headers::HubHeader;
 use crate::hub_uri::HubUri;
 use crate::limits::{LANE_MEMORY, SESSION_AGE_MIN};
 use crate::upstream::UpstreamAddr;
@@ -50,6 +52,25 @@ pub struct Args {
         default_value = "ws://localhost:8080/ws"
     )]
     pub hub_uris: Vec<HubUri>,
+
+    /// A header for whoever is in front of the hub, such as a gate that wants credentials of its own; may be repeated
+    #[arg(
+        long = "hub-header",
+        env = "AGENT_HUB_HEADERS",
+        value_name = "NAME: VALUE",
+        value_delimiter = '\n',
+        hide_env_values = true
+    )]
+    pub hub_headers: Vec<HubHeader>,
+
+    /// File with such headers, one a line; read anew for each dial
+    #[arg(long, env = "AGENT_HUB_HEADERS_FILE", value_name = "FILE")]
+    pub hub_headers_file: Option<PathBuf>,
+
+    /// The proxy on the way to the hub: http://[user:password@]host:port, socks5h://…, or none
+    /// [default: as HTTPS_PROXY or ALL_PROXY say, and NO_PROXY]
+    #[arg(long, env = "AGENT_PROXY", value_name = "URL", hide_env_values = true)]
+    pub proxy: Option<ProxySetting>,
 
     /// The server to expose: host:port, http://…, https://… or unix:/path [default: the built-in services]
     #[arg(long, env = "AGENT_UPSTREAM", value_name = "ADDR")]

@@ -12,11 +12,13 @@ use tonic::service::Routes;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::log::Log;
 use tunnel::name::Name;
+use tunnel::proxy::ProxySetting;
 use tunnel::registration::Registration;
 use tunnel::setting::Setting;
 use tunnel::tls::{TlsError, Trust, client_config};
 use tunnel::ws::KeepaliveConfig;
 
+use crate::hub_headers::HubHeaders;
 use crate::hub_uri::{HubUri, HubUris};
 use crate::limits::LANE_MEMORY;
 use crate::transport::TlsClient;
@@ -42,6 +44,10 @@ pub struct Config {
     pub upstream: Upstream,
     /// Holds the credential; read anew for each dial.
     pub token_file: Option<PathBuf>,
+    /// What the upgrade carries for whoever is in front of the hubs.
+    pub hub_headers: HubHeaders,
+    /// The way to the hubs.
+    pub proxy: ProxySetting,
     /// Whose certificate the hub may show.
     pub trust: Trust,
     /// How many sessions to hold; `None`: as many as the hub advises.
@@ -82,6 +88,8 @@ impl Config {
             hubs: hub.into(),
             upstream,
             token_file: None,
+            hub_headers: HubHeaders::default(),
+            proxy: ProxySetting::Environment,
             trust: Trust::System,
             sessions: None,
             labels: BTreeMap::new(),

@@ -17,11 +17,13 @@ use tunnel::registration::RegistrationError;
 use tunnel::wire;
 use tunnel::ws::KeepaliveConfig;
 
+use crate::front::FrontAnswer;
 use crate::handshake::{HandshakeError, Upgraded, upgrade};
+use crate::hub_headers::HubHeadersError;
 use crate::hub_uri::HubUri;
 use crate::limits::{RETRY_AFTER_MAX, SESSIONS_PAIRED};
 use crate::shared::Shared;
-use crate::transport::{self, TransportError};
+use crate::transport::{TransportError, secured, to_hub};
 
 /// A WebSocket to the hub, upgraded.
 pub(crate) struct Dialled {
@@ -52,9 +54,14 @@ pub(crate) enum DialError {
     TokenBytes(PathBuf),
     #[error(transparent)]
     Registration(#[from] RegistrationError),
+    #[error(transparent)]
+    HubHeaders(#[from] HubHeadersError),
     /// The hub's own words.
     #[error("refused by the hub: {sentence} (HTTP {status})", status = status.as_u16())]
     Refused { status: StatusCode, sentence: String, retry_after: Option<Duration> },
+    /// Somebody else's.
+    #[error("{answer}")]
+    Front { answer: FrontAnswer, retry_after: Option<Duration> },
     #[error("it does not answer as a hub: {0}")]
     Handshake(HandshakeError),
 }
@@ -81,10 +88,15 @@ impl DialError {
                 (_, Some(after)) => Retry::After(*after),
                 _ => Retry::Soon,
             },
-            Self::Transport(TransportError::ServerName(_))
+            Self::Front { answer, .. } if answer.is_lasting() => Retry::Slowly,
+            Self::Front { retry_after: Some(after), .. } => Retry::After(*after),
+            Self::Front { .. } => Retry::Soon,
+            Self::Transport(TransportError::Proxy(error)) if error.is_lasting() => Retry::Slowly,
+            Self::Transport(TransportError::ServerName(_) | TransportError::Environment(_))
             | Self::Token { .. }
             | Self::TokenBytes(_)
-            | Self::Registration(_) => Retry::Slowly,
+            | Self::Registration(_)
+            | Self::HubHeaders(_) => Retry::Slowly,
             Self::Transport(_) | Self::Timeout | Self::Handshake(_) => Retry::Soon,
         }
     }
@@ -101,8 +113,10 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
     let registration = registration(agent, number, max_lanes)?;
     let tls = agent.tls();
     let tls = tls.hub.as_ref().filter(|_| hub.tls);
-    let stream = transport::connect(&hub.host, hub.port, tls, true).await?;
-    let upgraded = upgrade(stream, hub.uri(), registration).await.map_err(failed)?;
+    let tcp = to_hub(&hub.host, hub.port, &agent.config.proxy).await?;
+    let stream = secured(tcp, &hub.host, tls).await?;
+    let upgraded = upgrade(stream, hub.uri(), registration).await;
+    let upgraded = upgraded.map_err(|error| failed(error, hub))?;
     let Upgraded { io, read, headers } = upgraded;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);
@@ -131,7 +145,7 @@ fn registration(
     number: u16,
     max_lanes: NonZeroU32,
 ) -> Result<HeaderMap, DialError> {
-    let mut headers = HeaderMap::new();
+    let mut headers = config.hub_headers.read()?;
     config.registration(number, max_lanes).write_to(&mut headers)?;
     if let Some(path) = &config.token_file {
         headers.insert(wire::HUB_TOKEN, token(path)?);
@@ -149,9 +163,15 @@ fn token(path: &PathBuf) -> Result<HeaderValue, DialError> {
     Ok(token)
 }
 
-fn failed(error: HandshakeError) -> DialError {
+fn failed(error: HandshakeError, hub: &HubUri) -> DialError {
     match error {
-        HandshakeError::Refused(response) => refused(&response),
+        HandshakeError::Refused(response) => match FrontAnswer::of(&response, hub) {
+            Some(answer) => {
+                let retry_after = retry_after(response.headers(), SystemTime::now());
+                DialError::Front { answer, retry_after }
+            }
+            None => refused(&response),
+        },
         HandshakeError::Io(error) => TransportError::Connect(error).into(),
         other => DialError::Handshake(other),
     }

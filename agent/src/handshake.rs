@@ -18,9 +18,10 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::box_io::BoxIo;
+use tunnel::limits::ANSWER_HEAD;
 use tunnel::wire;
 
-use crate::limits::{ANSWER_HEAD, REFUSAL_BYTES, REFUSAL_TIMEOUT};
+use crate::limits::{REFUSAL_BYTES, REFUSAL_TIMEOUT};
 
 /// A WebSocket that was agreed on.
 pub(crate) struct Upgraded {

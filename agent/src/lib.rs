@@ -27,7 +27,9 @@ mod builtin;
 mod config;
 mod dial;
 pub mod fluentd;
+mod front;
 mod handshake;
+mod hub_headers;
 mod hub_uri;
 mod lane;
 pub mod limits;
@@ -54,6 +56,7 @@ use tracing::{info, warn};
 
 pub use self::args::Args;
 pub use self::config::{Config, Upstream};
+pub use self::hub_headers::{HubHeader, HubHeaderError, HubHeaders, HubHeadersError};
 pub use self::hub_uri::{HubUri, HubUriError, HubUris};
 pub use self::reload::ReloadError;
 pub use self::services::builtin_services;

@@ -54,8 +54,6 @@ pub const UPSTREAM_RETRY_SOON: Duration = Duration::from_secs(1);
 pub const UPSTREAM_RETRY: Duration = Duration::from_secs(5);
 /// When it is later.
 pub const UPSTREAM_RETRY_LONG: Duration = Duration::from_secs(60);
-/// Bytes of the head of the hub's answer; a proxy in between may add to it.
-pub const ANSWER_HEAD: usize = 32 << 10;
 /// Bytes of a refusal that are read: its first line says why.
 pub const REFUSAL_BYTES: usize = 1024;
 /// How long they are waited for. A proxy may answer with a page that never ends.

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agent::fluentd::Supervisor;
-use agent::{Args, Config, HubUris, Upstream, builtin_services};
+use agent::{Args, Config, HubHeaders, HubUris, Upstream, builtin_services};
 use anyhow::{anyhow, ensure};
 use tokio::sync::Notify;
+use tracing::info;
 use tunnel::log::Log;
 use tunnel::program::{self, Stop};
 use tunnel::tls::Trust;
@@ -57,9 +58,20 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
     }
     let hubs = HubUris::new(args.hub_uris).ok_or_else(|| anyhow!("no hub given"))?;
     let hub = hubs.first().clone();
+    let hub_headers = HubHeaders { typed: args.hub_headers, file: args.hub_headers_file };
+    // Later a mistake in the file is waited for, but not at the start.
+    hub_headers.read()?;
+    let proxy = args.proxy.unwrap_or_default();
+    for hub in hubs.iter() {
+        if let Some(proxy) = proxy.towards(&hub.host, hub.port)? {
+            info!(%hub, %proxy, "a proxy leads to the hub");
+        }
+    }
     Ok(Config {
         hubs,
         token_file: args.token_file,
+        hub_headers,
+        proxy,
         trust: Trust::from_flags(args.tls_ca_file, args.tls_insecure_skip_verify),
         sessions: args.sessions,
         labels: args.labels.into_iter().collect(),

@@ -8,6 +8,7 @@ use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
+use tunnel::proxy::{EnvironmentError, ProxyError, ProxySetting};
 use tunnel::sockets;
 use tunnel::tls::{TlsError, Trust, client_config};
 
@@ -16,6 +17,10 @@ use tunnel::tls::{TlsError, Trust, client_config};
 pub(crate) enum TransportError {
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
     #[error("{error}; {advice}")]
@@ -41,29 +46,34 @@ impl TlsClient {
     }
 }
 
-/// Connects; with `tls`, the peer must choose one of the protocols that it offers, if it offers any. Where it `is_pinged`,
-/// TCP need not find out by itself that it has gone.
-pub(crate) async fn connect(
+/// Connects to an upstream.
+pub(crate) async fn to_upstream(host: &str, port: u16) -> Result<TcpStream, TransportError> {
+    let tcp = tunnel::connect::connect(host, port).await.map_err(TransportError::Connect)?;
+    sockets::ask_for_life(&tcp).map_err(TransportError::Connect)?;
+    Ok(tcp)
+}
+
+/// Connects to a hub, through a proxy if one leads there.
+pub(crate) async fn to_hub(
     host: &str,
     port: u16,
-    tls: Option<&TlsClient>,
-    is_pinged: bool,
-) -> Result<BoxIo, TransportError> {
-    let tcp = tunnel::connect::connect(host, port).await.map_err(TransportError::Connect)?;
-    if !is_pinged {
-        sockets::ask_for_life(&tcp).map_err(TransportError::Connect)?;
-    }
-    match tls {
-        None => Ok(Box::new(tcp)),
-        Some(tls) => secure(host, tcp, tls).await,
+    proxy: &ProxySetting,
+) -> Result<TcpStream, TransportError> {
+    match proxy.towards(host, port)? {
+        Some(proxy) => Ok(proxy.connect(host, port).await?),
+        None => tunnel::connect::connect(host, port).await.map_err(TransportError::Connect),
     }
 }
 
-async fn secure(
-    host: &str,
+/// With `tls`, speaks it: the peer must choose one of the protocols that it offers, if it offers any.
+pub(crate) async fn secured(
     tcp: TcpStream,
-    TlsClient { config, trust }: &TlsClient,
+    host: &str,
+    tls: Option<&TlsClient>,
 ) -> Result<BoxIo, TransportError> {
+    let Some(TlsClient { config, trust }) = tls else {
+        return Ok(Box::new(tcp));
+    };
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| TransportError::ServerName(host.to_owned()))?;
     let connected = TlsConnector::from(config.clone()).connect(name, tcp).await;

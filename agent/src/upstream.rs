@@ -12,7 +12,7 @@ use tunnel::box_io::BoxIo;
 
 use crate::authority::host_and_port;
 use crate::limits::LANE_DIAL_TIMEOUT;
-use crate::transport::{TlsClient, TransportError, connect};
+use crate::transport::{TlsClient, TransportError, secured, to_upstream};
 
 /// A server's address: `127.0.0.1:50051`, `http://host:port`, `https://host`, or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,9 @@ impl UpstreamAddr {
             Addr::Unix(path) => {
                 Ok(Box::new(UnixStream::connect(path).await.map_err(TransportError::Connect)?))
             }
-            Addr::Tcp { host, port, .. } => connect(host, *port, tls, false).await,
+            Addr::Tcp { host, port, .. } => {
+                secured(to_upstream(host, *port).await?, host, tls).await
+            }
         }
     }
 }

@@ -55,7 +55,10 @@ impl Program {
         let log = dir.join(label);
         let file = File::create(&log)?;
         let mut command = Command::new(program);
-        let ours = |name: &str| ["HUB_", "AGENT_", "RUST_LOG"].iter().any(|p| name.starts_with(p));
+        let ours = |name: &str| {
+            let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+            is_proxy || ["HUB_", "AGENT_", "RUST_LOG"].iter().any(|p| name.starts_with(p))
+        };
         for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
             command.env_remove(name);
         }

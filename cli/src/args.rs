@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tunnel::proxy::ProxySetting;
 
 use crate::connect::HubUri;
 use crate::input::Source;
@@ -39,6 +40,10 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "HUB_URI", value_name = "URI")]
     #[arg(default_value = "http://localhost:8080")]
     pub(crate) hub: HubUri,
+    /// The proxy on the way to the hub: http://[user:password@]host:port, socks5h://…, or none
+    /// [default: as HTTPS_PROXY or ALL_PROXY say, and NO_PROXY]
+    #[arg(long, global = true, env = "HUB_PROXY", value_name = "URL", hide_env_values = true)]
+    pub(crate) proxy: Option<ProxySetting>,
     /// File with the caller's token
     #[arg(long, global = true, env = "HUB_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,

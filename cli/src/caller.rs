@@ -49,7 +49,8 @@ impl Caller {
         let metadata = assemble(target, headers, options.token_file.as_deref())?;
         let trust = Trust::from_flags(options.tls_ca_file, options.tls_insecure_skip_verify);
         let tls = tls(&options.hub, &trust)?;
-        let connection = connect(&options.hub, tls, &trust).await.map_err(|error| {
+        let proxy = options.proxy.unwrap_or_default();
+        let connection = connect(&options.hub, &proxy, tls, &trust).await.map_err(|error| {
             Status::unavailable(format!("cannot connect to {}: {error}", options.hub))
         })?;
         Ok(Self { connection, metadata, timeout: options.timeout })

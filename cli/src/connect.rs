@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, MAX_RESPONSE_HEADER_LIST};
+use tunnel::proxy::{EnvironmentError, ProxyError, ProxySetting};
 use tunnel::tap::Tapped;
 use tunnel::tls::{TlsError, Trust, client_config};
 
@@ -35,6 +36,12 @@ pub(crate) enum DialError {
     /// TCP or TLS took too long.
     #[error("no connection within {}", humantime::format_duration(DIAL_TIMEOUT))]
     Timeout,
+    /// The proxy on the way.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// What names it.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The host is no name that a certificate could be for.
     #[error(transparent)]
     Host(#[from] InvalidDnsNameError),
@@ -81,10 +88,11 @@ pub(crate) fn tls(hub: &HubUri, trust: &Trust) -> Result<Option<TlsConnector>, T
 /// The hub cannot be reached, or TLS fails.
 pub(crate) async fn connect(
     hub: &HubUri,
+    proxy: &ProxySetting,
     tls: Option<TlsConnector>,
     trust: &Trust,
 ) -> Result<Connection, DialError> {
-    let io = tokio::time::timeout(DIAL_TIMEOUT, dial(hub, tls, trust))
+    let io = tokio::time::timeout(DIAL_TIMEOUT, dial(hub, proxy, tls, trust))
         .await
         .map_err(|_| DialError::Timeout)??;
     let check = Http2Check::default();
@@ -104,8 +112,17 @@ pub(crate) async fn connect(
     Ok(Connection { channel, verdict })
 }
 
-async fn dial(hub: &HubUri, tls: Option<TlsConnector>, trust: &Trust) -> Result<BoxIo, DialError> {
-    let tcp = tunnel::connect::connect(hub.host(), hub.port()).await?;
+async fn dial(
+    hub: &HubUri,
+    proxy: &ProxySetting,
+    tls: Option<TlsConnector>,
+    trust: &Trust,
+) -> Result<BoxIo, DialError> {
+    let (host, port) = (hub.host(), hub.port());
+    let tcp = match proxy.towards(host, port)? {
+        Some(proxy) => proxy.connect(host, port).await?,
+        None => tunnel::connect::connect(host, port).await?,
+    };
     let Some(tls) = tls else {
         return Ok(Box::new(tcp));
     };

@@ -63,7 +63,7 @@ pub struct Listeners {
 }
 
 /// Runs a hub until `shutdown` resolves, then drains it: running calls may end within
-/// [`Config::drain_timeout`]. Each time that `reload` does, [`Config::key_files`] are read anew.
+/// [`Config::drain_timeout`]. Each time that `reload` does, [`Config::key_files`] and [`Config::log`] are read anew.
 ///
 /// # Errors
 /// The system has no thread or no file descriptor left for the workers.

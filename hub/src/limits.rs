@@ -282,7 +282,8 @@ pub const OWN_CALLS: usize = 256;
 pub const REGISTRATIONS: Rate = Rate { burst: 8192, per: Duration::from_secs(64) };
 /// A thread whose next turn comes no sooner than this is behind: its calls wait for so long at each step.
 pub const TURN_LATE: Duration = Duration::from_millis(20);
-/// Registrations then, on all threads together: 5,000 agents are back within ten seconds however busy the hub is.
+/// Agents that register then, on all threads together: 5,000 are there within ten seconds, with one session each, however
+/// busy the hub is. They have more when it is not.
 pub const REGISTRATIONS_LATE: Rate = Rate { burst: 500, per: Duration::from_secs(1) };
 /// Addresses whose registrations are told apart; all others count as one.
 pub const REGISTRANTS: usize = 4096;

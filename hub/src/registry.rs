@@ -96,6 +96,17 @@ impl Registry {
         checked
     }
 
+    /// Whether an agent that is admitted has a session already, of which there is no doubt.
+    pub(crate) fn is_there(&self, Admitted { registration, holder, .. }: &Admitted) -> bool {
+        let names = self.names.read();
+        let entry = names.entries.get(&registration.name);
+        let is_its = |session: &Arc<Session>| {
+            let is_of_agent = session.agent.is(&registration.instance, holder.as_ref());
+            is_of_agent && session.is_usable() && !session.is_suspect()
+        };
+        entry.is_some_and(|entry| entry.sessions.iter().any(is_its))
+    }
+
     /// Takes a session in.
     ///
     /// # Errors

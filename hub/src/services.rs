@@ -10,12 +10,14 @@ use std::sync::Arc;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
 use tokio::sync::mpsc;
+use tonic::metadata::MetadataValue;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::{Request, Status};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::{v1, v1alpha};
 use tunnel::limits::CLOSE_TIMEOUT;
+use tunnel::wire::HUB_REASON;
 
 use self::clients::Clients;
 use self::events::Events;
@@ -98,9 +100,9 @@ fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
 
 /// Ends a watcher's stream because the hub ends. One that does not read is not waited for.
 async fn going_away<T>(sender: &mpsc::Sender<Result<T, Status>>) {
-    let _ = tokio::time::timeout(
-        CLOSE_TIMEOUT,
-        sender.send(Err(Status::unavailable("the hub is going away"))),
-    )
-    .await;
+    let mut status = Status::unavailable("the hub is going away");
+    status
+        .metadata_mut()
+        .insert(HUB_REASON, MetadataValue::from_static(Refusal::GoingAway.reason()));
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, sender.send(Err(status))).await;
 }

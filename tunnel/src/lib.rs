@@ -15,6 +15,7 @@ pub mod limits;
 pub mod log;
 pub mod name;
 pub mod program;
+pub mod proxy;
 pub mod registration;
 pub mod service_manager;
 pub mod setting;

@@ -31,6 +31,8 @@ pub const SESSIONS_MAX: u16 = 64;
 pub const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 /// An agent's dial: TCP, TLS and upgrade together.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of the head of the hub's answer to an upgrade, and of a proxy's to CONNECT; what is in between may add to it.
+pub const ANSWER_HEAD: usize = 32 << 10;
 /// So long an address may be silent before the next one of the same name is tried, too (RFC 8305 5).
 pub const CONNECT_NEXT: Duration = Duration::from_millis(250);
 /// A TCP connection on which nothing is said is asked for life after this long. Clients may be silent

@@ -83,28 +83,38 @@ async fn with_a_token_that_fits_no_header() {
 
 #[tokio::test]
 async fn as_a_bad_request() {
-    let answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\nbad slot\n";
+    let answer =
+        "HTTP/1.1 400 Bad Request\r\nHub-Node-Id: 1\r\nContent-Length: 9\r\n\r\nbad slot\n";
     assert_slow(agent_of(answer).await, "refused by the hub: bad slot (HTTP 400)").await;
 }
 
 /// A hub that is upgraded has its agents back soon.
 #[tokio::test]
 async fn as_too_old() {
-    let answer = "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 9\r\n\r\nv3 only.\n";
+    let answer =
+        "HTTP/1.1 426 Upgrade Required\r\nHub-Node-Id: 1\r\nContent-Length: 9\r\n\r\nv3 only.\n";
     let words = "refused by the hub: v3 only. (HTTP 426)";
     assert_told(agent_of(answer).await, words, 5.0..=10.0).await;
 }
 
 #[tokio::test]
 async fn for_a_while() {
-    let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+    let answer = "HTTP/1.1 503 Service Unavailable\r\nHub-Node-Id: 1\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
     assert_soon(agent_of(answer).await, "no reason given (HTTP 503)").await;
 }
 
 #[tokio::test]
 async fn by_a_proxy_without_its_hub() {
-    let answer = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 14\r\n\r\n<h1>nginx</h1>";
-    assert_soon(agent_of(answer).await, "(HTTP 502)").await;
+    let answer =
+        "HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nContent-Length: 14\r\n\r\n<h1>nginx</h1>";
+    let words = "something in front of the hub (server: nginx) answered HTTP 502: it does not reach the hub";
+    assert_soon(agent_of(answer).await, words).await;
+}
+
+#[tokio::test]
+async fn by_a_front_that_sends_elsewhere() {
+    let answer = "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://hub.example/ws\r\n\r\n";
+    assert_slow(agent_of(answer).await, "HTTP 308: use --hub-uri wss://hub.example/ws").await;
 }
 
 #[tokio::test]

@@ -89,13 +89,16 @@ async fn how_many_lanes_the_agent_takes() {
     lanes.write("0");
     let stays = "not reloaded: everything stays as it was";
     reload(&agent.process, stays, &[("error", "setting: number would be zero")]).await;
-    lanes.write("3");
+    lanes.write("2");
     reload(&agent.process, "reloaded", &[]).await;
     second.check("testserver", "").await.unwrap();
-    // Two more than there may be: what runs goes on.
+    // Fewer than there are: what runs goes on, and nobody else gets one.
     lanes.write("1");
     reload(&agent.process, "reloaded", &[]).await;
+    drop(second);
     let third = Caller::connect(hub.address).await;
+    let status = third.check("testserver", "").await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::ResourceExhausted, Some("limit")));
     upstream.release();
     soon(held).await.unwrap().unwrap();
     third.check("testserver", "").await.unwrap();

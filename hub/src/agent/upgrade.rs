@@ -83,7 +83,7 @@ async fn answer(
     origin: &Origin,
     upgraded: &Upgraded,
 ) -> Response<String> {
-    match in_time(admit(&request, origin), &origin.hub).await {
+    match admit(&request, origin).await {
         Ok((response, admitted)) => {
             *upgraded.lock() = Some((hyper::upgrade::on(&mut request), admitted));
             response
@@ -104,7 +104,7 @@ async fn answer(
             );
             // Or it would be asked again at once.
             sleep(REFUSAL_PAUSE).await;
-            rejection.into_response()
+            rejection.into_response(&origin.hub.node_id)
         }
     }
 }
@@ -144,30 +144,25 @@ impl Rejection {
         self
     }
 
-    fn into_response(self) -> Response<String> {
+    /// With the mark of a hub's own answers: others may answer in its stead.
+    fn into_response(self, node_id: &str) -> Response<String> {
         let mut response = Response::new(self.sentence + "\n");
         *response.status_mut() = self.status;
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, plain);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let mark = HeaderValue::from_str(node_id).ok();
+        response
+            .headers_mut()
+            .extend(mark.map(|id| (HeaderName::from_static(wire::HUB_NODE_ID), id)));
         response.headers_mut().extend(self.header);
         response
     }
 }
 
-/// Only where the hub gets along: whoever could come in is told to come back otherwise.
-async fn in_time<T>(admitted: Result<T, Rejection>, hub: &Hub) -> Result<T, Rejection> {
-    let admitted = admitted?;
-    if hub.pace.admit().await {
-        return Ok(admitted);
-    }
-    let busy = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "this hub is busy: come back later");
-    Err(Rejection { reason: "busy", ..busy.with(RETRY_AFTER, RETRY_BUSY_SECONDS) })
-}
-
 /// Checks everything that can be checked before the session begins.
-fn admit(
-    request: &Request<Incoming>,
+async fn admit<B>(
+    request: &Request<B>,
     origin: &Origin,
 ) -> Result<(Response<String>, Admitted), Rejection> {
     check_path(request.method(), request.uri().path())?;
@@ -181,11 +176,18 @@ fn admit(
     }
     let bare = bare(request);
     let mut response = create_response(&bare).map_err(|_| {
-        let sentence = format!("{} is for WebSockets only", wire::PATH);
+        let sentence = format!(
+            "{} is for WebSockets only; if an agent asks, something in between takes its Upgrade or Connection away",
+            wire::PATH
+        );
         let upgrade = HeaderValue::from_static("websocket");
         Rejection::new(StatusCode::UPGRADE_REQUIRED, sentence).with(UPGRADE, upgrade)
     })?;
     let admitted = admit_agent(request.headers(), origin)?;
+    if !origin.hub.pace.admit(origin.hub.registry.is_there(&admitted)).await {
+        origin.hub.registrants.give_back(address);
+        return Err(Rejection { reason: "busy", ..busy() });
+    }
     let headers = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
     for (name, value) in [
@@ -202,6 +204,11 @@ fn admit(
         );
     }
     Ok((response.map(|()| String::new()), admitted))
+}
+
+fn busy() -> Rejection {
+    let sentence = "this hub is busy: come back later";
+    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, sentence).with(RETRY_AFTER, RETRY_BUSY_SECONDS)
 }
 
 fn check_path(method: &Method, path: &str) -> Result<(), Rejection> {
@@ -288,7 +295,7 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
 }
 
 /// The request without its body, as tungstenite wants to see it.
-fn bare(request: &Request<Incoming>) -> Request<()> {
+fn bare<B>(request: &Request<B>) -> Request<()> {
     let mut bare = Request::new(());
     *bare.method_mut() = request.method().clone();
     *bare.uri_mut() = request.uri().clone();
@@ -298,26 +305,4 @@ fn bare(request: &Request<Incoming>) -> Request<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::future::join_all;
-    use tokio::time::advance;
-
-    use super::*;
-    use crate::config::Config;
-    use crate::limits::{REGISTRATIONS_LATE, TURN_LATE};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_busy_hub_asks_those_whom_it_knows_to_come_back_soon() {
-        let hub = Hub::new(Config::default());
-        let stranger = || Err::<(), _>(Rejection::new(StatusCode::UNAUTHORIZED, "who are you?"));
-        assert_eq!(in_time(stranger(), &hub).await, stranger());
-        let all = (0..2 * REGISTRATIONS_LATE.burst).map(|_| in_time(Ok(()), &hub));
-        let (answers, ()) = tokio::join!(join_all(all), advance(TURN_LATE));
-        let busy: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
-        let burst = REGISTRATIONS_LATE.burst as usize;
-        assert!((burst * 9 / 10..=burst).contains(&busy.len()), "{}", busy.len());
-        assert_eq!((busy[0].status, busy[0].reason), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
-        assert_eq!(busy[0].header, Some((RETRY_AFTER, RETRY_BUSY_SECONDS.into())));
-        in_time(Ok(()), &hub).await.expect("it has caught up");
-    }
-}
+mod tests;

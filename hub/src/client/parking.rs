@@ -31,7 +31,7 @@ impl Connection {
     /// Until when the call may wait for its name; it takes a place for that. Without, if there is none.
     fn parked_until(&mut self, id: CallId, group: GroupId, away: &Away) -> Option<Instant> {
         if let Some((_, until)) = &self.call(id)?.parked {
-            return Some(*until);
+            return Some(*until).filter(|_| away.may_be_awaited());
         }
         let hub = self.origin.hub.clone();
         let patience = hub.config.park_timeout;

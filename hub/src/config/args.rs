@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = ":8080")]
     pub listen: ListenAddr,
 
-    /// Where /metrics, /healthz and /readyz are served, or `none`
+    /// Where /metrics, /healthz, /readyz and /reload are served, or `none`
     #[arg(long, env = "HUB_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8081", value_parser = optional_listen)]
     pub admin_listen: OptionalListen,
 

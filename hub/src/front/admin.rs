@@ -5,13 +5,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::debug;
+use tunnel::wire;
 
 use crate::context::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
@@ -63,6 +64,9 @@ fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // An agent that is sent here by mistake is told so in the hub's own words.
+    let mark = HeaderValue::from_str(&hub.node_id).ok();
+    response.headers_mut().extend(mark.map(|id| (HeaderName::from_static(wire::HUB_NODE_ID), id)));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = if path == "/reload" { "POST" } else { "GET, HEAD" };
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

@@ -9,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
 use tunnel::sockets;
+use tunnel::wire::HUB_NODE_ID;
 
 use crate::agent::upgrade;
 use crate::client::connection as client_connection;
@@ -87,13 +88,14 @@ async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
     match (&origin.hub.doors.keys(origin.worker).tls, protocol) {
         (Some(config), Protocol::Tls) => open_tls(TlsAcceptor::from(config.clone()), stream).await,
         (Some(_), Protocol::Http1 | Protocol::Http2) => {
-            answer_plainly(stream, "This port speaks TLS: use https:// or wss://.").await;
+            let sentence = "This port speaks TLS: use https:// or wss://.";
+            answer_plainly(stream, sentence, &origin.hub.node_id).await;
             Err(OpenError::MissingTls)
         }
         (None, Protocol::Tls) => {
             let sentence =
                 "This port does not speak TLS: use http:// or ws://, or start the hub with --tls.";
-            answer_plainly(stream, sentence).await;
+            answer_plainly(stream, sentence, &origin.hub.node_id).await;
             Err(OpenError::UnexpectedTls)
         }
         (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
@@ -137,9 +139,10 @@ fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {
 /// Answers in plain HTTP/1.1, which all kinds of client show when it is not what they expected: TLS clients
 /// ("server gave HTTP response to HTTPS client"), and HTTP/2 clients ("looked like an HTTP/1.1 header").
 /// An HTTP/2 answer would be worse: gRPC clients that are told GOAWAY connect again at once, for ever.
-async fn answer_plainly(mut stream: Prefixed<TcpStream>, sentence: &str) {
+/// It carries the mark of a hub's own answers.
+async fn answer_plainly(mut stream: Prefixed<TcpStream>, sentence: &str, node_id: &str) {
     let answer = format!(
-        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n{sentence}\n"
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n{HUB_NODE_ID}: {node_id}\r\n\r\n{sentence}\n"
     );
     // Best effort: whoever cannot read it is told by the log.
     let _ = stream.write_all(answer.as_bytes()).await;

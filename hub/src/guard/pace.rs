@@ -7,7 +7,8 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 use tunnel::token_bucket::{Rate, TokenBucket};
 
-/// Lets in whoever comes for as long as the hub gets along, and otherwise so many in a time.
+/// Lets in whoever comes for as long as the hub gets along, and otherwise so many in a time, of those without whom an agent
+/// is not there at all.
 #[derive(Debug)]
 pub(crate) struct Pace {
     late: Duration,
@@ -20,12 +21,12 @@ impl Pace {
         Self { late, slow: Mutex::new(TokenBucket::new(slow)) }
     }
 
-    /// Whether one more may register now. Finds out how far behind this thread is by waiting for its next turn, before
-    /// which everything gets its own that was to run by now.
-    pub(crate) async fn admit(&self) -> bool {
+    /// Whether one more may register now; `more` than the first session of its agent. Finds out how far behind this thread
+    /// is by waiting for its next turn, before which everything gets its own that was to run by now.
+    pub(crate) async fn admit(&self, more: bool) -> bool {
         let began = Instant::now();
         yield_now().await;
-        began.elapsed() < self.late || self.slow.lock().take(1).is_ok()
+        began.elapsed() < self.late || !more && self.slow.lock().take(1).is_ok()
     }
 }
 
@@ -41,18 +42,18 @@ mod tests {
     async fn who_comes_while_all_get_their_turn_comes_in() {
         let pace = Pace::new(LATE, Rate { burst: 2, per: Duration::from_secs(1) });
         for _ in 0..100 {
-            assert!(pace.admit().await);
+            assert!(pace.admit(true).await);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_turns_come_late_few_come_in_and_never_nobody() {
         let pace = Pace::new(LATE, Rate { burst: 2, per: Duration::from_secs(1) });
-        let late = async || tokio::join!(pace.admit(), advance(LATE)).0;
-        let admitted = [late().await, late().await, late().await];
-        assert_eq!(admitted, [true, true, false]);
-        assert!(pace.admit().await, "the thread has caught up");
+        let late = async |more| tokio::join!(pace.admit(more), advance(LATE)).0;
+        let admitted = [late(false).await, late(true).await, late(false).await, late(false).await];
+        assert_eq!(admitted, [true, false, true, false]);
+        assert!(pace.admit(false).await, "the thread has caught up");
         advance(Duration::from_millis(500)).await;
-        assert!(late().await);
+        assert!(late(false).await);
     }
 }

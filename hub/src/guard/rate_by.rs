@@ -31,6 +31,15 @@ impl<K: Copy + Eq + Hash> RateBy<K> {
         let bucket = known.entry(if fits { who } else { None });
         bucket.or_insert_with(|| TokenBucket::new(self.rate)).take(1).is_ok()
     }
+
+    /// What `who` was admitted to has not come to be.
+    pub(crate) fn give_back(&self, who: K) {
+        let mut known = self.known.lock();
+        let who = if known.contains_key(&Some(who)) { Some(who) } else { None };
+        if let Some(bucket) = known.get_mut(&who) {
+            bucket.give_back(1);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -47,6 +56,8 @@ mod tests {
         assert!((0..5).all(|_| rate.admit('a')));
         assert!(!rate.admit('a'));
         assert!(rate.admit('b'));
+        rate.give_back('a');
+        assert!(rate.admit('a') && !rate.admit('a'));
         tokio::time::advance(PERIOD).await;
         assert!(rate.admit('a'));
     }

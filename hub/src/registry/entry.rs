@@ -32,6 +32,13 @@ pub(crate) struct Away {
     pub(crate) is_expected: bool,
 }
 
+impl Away {
+    /// Whether calls that wait already may go on. Not for an agent that is there without its server.
+    pub(crate) fn may_be_awaited(&self) -> bool {
+        !matches!(self.refusal, Refusal::UpstreamUnreachable(_))
+    }
+}
+
 /// Another agent has the name, and keeps it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another agent has the name, and is alive")]

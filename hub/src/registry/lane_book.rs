@@ -56,7 +56,7 @@ impl LaneBook {
 
     /// How many there may be.
     pub(crate) fn max(&self) -> usize {
-        self.max.load(Ordering::Relaxed)
+        self.max.load(Ordering::Relaxed).min(self.offered.load(Ordering::Relaxed))
     }
 
     /// The agent, or its upstream, takes no more than live now.
@@ -217,7 +217,10 @@ mod tests {
         assert!(poll!(&mut next).is_pending());
         book.offer(2);
         assert!(poll!(&mut next).is_ready());
+        // Two are open: that they are more than it takes from now on does not mean that it takes them.
         book.offer(0);
+        book.is_full_now();
+        assert_eq!(book.max(), 1);
         (0..20).for_each(|_| book.has_room());
         assert_eq!(book.max(), 1);
     }

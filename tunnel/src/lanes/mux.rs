@@ -43,6 +43,8 @@ pub struct Mux {
     memory: LaneMemory,
     link: Link,
     lanes: ById<LaneState>,
+    /// The most that were ever accepted at once: those may be there still, whatever is said now.
+    most: usize,
     /// What came on lanes that are over, until their users have read it.
     unread: ById<Inbox>,
     /// The highest lane that was opened.
@@ -65,6 +67,7 @@ impl Mux {
             memory,
             link: Link { now: Duration::ZERO, rtt: LANE_RTT_LEAST },
             lanes: HashMap::default(),
+            most: if let Role::Agent { max_lanes } = role { max_lanes } else { 0 },
             unread: HashMap::default(),
             highest: 0,
             late: 0,
@@ -83,6 +86,7 @@ impl Mux {
     pub fn accept_at_most(&mut self, max: usize) {
         if let Role::Agent { max_lanes } = &mut self.role {
             *max_lanes = max;
+            self.most = self.most.max(max);
         }
     }
 
@@ -180,7 +184,7 @@ impl Mux {
             return Err(Violation::Open);
         }
         // An honest hub counts a lane until it has read the RESET.
-        if self.lanes.len() + self.resets.len() >= max_lanes.saturating_add(LANE_RESETS_WAITING) {
+        if self.lanes.len() + self.resets.len() >= self.most.saturating_add(LANE_RESETS_WAITING) {
             return Err(Violation::Unread);
         }
         let (code, reason) = match open {

@@ -27,7 +27,10 @@ pub(crate) struct Ended {
 /// The program, with nothing in its environment that could change what it does.
 pub(crate) fn command<'a>(program: &Path, args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(program);
-    let ours = |name: &str| ["HUB_", "AGENT_", "RUST_LOG"].iter().any(|p| name.starts_with(p));
+    let ours = |name: &str| {
+        let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+        is_proxy || ["HUB_", "AGENT_", "RUST_LOG"].iter().any(|p| name.starts_with(p))
+    };
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }

@@ -1,17 +1,19 @@
-//! Whether TCP asks silent peers for life: clients, which may be silent for hours; agents ping by themselves.
+//! Whether TCP asks silent peers for life: clients, which may be silent for hours. Agents ping by themselves.
+
+#![cfg(target_os = "linux")]
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use agent::HubUri;
+use http::Request;
+use tunnel::tls::Trust;
 
+use crate::support::agent::{Agent, config, server};
+use crate::support::client::{Client, builder};
 use crate::support::hub::Hub;
 use crate::support::secure::Certificate;
 use crate::support::until;
-
-/// What a client says first, and an agent.
-const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-const HTTP1: &[u8] = b"GET /ws HTTP/1.1\r\n";
+use crate::support::upstream::Upstream;
 
 /// A keepalive timer runs (`tr` of `/proc/net/tcp`, in Linux' Documentation/networking/proc_net_tcp.rst).
 const KEEPALIVE: &str = "02";
@@ -28,40 +30,63 @@ fn timers(hub: SocketAddr) -> Vec<String> {
             timers.push(timer[..2].to_owned());
         }
     }
-    timers.sort();
     timers
 }
 
-/// Begins to speak on a connection of its own, and waits until the hub's end has this timer.
-async fn expect(hub: &Hub, mut io: impl AsyncWrite + Unpin, says: &[u8], timer: &str) {
-    io.write_all(says).await.unwrap();
-    io.flush().await.unwrap();
-    until("the timer", async || timers(hub.address) == [timer]).await;
-    drop(io);
-    until("its end", async || timers(hub.address).is_empty()).await;
+/// The only connection has this timer, once what was sent is acknowledged.
+async fn expect(hub: &Hub, timer: &str) {
+    until("a quiet connection", async || timers(hub.address) == [timer]).await;
 }
 
-#[cfg(target_os = "linux")]
+/// It has answered, so it knows what is spoken.
+async fn answered(client: &Client) {
+    let request = Request::get("http://hub.test/").body(()).unwrap();
+    client.request(request).await.expect("an answer");
+}
+
 #[tokio::test]
-async fn of_clients_it_does_and_of_agents_it_does_not() {
+async fn of_clients_it_does() {
     let hub = Hub::start().await;
-    for (says, timer) in [(HTTP2, KEEPALIVE), (HTTP1, NONE)] {
-        expect(&hub, TcpStream::connect(hub.address).await.unwrap(), says, timer).await;
-    }
+    let client = hub.client().await;
+    answered(&client).await;
+    expect(&hub, KEEPALIVE).await;
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn also_inside_tls() {
+async fn of_clients_it_does_also_inside_tls() {
     let certificate = Certificate::new();
     let hub = Hub::start_with(certificate.config()).await;
-    for (alpn, says, timer) in [
-        (&[&b"h2"[..]][..], HTTP2, KEEPALIVE),
-        (&[b"http/1.1"], HTTP1, NONE),
-        (&[], HTTP2, KEEPALIVE),
-        (&[], HTTP1, NONE),
-    ] {
+    for alpn in [&[&b"h2"[..]][..], &[]] {
         let tls = certificate.connect(hub.address, alpn).await.unwrap();
-        expect(&hub, tls, says, timer).await;
+        let client = Client::handshake(tls, &builder()).await;
+        answered(&client).await;
+        expect(&hub, KEEPALIVE).await;
+        drop(client);
+        until("its end", async || timers(hub.address).is_empty()).await;
     }
+}
+
+/// With one session.
+async fn of_an_agent_it_does_not(hub: Hub, uri: HubUri, trust: Trust) {
+    let upstream = Upstream::listen().await;
+    let config = config(&hub, server(upstream.address));
+    let config = agent::Config { hubs: uri.into(), sessions: Some(1), trust, ..config };
+    let _agent = Agent::start(config);
+    until("a session", async || hub.metric("hub_sessions").await == 1.0).await;
+    expect(&hub, NONE).await;
+}
+
+#[tokio::test]
+async fn of_agents_it_does_not() {
+    let hub = Hub::start().await;
+    let uri = hub.uri();
+    of_an_agent_it_does_not(hub, uri, Trust::System).await;
+}
+
+#[tokio::test]
+async fn of_agents_it_does_not_inside_tls() {
+    let certificate = Certificate::new();
+    let hub = Hub::start_with(certificate.config()).await;
+    let uri = format!("wss://localhost:{}/ws", hub.address.port()).parse().unwrap();
+    of_an_agent_it_does_not(hub, uri, certificate.trust()).await;
 }

@@ -158,6 +158,23 @@ fn lanes_that_are_reset_at_once_are_no_breach() {
     assert_eq!(agent.resets.capacity(), 0);
 }
 
+/// A hub that does not know it yet goes on opening lanes, while those that are there go on, or fail all at once.
+#[test]
+fn an_agent_that_takes_fewer_from_now_on_is_no_reason_to_end_the_session() {
+    let lanes = 2 * LANE_RESETS_WAITING as u32;
+    let mut agent = Mux::new(Role::Agent { max_lanes: 1 }, LaneMemory::ample());
+    agent.accept_at_most(lanes as usize);
+    for id in 1..=lanes {
+        let opened = agent.receive(frame::open(id, Open::default()));
+        assert!(matches!(opened, Ok((_, Event::Opened(_)))), "{opened:?}");
+    }
+    agent.accept_at_most(2);
+    let refused = agent.receive(frame::open(lanes + 1, Open::default()));
+    assert!(matches!(refused, Ok((_, Event::Refused))), "{refused:?}");
+    (1..=lanes).for_each(|id| agent.reset(id, ResetCode::Unreachable, "refused"));
+    agent.receive(frame::open(lanes + 2, Open::default())).expect("no breach");
+}
+
 #[test]
 fn what_comes_late_or_is_unknown_is_ignored() {
     let mut agent = agent_with(3);

@@ -1,0 +1,65 @@
+//! Who is let in, and when.
+
+use futures_util::future::join_all;
+use tokio::time::advance;
+
+use super::*;
+use crate::config::Config;
+use crate::limits::{REGISTRATIONS, REGISTRATIONS_LATE, TURN_LATE};
+
+/// Somebody at a hub without tokens.
+fn origin() -> Origin {
+    let hub = Hub::new(Config::default());
+    let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
+    Origin { hub, peer, worker: 0, stop }
+}
+
+fn asks(instance: usize) -> Request<()> {
+    let request = Request::get(wire::PATH)
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("sec-websocket-protocol", wire::SUBPROTOCOL)
+        .header(wire::HUB_NAME, "testserver")
+        .header(wire::HUB_INSTANCE, instance.to_string());
+    request.body(()).expect("a request")
+}
+
+/// As many agents as there are asking at once, at a hub that is behind.
+async fn come(origin: &Origin, agents: usize) -> Vec<Rejection> {
+    let all = (0..agents).map(async |agent| admit(&asks(agent), origin).await.err());
+    let (refused, ()) = tokio::join!(join_all(all), advance(TURN_LATE));
+    refused.into_iter().flatten().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_hub_asks_agents_to_come_back_soon() {
+    let (origin, burst) = (origin(), REGISTRATIONS_LATE.burst as usize);
+    let refused = come(&origin, 2 * burst).await;
+    assert!((burst * 9 / 10..=burst).contains(&refused.len()), "{}", refused.len());
+    assert_eq!(refused[0].status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused[0].reason, "busy");
+    assert_eq!(refused[0].header, Some((RETRY_AFTER, RETRY_BUSY_SECONDS.into())));
+    admit(&asks(0), &origin).await.expect("it has caught up");
+}
+
+/// A fleet behind one address comes again and again until all are there.
+#[tokio::test(start_paused = true)]
+async fn what_a_busy_hub_refuses_counts_for_nothing() {
+    let origin = origin();
+    let fleet = REGISTRATIONS.burst as usize / 2;
+    for _ in 0..10 {
+        let refused = come(&origin, fleet).await;
+        assert!(refused.iter().all(|rejection| rejection.reason == "busy"), "{:?}", refused.last());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_are_told_so_however_busy_it_is() {
+    let origin = origin();
+    let mut stranger = asks(0);
+    stranger.headers_mut().remove(wire::HUB_NAME);
+    let (refused, ()) = tokio::join!(admit(&stranger, &origin), advance(TURN_LATE));
+    assert_eq!(refused.expect_err("no name").status, StatusCode::BAD_REQUEST);
+}

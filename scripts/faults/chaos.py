@@ -172,8 +172,9 @@ def power_lost(fleet, chance):
 
 
 def reloaded(fleet, chance):
-    """SIGHUP to all, some times."""
+    """Other content in all files, and SIGHUP to all, some times."""
     for _ in range(chance.randint(1, 5)):
+        fleet.site.files.rewrite()
         for process in (fleet.site.hub, *(member.process for member in fleet.members)):
             process.hang_up()
         time.sleep(chance.uniform(0, 0.3))

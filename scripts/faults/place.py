@@ -11,6 +11,7 @@ import time
 import urllib.request
 from functools import cache
 
+from files import Files
 from harness import TOOLS, Failed, check, eventually, logged, succeed
 
 LISTENING = re.compile(r"^listening (\S+:\d+)$")
@@ -46,6 +47,7 @@ class Caller:
 
     def __init__(self, site, *flags, title="steady"):
         argv = [site.options.programs / "steady", f"127.0.0.1:{site.port}", *flags]
+        argv += site.files.of_callers if site.files else []
         self.process = site.world.start(title, argv)
         self.reports = 0
 
@@ -93,6 +95,7 @@ class GoCaller:
 
     def __init__(self, site, name, rate, deadline_s):
         argv = [self.program, f"127.0.0.1:{site.port}", name, rate, deadline_s]
+        argv += site.files.of_callers[1:] if site.files else []
         self.process = site.world.start("go-steady", argv)
 
     def stop(self, limit_s=60):
@@ -146,11 +149,14 @@ class Upstream:
 
 
 class Site:
-    """Everything of one run. `kind` is how the hub gets its port: plain, socket or reuse-port."""
+    """Everything of one run. `kind` is how the hub gets its port: plain, socket or reuse-port. With `has_files`, it
+    and its agents are told things in files that they read anew."""
 
-    def __init__(self, world, options, kind="plain", hub_flags=()):
+    def __init__(self, world, options, kind="plain", hub_flags=(), has_files=False):
         self.world, self.options, self.kind = world, options, kind
-        self.hub_flags = [str(flag) for flag in hub_flags]
+        self.files = Files(world.logs) if has_files else None
+        of_files = self.files.of_hub if self.files else []
+        self.hub_flags = [str(flag) for flag in (*of_files, *hub_flags)]
         self.port, self.socket = 0, None
         self.starts = {}
         if kind == "socket":
@@ -223,6 +229,15 @@ class Site:
         values = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", page, re.MULTILINE)
         return sum(float(value) for value in values)
 
+    def reload(self, agents):
+        """It and these agents read other files than before."""
+        self.files.rewrite()
+        done = self.metric("hub_reloads_total")
+        for process in (self.hub, *agents):
+            process.hang_up()
+        eventually(lambda: self.metric("hub_reloads_total") > done, "it has read its files anew")
+        check('result="failed"' not in self.page("metrics"), f"a reload failed:\n{self.hub.tail()}")
+
     # --- agents ---
 
     def agent(self, name, upstream, *flags, title=None, through=None):
@@ -237,6 +252,7 @@ class Site:
         argv = [self.world.bin / "agent", "--name", name, "--log-format", "json", *flags]
         argv += ["--hub-uri", f"ws://127.0.0.1:{port}/ws"]
         argv += ["--upstream", f"127.0.0.1:{upstream.port}"]
+        argv += self.files.of_agents if self.files else []
         return self.world.start(title or "agent", argv)
 
     def restart_agent(self, agent, *again):

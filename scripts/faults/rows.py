@@ -24,6 +24,7 @@ class Row:
     begin: object
     kind: str = "plain"
     hub_flags: tuple = ()
+    has_files: bool = False
     # Beyond what the fault itself takes.
     limit_s: float = 90
     steady: tuple = field(default=())
@@ -148,13 +149,12 @@ def hub_replaced(site):
 
 
 def reloaded(site):
-    """SIGHUP to all, each second."""
+    """Other content in all files, and SIGHUP to all, each second."""
     _, running = agents(site)
 
     def fault():
         for _ in range(10):
-            for process in (site.hub, *running):
-                process.hang_up()
+            site.reload(running)
             time.sleep(1)
 
     return fault
@@ -226,7 +226,7 @@ FAULTS = [
     Row(
         f"the same, `--max-session-age {SESSION_AGE}`", balancer(("--max-session-age", SESSION_AGE))
     ),
-    Row("reload (SIGHUP) each second", reloaded),
+    Row("reload (SIGHUP) each second", reloaded, has_files=True),
 ]
 
 
@@ -253,7 +253,7 @@ ZERO = [
     Row("the only agent restarts, over and over", restarting(1), steady=("--stream-life", "500ms")),
     Row("hub replaced over and over, socket passed on", hub_replaced, "socket"),
     Row("hub replaced over and over, `--reuse-port`", hub_replaced, "reuse-port"),
-    Row("reload each second", reloaded),
+    Row("reload each second", reloaded, has_files=True),
     Row(
         f"balancer's {BALANCER_AGE}, agents with `--max-session-age {SESSION_AGE}`",
         balancer(("--max-session-age", SESSION_AGE)),

@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Whom to ask a hub for; calls take turns over several
     #[arg(long = "name", value_name = "NAME")]
     pub(crate) names: Vec<HeaderValue>,
+    /// What the hub wants to hear of callers
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<HeaderValue>,
     /// Connections, each dialled anew when it is lost or said to be left
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..))]
     pub(crate) connections: u16,

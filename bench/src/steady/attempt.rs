@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use tokio::time::Instant;
 use tonic::Code;
 use tunnel::bridge::grpc_status;
-use tunnel::wire::{HUB_REASON, NAME};
+use tunnel::wire::{HUB_REASON, HUB_TOKEN, NAME};
 
 use crate::channel::Channel;
 
@@ -41,6 +41,7 @@ pub(crate) struct Begun {
 pub(crate) struct Target<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) name: Option<&'a HeaderValue>,
+    pub(crate) token: Option<&'a HeaderValue>,
     pub(crate) path: &'static str,
     pub(crate) deadline: Instant,
 }
@@ -87,6 +88,9 @@ impl Target<'_> {
         }
         if let Some(name) = self.name {
             headers.insert(NAME, name.clone());
+        }
+        if let Some(token) = self.token {
+            headers.insert(HUB_TOKEN, token.clone());
         }
         head
     }

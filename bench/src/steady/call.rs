@@ -7,6 +7,7 @@ use http::HeaderValue;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Shared;
+use crate::args::Args;
 use crate::attempt::{self, Failure, Target};
 use crate::channel::Channel;
 use crate::tally::Kind;
@@ -45,8 +46,10 @@ impl Shared {
         }
     }
 
-    fn target<'a>(&self, way: &'a Way, path: &'static str, deadline: Instant) -> Target<'a> {
-        Target { address: self.args.address, name: way.name.as_ref(), path, deadline }
+    fn target<'a>(&'a self, way: &'a Way, path: &'static str, deadline: Instant) -> Target<'a> {
+        let Args { address, token, .. } = &self.args;
+        let (name, token) = (way.name.as_ref(), token.as_ref());
+        Target { address: *address, name, token, path, deadline }
     }
 
     /// Makes a call, and again as gRPC's clients do by themselves: what never left as often as it takes, what a server

@@ -37,7 +37,7 @@ impl Shared {
     async fn watch_once(&self, channel: &Channel) -> Result<(), Failure> {
         let deadline = Instant::now() + LONG;
         let path = "/grpc.health.v1.Health/Watch";
-        let target = Target { address: self.args.address, name: None, path, deadline };
+        let target = Target { address: self.args.address, name: None, token: None, path, deadline };
         let mut begun = target.begin(channel).await?;
         attempt::say(&mut begun.send, Bytes::from_static(ITSELF), true);
         let (_send, mut body) = begun.head().await?;

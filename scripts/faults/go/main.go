@@ -1,4 +1,4 @@
-// A caller with grpc-go as it comes, which calls without a pause: go-steady ADDRESS NAME RATE SECONDS.
+// A caller with grpc-go as it comes, which calls without a pause: go-steady ADDRESS NAME RATE SECONDS [TOKEN].
 // RATE unary calls a second, whatever becomes of those before, each with so many seconds, on one channel. When standard input
 // ends it stops, and prints how many calls went well, how many did not, and why.
 package main
@@ -67,8 +67,8 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 4 {
-		return errors.New("usage: go-steady ADDRESS NAME RATE SECONDS")
+	if len(args) != 4 && len(args) != 5 {
+		return errors.New("usage: go-steady ADDRESS NAME RATE SECONDS [TOKEN]")
 	}
 	rate, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -84,6 +84,9 @@ func run(args []string) error {
 	}
 	defer client.Close()
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "name", args[1])
+	if len(args) == 5 {
+		ctx = metadata.AppendToOutgoingContext(ctx, "hub-token", args[4])
+	}
 	told := &tally{Why: map[string]int{}}
 	calls(ctx, client, time.Second/time.Duration(rate), time.Duration(seconds)*time.Second, told)
 	return json.NewEncoder(os.Stdout).Encode(told)

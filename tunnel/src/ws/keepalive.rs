@@ -26,6 +26,10 @@ pub(crate) struct Keepalive {
     config: KeepaliveConfig,
     timer: Pin<Box<Sleep>>,
     next_ping: Instant,
+    /// One sooner than that, unless something is heard before: something was sent, and nothing came.
+    asks_at: Option<Instant>,
+    /// Something was sent since anything was heard.
+    has_sent: bool,
     due: bool,
     /// When the read that waits now began to wait. Not the time of the last byte: who has not come to read
     /// must not conclude that nobody speaks.
@@ -63,6 +67,8 @@ impl Keepalive {
             config,
             timer: Box::pin(tokio::time::sleep_until(next_ping)),
             next_ping,
+            asks_at: None,
+            has_sent: false,
             due: false,
             waiting_since: None,
             blocked_since: None,
@@ -79,13 +85,18 @@ impl Keepalive {
     pub(crate) fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            if now >= self.next_ping {
-                self.next_ping = now + self.config.interval;
+            if now >= self.next() {
+                (self.next_ping, self.asks_at) = (now + self.config.interval, None);
                 self.due = true;
             }
-            self.timer.as_mut().reset(self.next_ping);
+            let next = self.next();
+            self.timer.as_mut().reset(next);
         }
         self.due
+    }
+
+    fn next(&self) -> Instant {
+        self.asks_at.map_or(self.next_ping, |asks_at| asks_at.min(self.next_ping))
     }
 
     /// A ping is sent now.
@@ -93,6 +104,7 @@ impl Keepalive {
         (self.due, self.is_hurried, self.is_answered) = (false, false, false);
         (self.moved, self.pinged_at) = (0, Instant::now());
         self.owed_since.get_or_insert(self.pinged_at);
+        self.asks_at = None;
     }
 
     /// The peer is to be heard of soon.
@@ -103,10 +115,23 @@ impl Keepalive {
 
     /// Something is sent, to who may not be there any more: after a while of silence, a ping asks.
     pub(crate) fn sent(&mut self) {
-        let Some(since) = self.waiting_since.filter(|_| self.owed_since.is_none()) else { return };
-        let now = Instant::now();
-        if now >= since.max(self.pinged_at) + PING_INTO_SILENCE {
-            self.hurry(now);
+        self.has_sent = true;
+        if let Some(since) = self.waiting_since {
+            self.ask_after(since);
+        }
+    }
+
+    /// Unless it was asked already, or is going to be.
+    fn ask_after(&mut self, since: Instant) {
+        if self.owed_since.is_some() || self.asks_at.is_some() {
+            return;
+        }
+        // Not so often that who takes little takes nothing but pings.
+        let at = since.max(self.pinged_at + PING_INTO_SILENCE) + PING_INTO_SILENCE;
+        self.asks_at = Some(at);
+        // Mostly it was set for one before, which was not needed, and is set anew when it fires.
+        if at < self.timer.deadline() {
+            self.timer.as_mut().reset(at);
         }
     }
 
@@ -124,6 +149,7 @@ impl Keepalive {
     /// A message has arrived.
     pub(crate) fn heard(&mut self) {
         (self.waiting_since, self.owed_since, self.probed_until) = (None, None, None);
+        (self.has_sent, self.asks_at) = (false, None);
     }
 
     /// So much data came or went: with enough of it, the next ping comes soon, unless one is under way.
@@ -139,6 +165,9 @@ impl Keepalive {
     /// To be called when a read finds nothing: ready once it has waited for long.
     pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        if self.has_sent {
+            self.ask_after(since);
+        }
         let over = since + self.config.timeout;
         let over = self.probed_until.map_or(over, |probed| probed.min(over));
         if self.poll_until(cx, over).is_ready() {
@@ -241,9 +270,7 @@ mod tests {
         keepalive.pinged();
         keepalive.heard();
         waits(&mut keepalive);
-        keepalive.sent();
-        assert!(!due(&mut keepalive), "it was heard of just now");
-        tokio::time::advance(PING_INTO_SILENCE).await;
+        tokio::time::advance(2 * PING_INTO_SILENCE).await;
         assert!(!due(&mut keepalive), "nothing is sent");
         keepalive.sent();
         assert!(due(&mut keepalive));
@@ -251,6 +278,30 @@ mod tests {
         tokio::time::advance(PING_INTO_SILENCE).await;
         keepalive.sent();
         assert!(!due(&mut keepalive), "one is under way");
+        // All calls come at once, and then nothing: somebody asks all the same. Whether the reader waits already or not.
+        for waits_already in [true, false] {
+            keepalive.heard();
+            tokio::time::advance(PING_INTO_SILENCE).await;
+            if waits_already {
+                waits(&mut keepalive);
+            }
+            keepalive.sent();
+            waits(&mut keepalive);
+            assert!(!due(&mut keepalive), "it was heard of just now");
+            tokio::time::advance(PING_INTO_SILENCE).await;
+            assert!(due(&mut keepalive));
+            keepalive.pinged();
+        }
+        // Whoever answers is not asked.
+        keepalive.heard();
+        waits(&mut keepalive);
+        tokio::time::advance(PING_INTO_SILENCE).await;
+        keepalive.heard();
+        keepalive.sent();
+        keepalive.heard();
+        waits(&mut keepalive);
+        tokio::time::advance(2 * PING_INTO_SILENCE).await;
+        assert!(!due(&mut keepalive));
     }
 
     #[tokio::test(start_paused = true)]

@@ -166,6 +166,14 @@ impl RawAgent {
         self.until("a request", asked).await;
     }
 
+    /// Reads whatever comes, and so answers pings. For ever.
+    pub(crate) async fn goes_on(&mut self) {
+        while let Some(message) = self.ws.next().await {
+            self.note(message.expect("a message"));
+        }
+        std::future::pending().await
+    }
+
     /// Waits until the hub has ended a lane.
     pub(crate) async fn ended(&mut self, lane: u32) -> Ended {
         self.until("the end of a lane", |agent| agent.ended.contains_key(&lane)).await;

@@ -176,8 +176,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 }
                 continue;
             };
-            self.keepalive.heard();
-            self.shared.set_suspect(false);
+            if says_unasked(&read) {
+                self.keepalive.heard_unasked();
+            } else {
+                self.keepalive.heard();
+                self.shared.set_suspect(false);
+            }
             match read {
                 Ok(Some(incoming)) => {
                     self.did(&incoming);
@@ -339,6 +343,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             }
         }
     }
+}
+
+/// Whether it tells that the peer lives, but not that it hears anything: so a link goes on that has lost one direction. Data
+/// is taken for an answer, for on a thin link the answer may stand behind it.
+fn says_unasked(read: &Result<Option<Incoming>, ReadError>) -> bool {
+    matches!(read, Ok(Some(Incoming::Whole(Message::Ping(_) | Message::Text(_)))))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub struct KeepaliveConfig {
 }
 
 /// The clock of one WebSocket. Whatever arrives counts as a sign of life, not pongs alone: on a thin
-/// link a pong may stand in a long queue of data.
+/// link a pong may stand in a long queue of data. That it hears us as well, data and pongs tell, and not its own pings.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
     config: KeepaliveConfig,
@@ -146,10 +146,16 @@ impl Keepalive {
         self.is_answered = true;
     }
 
-    /// A message has arrived.
+    /// A message has arrived that may be an answer.
     pub(crate) fn heard(&mut self) {
-        (self.waiting_since, self.owed_since, self.probed_until) = (None, None, None);
+        self.heard_unasked();
+        (self.owed_since, self.probed_until) = (None, None);
         (self.has_sent, self.asks_at) = (false, None);
+    }
+
+    /// One that is none.
+    pub(crate) fn heard_unasked(&mut self) {
+        self.waiting_since = None;
     }
 
     /// So much data came or went: with enough of it, the next ping comes soon, unless one is under way.
@@ -292,6 +298,20 @@ mod tests {
             assert!(due(&mut keepalive));
             keepalive.pinged();
         }
+        // Its own pings are no answers.
+        keepalive.heard();
+        tokio::time::advance(PING_INTO_SILENCE).await;
+        keepalive.sent();
+        waits(&mut keepalive);
+        keepalive.heard_unasked();
+        tokio::time::advance(PING_INTO_SILENCE).await;
+        assert!(due(&mut keepalive));
+        keepalive.pinged();
+        keepalive.heard_unasked();
+        assert_eq!(silence(&mut keepalive).await.1, Some(SUSPECT_AFTER.as_secs()));
+        let mut keepalive = Keepalive::new(CONFIG);
+        assert!(due(&mut keepalive));
+        keepalive.pinged();
         // Whoever answers is not asked.
         keepalive.heard();
         waits(&mut keepalive);

@@ -16,6 +16,9 @@ main() {
     want curl curl
     want nghttp nghttp2-client
     want systemd-socket-activate systemd
+    want squid squid
+    want microsocks microsocks
+    want ip iproute2
     step python make_python "$here/install.sh" "$here/requirements.txt" "$here/proto"
     step go make_go "$here/install.sh" "$here/requirements.txt" "$here/proto" "$here/go"
     step "grpcurl-$grpcurl_version" make_grpcurl "$here/install.sh"

@@ -73,7 +73,7 @@ async fn a_proxy_that_wants_credentials_says_so() {
     let (hub, proxy) = (Hub::start(&[]).await, proxy().await);
     let through = format!("http://{proxy}");
     let agent = Agent::start("testserver", &hub.uri(), &["--proxy", &through]);
-    let says = "wants to know who is there: say http://user:password@host:port (HTTP 407)";
+    let says = "wants to know who is there: say http://user:password@host:port";
     agent.process.log.said(FATAL, &[("error", says)]).await;
 }
 

@@ -136,6 +136,40 @@ async fn what_a_proxy_says_instead_is_told() {
     assert!(told.starts_with("cannot connect to the proxy http://127.0.0.1:1: "), "{told}");
 }
 
+/// A SOCKS5 proxy that says these bytes, and is asked again in between.
+async fn socks(answers: &'static [&'static [u8]], credentials: &str) -> ProxyError {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.expect("a connection");
+        for answer in answers {
+            let _ = tcp.read(&mut [0; 512]).await;
+            tcp.write_all(answer).await.expect("sent");
+        }
+        let _ = tcp.read(&mut [0; 512]).await;
+    });
+    let asked = proxy(&format!("socks5h://{credentials}{address}"));
+    asked.connect("hub.example", 443).await.expect_err("no connection")
+}
+
+#[tokio::test]
+async fn what_a_socks_proxy_says_instead_is_told() {
+    const REFUSED: &[u8] = &[5, 2, 0, 1, 0, 0, 0, 0, 0, 0];
+    const UNKNOWN: &[&[u8]] = &[&[5, 0xff]];
+    const WRONG: &[&[u8]] = &[&[5, 2], &[1, 1]];
+    const FORBIDDEN: &[&[u8]] = &[&[5, 0], REFUSED];
+    for (answers, credentials, says, is_lasting) in [
+        (UNKNOWN, "", "say socks5h://user:password@host:port", true),
+        (WRONG, "me:it@", "it does not take these credentials", true),
+        (FORBIDDEN, "", "does not connect to hub.example:443", false),
+    ] {
+        let error = socks(answers, credentials).await;
+        let told = error.to_string();
+        assert!(told.contains(says) && !told.contains("me:it"), "{told}");
+        assert_eq!(error.is_lasting(), is_lasting, "{told}");
+    }
+}
+
 /// A SOCKS5 proxy that wants user and password, by hand (RFC 1928, RFC 1929).
 #[tokio::test]
 async fn socks_leaves_the_name_to_the_proxy() {

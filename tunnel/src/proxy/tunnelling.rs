@@ -20,6 +20,8 @@ use super::Proxy;
 use crate::connect::connect;
 use crate::limits::ANSWER_HEAD;
 
+const REJECTED: &str = "it does not take these credentials";
+
 /// Why there is no connection through a proxy. Its deadline is the caller's.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
@@ -32,7 +34,7 @@ pub enum ProxyError {
         error: io::Error,
     },
     /// It has no use for these credentials, or for somebody without.
-    #[error("the proxy {proxy} wants to know who is there: {advice} (HTTP 407)")]
+    #[error("the proxy {proxy} wants to know who is there: {advice}")]
     Credentials {
         /// Which.
         proxy: String,
@@ -92,8 +94,20 @@ impl Proxy {
         let target = target.map_err(|error| self.refused(&to, error.to_string()))?;
         match socks.call(target).await {
             Ok(io) => Ok(io.into_inner()),
-            Err(error) => Err(self.refused(&to, error.to_string())),
+            Err(error) => Err(self.socks_refused(&to, &error.to_string())),
         }
+    }
+
+    /// The library's words for a proxy that wants a password and gets none say the reverse (hyper-util 0.1.21).
+    fn socks_refused(&self, to: &str, why: &str) -> ProxyError {
+        let advice = match self.intercept.raw_auth() {
+            None if why.contains("does not support user/pass") => {
+                "say socks5h://user:password@host:port"
+            }
+            Some(_) if why.contains("credentials not accepted") => REJECTED,
+            _ => return self.refused(to, why.to_owned()),
+        };
+        ProxyError::Credentials { proxy: self.to_string(), advice }
     }
 
     async fn http(&self, tcp: TcpStream, to: String) -> Result<TcpStream, ProxyError> {
@@ -132,7 +146,7 @@ impl Proxy {
         let proxy = self.to_string();
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             let advice = match self.intercept.basic_auth() {
-                Some(_) => "it does not take these credentials",
+                Some(_) => REJECTED,
                 None => "say http://user:password@host:port",
             };
             return ProxyError::Credentials { proxy, advice };

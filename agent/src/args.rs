@@ -1,5 +1,7 @@
 //! The command line of `agent`, as typed.
 
+mod upstream_tls;
+
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -20,6 +22,7 @@ use tunnel::proxy::ProxySetting;
 use tunnel::registration::parse_label;
 use tunnel::setting::Setting;
 
+use self::upstream_tls::UpstreamTlsArgs;
 use crate::fluentd::{Command, CommandError};
 use crate::hub_headers::HubHeader;
 use crate::hub_uri::HubUri;
@@ -80,9 +83,17 @@ pub struct Args {
     #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// CA to trust instead of the system's (PEM), towards the hub and an https upstream
+    /// CA to trust instead of the system's (PEM), towards the hub
     #[arg(long, env = "AGENT_TLS_CA_FILE", value_name = "FILE")]
     pub tls_ca_file: Option<PathBuf>,
+
+    /// Certificate to show a hub, or what is in front of it, that asks for one (chain, PEM)
+    #[arg(long, env = "AGENT_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// Private key of that certificate, PEM
+    #[arg(long, env = "AGENT_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_key_file: Option<PathBuf>,
 
     /// Trust any certificate: the hub may be anybody
     #[arg(long, env = "AGENT_TLS_INSECURE_SKIP_VERIFY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
@@ -134,6 +145,10 @@ pub struct Args {
     /// [default: as RUST_LOG says, or info]
     #[arg(long, env = "AGENT_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<Setting<LogFilter>>,
+
+    /// What the upstream shows, and is shown.
+    #[command(flatten)]
+    pub upstream_tls: UpstreamTlsArgs,
 }
 
 impl Args {
@@ -165,6 +180,11 @@ impl Args {
         if args.name().is_none() {
             let message = "no name: give --name NAME, or set AGENT_NAME";
             return wrong(ErrorKind::MissingRequiredArgument, message);
+        }
+        if args.upstream_tls.is_said() && !args.upstream.as_ref().is_some_and(UpstreamAddr::is_tls)
+        {
+            let message = "--upstream-tls-… and --upstream-alpn are for an upstream over TLS: --upstream https://host:port";
+            return wrong(ErrorKind::ArgumentConflict, message);
         }
         Ok(args)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
+use rustls::pki_types::ServerName;
 use tokio::sync::Notify;
 use tonic::service::Routes;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
@@ -15,7 +16,7 @@ use tunnel::name::Name;
 use tunnel::proxy::ProxySetting;
 use tunnel::registration::Registration;
 use tunnel::setting::Setting;
-use tunnel::tls::{TlsError, Trust, client_config};
+use tunnel::tls::{Identity, TlsError, Trust, client_config_of};
 use tunnel::ws::KeepaliveConfig;
 
 use crate::hub_headers::HubHeaders;
@@ -50,6 +51,10 @@ pub struct Config {
     pub proxy: ProxySetting,
     /// Whose certificate the hub may show.
     pub trust: Trust,
+    /// What the agent shows a hub that asks for a certificate.
+    pub identity: Option<Identity>,
+    /// The same for an upstream over TLS.
+    pub upstream_tls: UpstreamTls,
     /// How many sessions to hold; `None`: as many as the hub advises.
     pub sessions: Option<u16>,
     /// What to say about this agent.
@@ -91,6 +96,8 @@ impl Config {
             hub_headers: HubHeaders::default(),
             proxy: ProxySetting::Environment,
             trust: Trust::System,
+            identity: None,
+            upstream_tls: UpstreamTls::default(),
             sessions: None,
             labels: BTreeMap::new(),
             authority: None,
@@ -134,7 +141,26 @@ impl Config {
     }
 }
 
-/// TLS towards both sides, where it is spoken: who is trusted is the same, what is said inside is not.
+/// TLS towards an upstream: what is said of the hub does not hold for it.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// Whose certificate it may show.
+    pub trust: Trust,
+    /// What the agent shows an upstream that asks for a certificate.
+    pub identity: Option<Identity>,
+    /// Whom its certificate is to be for, and what it is asked for; `None`: the host that is dialled.
+    pub server_name: Option<ServerName<'static>>,
+    /// Whether it is offered HTTP/2 by ALPN, and has to take it. Without, it is taken at its word.
+    pub has_alpn: bool,
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self { trust: Trust::System, identity: None, server_name: None, has_alpn: true }
+    }
+}
+
+/// TLS towards both sides, where it is spoken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tls {
     /// HTTP/1.1, for the upgrade.
@@ -146,18 +172,39 @@ pub(crate) struct Tls {
 impl Tls {
     /// Reads whom to trust, if that matters: a container without certificates is no obstacle to `ws://`.
     pub(crate) fn new(config: &Config) -> Result<Self, TlsError> {
-        if let Trust::CaFile(_) = config.trust {
-            // Named for nothing perhaps, but a mistake in it should not wait for the day it is needed.
-            client_config(&config.trust, &[])?;
-        }
-        let client =
-            |wanted: bool, alpn| wanted.then(|| TlsClient::new(&config.trust, alpn)).transpose();
+        let is_named = |trust: &Trust, identity: &Option<Identity>| {
+            matches!(trust, Trust::CaFile(_)) || identity.is_some()
+        };
+        // Files that are named for nothing are read, too: a mistake in them should not wait for the day they are needed.
+        let hub =
+            config.hubs.iter().any(|hub| hub.tls) || is_named(&config.trust, &config.identity);
+        let tls = &config.upstream_tls;
         let upstream = matches!(&config.upstream, Upstream::Server(addr) if addr.is_tls());
+        let upstream = upstream || is_named(&tls.trust, &tls.identity);
         Ok(Self {
-            hub: client(config.hubs.iter().any(|hub| hub.tls), &[b"http/1.1"])?,
-            upstream: client(upstream, &[b"h2"])?,
+            hub: hub.then(|| towards_hubs(config)).transpose()?,
+            upstream: upstream.then(|| towards_upstream(tls)).transpose()?,
         })
     }
+}
+
+fn towards_hubs(config: &Config) -> Result<TlsClient, TlsError> {
+    Ok(TlsClient {
+        config: client_config_of(config.identity.as_ref(), &config.trust, &[b"http/1.1"])?,
+        trust: config.trust.clone(),
+        server_name: None,
+        ca_flag: "--tls-ca-file",
+    })
+}
+
+fn towards_upstream(tls: &UpstreamTls) -> Result<TlsClient, TlsError> {
+    let alpn: &[&[u8]] = if tls.has_alpn { &[b"h2"] } else { &[] };
+    Ok(TlsClient {
+        config: client_config_of(tls.identity.as_ref(), &tls.trust, alpn)?,
+        trust: tls.trust.clone(),
+        server_name: tls.server_name.clone(),
+        ca_flag: "--upstream-tls-ca-file",
+    })
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use self::args::Args;
-pub use self::config::{Config, Upstream};
+pub use self::config::{Config, Upstream, UpstreamTls};
 pub use self::hub_headers::{HubHeader, HubHeaderError, HubHeaders, HubHeadersError};
 pub use self::hub_uri::{HubUri, HubUriError, HubUris};
 pub use self::reload::ReloadError;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tracing::info;
 use tunnel::log::Log;
 use tunnel::program::{self, Stop};
-use tunnel::tls::Trust;
+use tunnel::tls::{Identity, Trust};
 
 fn main() -> ExitCode {
     let args = match Args::from_line(std::env::args_os()) {
@@ -73,6 +73,8 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         hub_headers,
         proxy,
         trust: Trust::from_flags(args.tls_ca_file, args.tls_insecure_skip_verify),
+        identity: Identity::from_flags(args.tls_cert_file, args.tls_key_file),
+        upstream_tls: args.upstream_tls.into(),
         sessions: args.sessions,
         labels: args.labels.into_iter().collect(),
         authority: args.authority,

@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 use tunnel::box_io::BoxIo;
 use tunnel::proxy::{EnvironmentError, ProxyError, ProxySetting};
 use tunnel::sockets;
-use tunnel::tls::{TlsError, Trust, client_config};
+use tunnel::tls::Trust;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +36,12 @@ pub(crate) enum TransportError {
 /// TLS towards a peer.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsClient {
-    config: Arc<ClientConfig>,
-    trust: Trust,
-}
-
-impl TlsClient {
-    pub(crate) fn new(trust: &Trust, alpn: &[&[u8]]) -> Result<Self, TlsError> {
-        Ok(Self { config: client_config(trust, alpn)?, trust: trust.clone() })
-    }
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) trust: Trust,
+    /// Whom the certificate is to be for, if not for the host that is dialled.
+    pub(crate) server_name: Option<ServerName<'static>>,
+    /// What names a CA.
+    pub(crate) ca_flag: &'static str,
 }
 
 /// Connects to an upstream.
@@ -71,13 +69,17 @@ pub(crate) async fn secured(
     host: &str,
     tls: Option<&TlsClient>,
 ) -> Result<BoxIo, TransportError> {
-    let Some(TlsClient { config, trust }) = tls else {
+    let Some(tls) = tls else {
         return Ok(Box::new(tcp));
     };
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| TransportError::ServerName(host.to_owned()))?;
+    let config = &tls.config;
+    let name = match &tls.server_name {
+        Some(name) => name.clone(),
+        None => ServerName::try_from(host.to_owned())
+            .map_err(|_| TransportError::ServerName(host.to_owned()))?,
+    };
     let connected = TlsConnector::from(config.clone()).connect(name, tcp).await;
-    let stream = connected.map_err(|error| explain(error, config, trust))?;
+    let stream = connected.map_err(|error| explain(error, tls))?;
     // HTTP/1.1 is what a server speaks that has never heard of ALPN; HTTP/2 must be agreed on.
     let agreed = stream.get_ref().1.alpn_protocol();
     if agreed.is_none() && config.alpn_protocols.iter().any(|protocol| protocol == b"h2") {
@@ -87,7 +89,10 @@ pub(crate) async fn secured(
 }
 
 /// rustls's words for the commonest mistakes are riddles.
-fn explain(error: io::Error, config: &ClientConfig, trust: &Trust) -> TransportError {
+fn explain(
+    error: io::Error,
+    TlsClient { config, trust, ca_flag, .. }: &TlsClient,
+) -> TransportError {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::InvalidMessage(_)) => TransportError::NoTls,
         Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
@@ -95,7 +100,7 @@ fn explain(error: io::Error, config: &ClientConfig, trust: &Trust) -> TransportE
         }
         Some(rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        )) => TransportError::Untrusted { error, advice: trust.advice() },
+        )) => TransportError::Untrusted { error, advice: trust.advice(ca_flag) },
         _ => TransportError::Tls(error),
     }
 }

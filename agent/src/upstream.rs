@@ -141,8 +141,9 @@ impl UpstreamAddr {
             Addr::Unix(path) => {
                 Ok(Box::new(UnixStream::connect(path).await.map_err(TransportError::Connect)?))
             }
-            Addr::Tcp { host, port, .. } => {
-                secured(to_upstream(host, *port).await?, host, tls).await
+            Addr::Tcp { host, port, tls: speaks_tls } => {
+                let tcp = to_upstream(host, *port).await?;
+                secured(tcp, host, tls.filter(|_| *speaks_tls)).await
             }
         }
     }

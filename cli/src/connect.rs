@@ -145,7 +145,7 @@ fn explain_tls(error: io::Error, trust: &Trust) -> DialError {
         Some(InvalidMessage(_)) => DialError::NoTls(error),
         Some(AlertReceived(AlertDescription::NoApplicationProtocol)) => DialError::NoHttp2,
         Some(InvalidCertificate(UnknownIssuer | BadSignature)) => {
-            DialError::Untrusted { error, advice: trust.advice() }
+            DialError::Untrusted { error, advice: trust.advice("--tls-ca-file") }
         }
         _ => DialError::Io(error),
     }

@@ -336,6 +336,7 @@ class World:
         upstream, address = self.upstream(kind)
         if kind.endswith("-tls"):
             address = f"https://localhost:{address.rsplit(':', 1)[1]}"
+            flags = (*flags, "--upstream-tls-ca-file", self.ca)
         agent = self.agent(hub, kind, "--upstream", address, *flags)
         return Route(hub.target, kind, hub.ca, [hub.process, agent, upstream])
 

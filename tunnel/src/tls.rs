@@ -74,34 +74,69 @@ impl Trust {
         }
     }
 
-    /// What to do about a peer whose certificate is signed by nobody who is trusted.
+    /// What to do about a peer whose certificate is signed by nobody who is trusted; `flag` is the one that names a CA.
     #[must_use]
-    pub fn advice(&self) -> String {
+    pub fn advice(&self, flag: &str) -> String {
         match self {
             Self::CaFile(path) => {
-                format!("it is not signed by the CA in {} (--tls-ca-file)", path.display())
+                format!("it is not signed by the CA in {} ({flag})", path.display())
             }
-            _ => "if it is to be trusted, name its CA with --tls-ca-file".to_owned(),
+            _ => format!("if it is to be trusted, name its CA with {flag}"),
         }
     }
 }
 
-/// A client's configuration that offers `alpn`, e.g. `[b"h2"]`.
+/// A certificate that a client shows, and its key: PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The chain.
+    pub cert: PathBuf,
+    /// Its first certificate's key.
+    pub key: PathBuf,
+}
+
+impl Identity {
+    /// From the two flags, which come together.
+    #[must_use]
+    pub fn from_flags(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<Self> {
+        let (cert, key) = cert.zip(key)?;
+        Some(Self { cert, key })
+    }
+}
+
+/// A client's configuration that offers `alpn`, e.g. `[b"h2"]`, and shows no certificate.
 ///
 /// # Errors
 /// The CA file is unreadable or holds no usable certificate.
 pub fn client_config(trust: &Trust, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
+    client_config_of(None, trust, alpn)
+}
+
+/// The same, of somebody with a certificate of its own, if there is one.
+///
+/// # Errors
+/// Names the file that cannot be read or does not fit.
+pub fn client_config_of(
+    identity: Option<&Identity>,
+    trust: &Trust,
+    alpn: &[&[u8]],
+) -> Result<Arc<ClientConfig>, TlsError> {
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let mut config = match trust {
-        Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
-        Trust::CaFile(path) => {
-            builder.with_root_certificates(ca_roots(path)?).with_no_client_auth()
+    let builder = match trust {
+        Trust::System => builder.with_root_certificates(system_roots()?),
+        Trust::CaFile(path) => builder.with_root_certificates(ca_roots(path)?),
+        Trust::Anybody => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider())))
         }
-        Trust::Anybody => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unverified(provider())))
-            .with_no_client_auth(),
+    };
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { cert, key }) => {
+            let (chain, secret) = (certificates(CERTIFICATE, cert)?, secret(key)?);
+            let config = builder.with_client_auth_cert(chain, secret);
+            config.map_err(|source| misfit(source, cert, key))?
+        }
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
@@ -117,23 +152,28 @@ pub fn server_config(
     alpn: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(CERTIFICATE, cert)?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read {
-        what: KEY,
-        path: key.into(),
-        source,
-    })?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .map_err(|source| match source {
-            rustls::Error::InvalidCertificate(_) => {
-                TlsError::Rejected { what: CERTIFICATE, path: cert.into(), source }
-            }
-            _ => TlsError::Rejected { what: KEY, path: key.into(), source },
-        })?;
+        .with_single_cert(chain, secret(key)?)
+        .map_err(|source| misfit(source, cert, key))?;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let unreadable = |source| TlsError::Read { what: KEY, path: path.into(), source };
+    PrivateKeyDer::from_pem_file(path).map_err(unreadable)
+}
+
+/// Which of the two is at fault.
+fn misfit(source: rustls::Error, cert: &Path, key: &Path) -> TlsError {
+    match source {
+        rustls::Error::InvalidCertificate(_) => {
+            TlsError::Rejected { what: CERTIFICATE, path: cert.into(), source }
+        }
+        _ => TlsError::Rejected { what: KEY, path: key.into(), source },
+    }
 }
 
 /// The one crypto provider of every program. Passed explicitly, so that a second one that some

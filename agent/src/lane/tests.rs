@@ -13,7 +13,7 @@ use tunnel::lanes::{LaneEnd, Lanes};
 use tunnel::tls::{Trust, server_config};
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, UpstreamTls};
 use crate::tests::{agent, lane, services, session, soon};
 
 /// A lane that the agent serves, as the hub holds it.
@@ -141,7 +141,8 @@ async fn tls_sessions_are_resumed() {
     tokio::spawn(tls_server(listener, TlsAcceptor::from(server), seen));
 
     let base = agent(Upstream::Server(addr.parse().expect("an address")), 4);
-    let config = Config { trust: Trust::CaFile(cert), ..base.config.clone() };
+    let upstream_tls = UpstreamTls { trust: Trust::CaFile(cert), ..UpstreamTls::default() };
+    let config = Config { upstream_tls, ..base.config.clone() };
     let agent = Arc::new(Shared::new(config).expect("a CA"));
     let sessions = session();
     let mut lanes = Vec::new();

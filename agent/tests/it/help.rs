@@ -8,7 +8,9 @@ const HUB_FLAGS: &str = "--listen --admin-listen --tls --tls-cert-file --tls-key
     --workers --max-connections --max-calls --lane-memory --log-format --log-filter";
 const AGENT_FLAGS: &str = "--name --hub-uri --upstream --token-file --tls-ca-file \
     --tls-insecure-skip-verify --sessions --keepalive-interval --max-session-age --label --authority --max-lanes \
-    --lane-memory --drain-timeout --fluentd-command --log-format --log-filter --proxy --hub-header --hub-headers-file";
+    --lane-memory --drain-timeout --fluentd-command --log-format --log-filter --proxy --hub-header --hub-headers-file \
+    --tls-cert-file --tls-key-file --upstream-tls-ca-file --upstream-tls-insecure-skip-verify --upstream-tls-server-name \
+    --upstream-tls-cert-file --upstream-tls-key-file --upstream-alpn";
 
 /// Every flag has a line, and a variable of the program's own in the environment.
 #[track_caller]
@@ -21,7 +23,7 @@ fn assert_complete(help: &Ended, flags: &str, variables: &str) {
         let at = entries.iter().position(|entry| entry.starts_with("--") && own(entry));
         let at = at.unwrap_or_else(|| panic!("{flag} is not in\n{}", help.stdout));
         let next = entries[at + 1..].iter().position(|entry| entry.starts_with('-'));
-        let entry = entries[at..][..next.map_or(1, |next| next + 1)].join(" ");
+        let entry = entries[at..][..next.map_or(entries.len() - at, |next| next + 1)].join(" ");
         assert!(entry.contains(&format!("[env: {variables}")), "{flag}: {entry}");
     }
 }

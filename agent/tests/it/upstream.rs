@@ -56,21 +56,21 @@ async fn assert_unreachable(upstream: &str, args: &[&str], why: &str) {
 async fn https_without_alpn_is_told() {
     let certs = Certs::new();
     let upstream = format!("https://{}", tls(&certs, &[]).await);
-    assert_unreachable(&upstream, &certs.agent_flags(), "does not offer HTTP/2").await;
+    assert_unreachable(&upstream, &certs.upstream_flags(), "does not offer HTTP/2").await;
 }
 
 #[tokio::test]
 async fn https_with_http1_alone_is_told() {
     let certs = Certs::new();
     let upstream = format!("https://{}", tls(&certs, &[b"http/1.1"]).await);
-    assert_unreachable(&upstream, &certs.agent_flags(), "does not offer HTTP/2").await;
+    assert_unreachable(&upstream, &certs.upstream_flags(), "does not offer HTTP/2").await;
 }
 
 #[tokio::test]
 async fn https_with_an_unknown_certificate_is_told() {
     let (certs, other) = (Certs::new(), Certs::new());
     let upstream = format!("https://{}", tls(&certs, &[b"h2"]).await);
-    assert_unreachable(&upstream, &other.agent_flags(), "certificate").await;
+    assert_unreachable(&upstream, &other.upstream_flags(), "(--upstream-tls-ca-file)").await;
 }
 
 #[tokio::test]

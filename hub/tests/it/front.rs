@@ -4,3 +4,4 @@ mod keepalive;
 mod places;
 mod restart;
 mod tls;
+mod upstream_tls;

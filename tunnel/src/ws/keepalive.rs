@@ -262,32 +262,47 @@ mod tests {
         assert_eq!(silence(&mut keepalive).await.2, 40, "it has answered");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_sent_into_silence_is_followed_by_a_ping() {
+    /// Whether a ping is due now.
+    fn due(keepalive: &mut Keepalive) -> bool {
+        keepalive.is_due(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+
+    /// A reader finds nothing.
+    #[track_caller]
+    fn waits(keepalive: &mut Keepalive) {
+        let waits = keepalive.poll_silence(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(waits.is_pending());
+    }
+
+    /// One that was pinged, has answered, and was silent since for a while.
+    async fn silent_one() -> Keepalive {
         let mut keepalive = Keepalive::new(CONFIG);
-        let due = |keepalive: &mut Keepalive| {
-            keepalive.is_due(&mut Context::from_waker(std::task::Waker::noop()))
-        };
-        let waits = |keepalive: &mut Keepalive| {
-            let waits = keepalive.poll_silence(&mut Context::from_waker(std::task::Waker::noop()));
-            assert!(waits.is_pending());
-        };
         assert!(due(&mut keepalive));
         keepalive.pinged();
         keepalive.heard();
         waits(&mut keepalive);
         tokio::time::advance(2 * PING_INTO_SILENCE).await;
         assert!(!due(&mut keepalive), "nothing is sent");
+        keepalive
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sent_into_silence_is_followed_by_a_ping() {
+        let mut keepalive = silent_one().await;
         keepalive.sent();
         assert!(due(&mut keepalive));
         keepalive.pinged();
         tokio::time::advance(PING_INTO_SILENCE).await;
         keepalive.sent();
         assert!(!due(&mut keepalive), "one is under way");
-        // All calls come at once, and then nothing: somebody asks all the same. Whether the reader waits already or not.
+    }
+
+    /// All calls come at once, and then nothing: somebody asks all the same. Whether the reader waits already or not.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_before_a_silence_is_followed_by_a_ping() {
         for waits_already in [true, false] {
+            let mut keepalive = silent_one().await;
             keepalive.heard();
-            tokio::time::advance(PING_INTO_SILENCE).await;
             if waits_already {
                 waits(&mut keepalive);
             }
@@ -296,11 +311,13 @@ mod tests {
             assert!(!due(&mut keepalive), "it was heard of just now");
             tokio::time::advance(PING_INTO_SILENCE).await;
             assert!(due(&mut keepalive));
-            keepalive.pinged();
         }
-        // Its own pings are no answers.
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peers_own_pings_are_no_answers() {
+        let mut keepalive = silent_one().await;
         keepalive.heard();
-        tokio::time::advance(PING_INTO_SILENCE).await;
         keepalive.sent();
         waits(&mut keepalive);
         keepalive.heard_unasked();
@@ -309,13 +326,11 @@ mod tests {
         keepalive.pinged();
         keepalive.heard_unasked();
         assert_eq!(silence(&mut keepalive).await.1, Some(SUSPECT_AFTER.as_secs()));
-        let mut keepalive = Keepalive::new(CONFIG);
-        assert!(due(&mut keepalive));
-        keepalive.pinged();
-        // Whoever answers is not asked.
-        keepalive.heard();
-        waits(&mut keepalive);
-        tokio::time::advance(PING_INTO_SILENCE).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_answers_is_not_asked() {
+        let mut keepalive = silent_one().await;
         keepalive.heard();
         keepalive.sent();
         keepalive.heard();

@@ -41,6 +41,11 @@ impl Certs {
     pub(crate) fn agent_flags(&self) -> [&str; 2] {
         ["--tls-ca-file", text(&self.cert)]
     }
+
+    /// The flags with which it trusts an upstream that serves it.
+    pub(crate) fn upstream_flags(&self) -> [&str; 2] {
+        ["--upstream-tls-ca-file", text(&self.cert)]
+    }
 }
 
 /// A path as an argument.

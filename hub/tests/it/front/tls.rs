@@ -127,7 +127,7 @@ async fn an_upstream_with_tls() {
     let mut upstream = Upstream::listen_with(h2::server::Builder::new(), Some(tls)).await;
     let address = format!("https://localhost:{}", upstream.address.port()).parse().unwrap();
     let _agent = Agent::start(agent::Config {
-        trust: certificate.trust(),
+        upstream_tls: agent::UpstreamTls { trust: certificate.trust(), ..Default::default() },
         authority: Some(Authority::from_static("inner.test:443")),
         ..config(&hub, agent::Upstream::Server(address))
     });

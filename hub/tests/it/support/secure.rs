@@ -17,7 +17,7 @@ use super::within;
 /// A certificate for `localhost`, its key, and a folder that goes away with them.
 pub(crate) struct Certificate {
     pub(crate) cert: PathBuf,
-    key: PathBuf,
+    pub(crate) key: PathBuf,
     _folder: TempDir,
 }
 

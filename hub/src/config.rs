@@ -5,6 +5,7 @@ pub(crate) mod auth;
 pub(crate) mod keys;
 pub(crate) mod listen_addr;
 mod memory;
+pub(crate) mod networks;
 mod pattern;
 
 use std::num::NonZeroUsize;
@@ -20,6 +21,7 @@ use tunnel::ws::KeepaliveConfig;
 use crate::config::args::Args;
 use crate::config::auth::AuthFileError;
 use crate::config::keys::{KeyFiles, Keys};
+use crate::config::networks::Networks;
 use crate::limits::{
     CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS, PARK_TIMEOUT,
 };
@@ -51,6 +53,8 @@ pub struct Config {
     pub max_held: usize,
     /// Bytes that lanes may have on their way together, beyond what each begins with.
     pub lane_memory: usize,
+    /// Balancers that say whose connections they pass on, in a PROXY header that is not taken from anybody else.
+    pub proxy_protocol: Networks,
     /// Who may come in, and the certificate that the hub shows.
     pub keys: Keys,
     /// Where they are read anew, when the hub is told to.
@@ -90,6 +94,7 @@ impl Default for Config {
             max_calls: MAX_CLIENT_STREAMS,
             max_held: memory::all().map_or(HELD_UNKNOWN, |bytes| bytes / HELD_PART),
             lane_memory: LANE_MEMORY,
+            proxy_protocol: Networks::default(),
             keys: Keys::default(),
             key_files: KeyFiles::default(),
             log: Log::default(),
@@ -143,6 +148,7 @@ impl TryFrom<&Args> for Config {
             max_calls: args.max_calls,
             max_held: default.max_held,
             lane_memory: args.lane_memory.0,
+            proxy_protocol: args.proxy_protocol.iter().copied().collect(),
             keys: key_files.read(&default.keys)?,
             key_files,
             log: default.log,

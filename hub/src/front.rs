@@ -5,4 +5,5 @@ pub(crate) mod connection;
 pub(crate) mod detect;
 pub(crate) mod drain;
 pub(crate) mod listener;
+pub(crate) mod proxied;
 pub(crate) mod worker;

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::context::hub;
 use crate::context::origin::Origin;
 use crate::front::detect::{self, Protocol};
+use crate::front::proxied;
 
 /// Tells by its first bytes what a stream speaks, and yields them again.
 ///
@@ -23,6 +24,16 @@ pub async fn sniff<S: AsyncRead + Unpin>(
     io: S,
 ) -> io::Result<(impl fmt::Debug, impl AsyncRead + Unpin)> {
     detect::sniff(io).await
+}
+
+/// Whose connection a balancer passes on, by its PROXY header.
+///
+/// # Errors
+/// There is none, in words.
+pub async fn read_proxy_header<S: AsyncRead + Unpin>(
+    io: &mut S,
+) -> Result<Option<SocketAddr>, String> {
+    proxied::read_header(io).await.map_err(|error| error.to_string())
 }
 
 /// A hub without threads and sockets: its connections run where they are awaited.

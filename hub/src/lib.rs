@@ -44,6 +44,7 @@ pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Ownership, Tokens};
 pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
+pub use self::config::networks::{Network, NetworkError, Networks};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;
 use self::front::listener::Listener;

@@ -15,6 +15,10 @@ const MIB: u32 = 1 << 20;
 /// HTTP/2 preface within this again. A slow mobile link needs about 3 s for TLS; 10 s leaves room and bounds idle
 /// sockets.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A PROXY header of version 1, its end of line included (proxy-protocol.txt 2.1).
+pub const PROXY_V1_BYTES: usize = 107;
+/// What follows the head of one of version 2: addresses, and what a balancer tells of TLS, certificates included.
+pub const PROXY_V2_BYTES: usize = 4096;
 /// The highest number of worker threads: more than any machine has cores. Each holds files and a stack.
 pub const WORKERS_MAX: u16 = 1024;
 

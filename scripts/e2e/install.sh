@@ -17,6 +17,7 @@ main() {
     want nghttp nghttp2-client
     want systemd-socket-activate systemd
     want squid squid
+    want haproxy haproxy
     want microsocks microsocks
     want ip iproute2
     step python make_python "$here/install.sh" "$here/requirements.txt" "$here/proto"

@@ -4,7 +4,7 @@ use crate::support::process::Ended;
 use crate::support::programs::{run_agent, run_hub};
 
 const HUB_FLAGS: &str = "--listen --admin-listen --tls --tls-cert-file --tls-key-file --auth-file \
-    --keepalive-interval --keepalive-timeout --drain-timeout --shutdown-delay --park-timeout --max-connection-age --max-connection-age-grace --reuse-port \
+    --keepalive-interval --keepalive-timeout --drain-timeout --shutdown-delay --park-timeout --proxy-protocol --max-connection-age --max-connection-age-grace --reuse-port \
     --workers --max-connections --max-calls --lane-memory --log-format --log-filter";
 const AGENT_FLAGS: &str = "--name --hub-uri --upstream --token-file --tls-ca-file \
     --tls-insecure-skip-verify --sessions --keepalive-interval --max-session-age --label --authority --max-lanes \

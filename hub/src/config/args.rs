@@ -12,6 +12,7 @@ use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::setting::Setting;
 
 use crate::config::listen_addr::ListenAddr;
+use crate::config::networks::Network;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
 
 /// Any gRPC client reaches any gRPC server behind NAT, by name, through this hub.
@@ -79,6 +80,10 @@ pub struct Args {
     /// Share the port with other hubs: a new one is started beside the old one, which is then told to stop (Linux)
     #[arg(long, env = "HUB_REUSE_PORT", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub reuse_port: bool,
+
+    /// Networks of balancers that begin each connection with a PROXY header, version 1 or 2: 10.0.0.0/8,192.0.2.1
+    #[arg(long, env = "HUB_PROXY_PROTOCOL", value_name = "NETWORKS", value_delimiter = ',')]
+    pub proxy_protocol: Vec<Network>,
 
     /// Worker threads [default: one a core]
     #[arg(long, env = "HUB_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]

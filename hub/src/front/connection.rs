@@ -15,6 +15,7 @@ use crate::agent::upgrade;
 use crate::client::connection as client_connection;
 use crate::context::origin::Origin;
 use crate::front::detect::{Prefixed, Protocol, sniff};
+use crate::front::proxied::{ProxiedError, read_header};
 use crate::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::observe::limit::Limit;
 
@@ -35,8 +36,21 @@ enum OpenError {
     UnexpectedTls,
     #[error("a client without TLS on a port with TLS")]
     MissingTls,
+    #[error("a PROXY header from a network that --proxy-protocol does not list")]
+    UnexpectedProxied,
+    #[error(transparent)]
+    Proxied(ProxiedError),
     #[error("neither HTTP/2 nor HTTP/1.1")]
     UnknownProtocol,
+}
+
+impl From<ProxiedError> for OpenError {
+    fn from(error: ProxiedError) -> Self {
+        match error {
+            ProxiedError::Io(error) => Self::Io(error),
+            error => Self::Proxied(error),
+        }
+    }
 }
 
 impl OpenError {
@@ -47,20 +61,22 @@ impl OpenError {
             Self::Tls(_) => "tls",
             Self::UnexpectedTls => "unexpected-tls",
             Self::MissingTls => "missing-tls",
+            Self::UnexpectedProxied | Self::Proxied(_) => "proxy-header",
             Self::UnknownProtocol => "protocol",
         }
     }
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
-    let peer = origin.peer;
+pub(crate) async fn serve(tcp: TcpStream, mut origin: Origin) {
     let hub = origin.hub.clone();
     let handshake = hub.handshakes.begin();
+    let from = origin.peer;
     let opened = tokio::select! {
-        opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, &origin)) => opened,
-        () = handshake.ousted() => return hub.limits.reached(Limit::Handshakes, peer, None),
+        opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, &mut origin)) => opened,
+        () = handshake.ousted() => return hub.limits.reached(Limit::Handshakes, from, None),
     };
+    let peer = origin.peer;
     match opened {
         Ok(Ok(Opened::Http2(io))) => {
             drop(handshake);
@@ -82,8 +98,11 @@ pub(crate) async fn serve(tcp: TcpStream, origin: Origin) {
     }
 }
 
-async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
+async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenError> {
     sockets::tune(&tcp)?;
+    if origin.hub.config.proxy_protocol.have(origin.peer.ip()) {
+        origin.peer = read_header(&mut tcp).await?.unwrap_or(origin.peer);
+    }
     let (protocol, stream) = sniff(tcp).await?;
     match (&origin.hub.doors.keys(origin.worker).tls, protocol) {
         (Some(config), Protocol::Tls) => open_tls(TlsAcceptor::from(config.clone()), stream).await,
@@ -98,6 +117,7 @@ async fn open(tcp: TcpStream, origin: &Origin) -> Result<Opened, OpenError> {
             answer_plainly(stream, sentence, &origin.hub.node_id).await;
             Err(OpenError::UnexpectedTls)
         }
+        (Some(_), Protocol::Proxied) => Err(OpenError::UnexpectedProxied),
         (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
         (None, protocol) => {
             heed(protocol, stream.get_ref())?;
@@ -132,6 +152,7 @@ fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {
         Protocol::Http2 => Ok(Opened::Http2(io)),
         Protocol::Http1 => Ok(Opened::Http1(io)),
         Protocol::Tls => Err(OpenError::UnexpectedTls),
+        Protocol::Proxied => Err(OpenError::UnexpectedProxied),
         Protocol::Unknown => Err(OpenError::UnknownProtocol),
     }
 }

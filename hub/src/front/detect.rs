@@ -8,6 +8,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tunnel::tap::{Tap, Tapped};
 
+use crate::front::proxied::{V1, V2};
+
 /// With this an HTTP/2 client begins (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// With this a TLS client begins: the record type of a handshake (RFC 8446 5.1).
@@ -19,24 +21,29 @@ pub(crate) enum Protocol {
     Http2,
     Http1,
     Tls,
+    /// What a balancer says first of whose connection it passes on (`proxied`).
+    Proxied,
     /// Nothing that the hub knows.
     Unknown,
 }
 
-/// What `bytes` begin; `None` if they could still become HTTP/2.
+/// What `bytes` begin; `None` if they could still become one thing or another.
 fn judge(bytes: &[u8]) -> Option<Protocol> {
     if bytes.starts_with(PREFACE) {
         return Some(Protocol::Http2);
     }
+    if [V1, V2].iter().any(|header| bytes.starts_with(header)) {
+        return Some(Protocol::Proxied);
+    }
     match bytes.first()? {
-        _ if PREFACE.starts_with(bytes) => None,
+        _ if [PREFACE, V1, V2].iter().any(|first| first.starts_with(bytes)) => None,
         &TLS_HANDSHAKE => Some(Protocol::Tls),
         b'A'..=b'Z' => Some(Protocol::Http1),
         _ => Some(Protocol::Unknown),
     }
 }
 
-/// Reads until it is clear what the peer speaks: one byte for most, 24 for HTTP/2.
+/// Reads until it is clear what the peer speaks: a byte or two for most, 24 for HTTP/2.
 ///
 /// # Errors
 /// The connection failed, or ended before that.
@@ -88,6 +95,10 @@ mod tests {
             (b"GET /ws HTTP/1.1\r\n", Protocol::Http1),
             (b"\x16\x03\x01", Protocol::Tls),
             (b"\0\0\0", Protocol::Unknown),
+            (b"\r\n\r\nmore", Protocol::Unknown),
+            (b"PROXY TCP4 192.0.2.1", Protocol::Proxied),
+            (b"PROPFIND / HTTP/1.1", Protocol::Http1),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21", Protocol::Proxied),
             (b"ssh", Protocol::Unknown),
         ] {
             let (told, mut stream) = sniff(bytes).await.expect("enough bytes");

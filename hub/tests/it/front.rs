@@ -2,6 +2,7 @@
 
 mod keepalive;
 mod places;
+mod proxied;
 mod restart;
 mod tls;
 mod upstream_tls;

@@ -1,0 +1,76 @@
+//! Networks, as they are typed: `10.0.0.0/8,fd00::/8`, and addresses alone.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// A network, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+/// A text is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a network is 10.0.0.0/8, fd00::/8, or an address alone")]
+pub struct NetworkError;
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let one = |_| text.parse::<IpAddr>().map(IpNet::from);
+        text.parse().or_else(one).map(Self).map_err(|_| NetworkError)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Some of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Vec<Network>);
+
+impl Networks {
+    /// Whether the address is in one of them. What is written `::ffff:10.0.0.1` is 10.0.0.1, as dual-stack sockets have it.
+    pub(crate) fn have(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.0.contains(&address))
+    }
+}
+
+impl FromIterator<Network> for Networks {
+    fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
+        Self(networks.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_them() {
+        let networks: Networks = ["10.0.0.0/8", "192.0.2.1", "fd00::/8"]
+            .map(|text| text.parse::<Network>().expect("a network"))
+            .into_iter()
+            .collect();
+        for (address, is_in) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("11.1.2.3", false),
+            ("192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("fd12::1", true),
+            ("::1", false),
+        ] {
+            assert_eq!(networks.have(address.parse().expect("an address")), is_in, "{address}");
+        }
+        for text in ["", "10.0.0.0/33", "hub", "10.0.0.1:80"] {
+            assert_eq!(text.parse::<Network>(), Err(NetworkError), "{text}");
+        }
+    }
+}

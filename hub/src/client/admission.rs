@@ -223,8 +223,9 @@ fn unauthenticated(denied: Denied) -> Refusal {
 fn is_answered(malformed: &Malformed) -> bool {
     match malformed {
         Malformed::Repeated(name) => !name.starts_with(':'),
-        Malformed::Empty(name) | Malformed::Authority(name) => *name == "host",
-        Malformed::ContentLength
+        Malformed::Empty(name) => *name == "host",
+        Malformed::Authority(_)
+        | Malformed::ContentLength
         | Malformed::Path
         | Malformed::PathCharacter
         | Malformed::HostDiffers => true,

@@ -34,7 +34,9 @@ impl Connection {
                 lane
             }
         };
-        let rewrite = Rewrite { scheme: b"http", authority: None, otherwise: b"hub" };
+        // They do not ask, and are read by a library that bears less than gRPC's callers send: C-core a list of addresses, Go
+        // a resolver's target.
+        let rewrite = Rewrite { scheme: b"http", authority: Some(b"hub"), otherwise: b"hub" };
         if !self.switch.forward(id, lane, &rewrite) {
             return self.refuse(id, Refusal::OwnCalls);
         }

@@ -136,6 +136,8 @@ async fn heads_are_answered_by_the_hub() {
         (with(&[("content-length", "0"), ("content-length", "0")]), "`content-length`"),
         (with(&[("host", "other.test")]), "`host`"),
         (with(&[("host", "no host")]), "`host`"),
+        (Head { authority: Some("no host"), ..HEAD }, "`:authority`"),
+        (Head { authority: Some("dns:///hub:1"), ..HEAD }, "`:authority`"),
         (with(&[("content-length", "")]), "`content-length`"),
         (with(&[("content-length", "five")]), "`content-length`"),
         (of("GET", "a"), "`:path`"),
@@ -251,6 +253,8 @@ async fn valid_neighbours_pass_as_they_are() {
         with(&[("host", "HUB.test")]),
         // As C-core says of a socket's path, and Go of a resolver's target.
         Head { authority: Some("svc%2Fhub"), ..HEAD },
+        // And C-core of a list of addresses (`ipv4:A:1,B:2`).
+        Head { authority: Some("127.0.0.1:1,127.0.0.1:2"), ..HEAD },
         with(&[("content-length", "0")]),
         with(&[("content-length", "000")]),
         with(&[("te", "trailers")]),
@@ -310,4 +314,27 @@ async fn what_the_hub_sets() {
 
 fn fields_of(fields: &[(&str, &str)]) -> Headers {
     fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// They are served by a library that takes less than callers send, of which they need nothing.
+#[tokio::test]
+async fn the_hubs_own_services_take_any_authority_that_may_pass() {
+    let hub = Hub::start().await;
+    for authority in ["svc%2Fhub", "127.0.0.1:1,127.0.0.1:2"] {
+        let mut client = Peer::client(hub.address, Settings::default()).await;
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", authority),
+            (":path", "/grpc.health.v1.Health/Check"),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+        ];
+        client.head(1, &fields, 0);
+        client.data(1, &[0; 5], END_STREAM);
+        client.flush().await;
+        client.until("an answer", |client| client.heard(1).ended).await;
+        let trailers = client.heard(1).trailers.clone().expect("trailers");
+        assert_eq!(value(&trailers, "grpc-status"), Some("0"), "{trailers:?}");
+    }
 }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http2::fields::{Fields, Indexing};
 
-use crate::message::refusal::{AnswerForm, Refusal};
+use crate::message::form::AnswerForm;
+use crate::message::refusal::Refusal;
 use crate::observe::outcome::Outcome;
 
 /// A head, and the body that follows it.
@@ -13,8 +14,7 @@ pub(super) fn answer(refusal: &Refusal, form: AnswerForm) -> (Fields, Bytes) {
     let mut fields = Fields::new();
     fields.push(b":status", response.status().as_str().as_bytes(), Indexing::Incremental);
     push(&mut fields, response.headers());
-    let body = if form == AnswerForm::Http { format!("{refusal}\n").into() } else { Bytes::new() };
-    (fields, body)
+    (fields, refusal.body(form))
 }
 
 /// The trailers of a gRPC answer that has begun.
@@ -27,8 +27,8 @@ pub(super) fn trailers(refusal: &Refusal) -> Fields {
 /// What the client is told by it.
 pub(super) fn outcome(refusal: &Refusal, form: AnswerForm) -> Outcome {
     match form {
-        AnswerForm::Grpc => Outcome::Grpc(refusal.code() as u16),
         AnswerForm::Http | AnswerForm::HttpHead => Outcome::Http(refusal.http_status()),
+        _ => Outcome::Grpc(refusal.code() as u16),
     }
 }
 

@@ -11,7 +11,8 @@ use super::own;
 use crate::config::auth::Caller;
 use crate::guard::peer_guard::PeerGuard;
 use crate::limits::OWN_CALLS;
-use crate::message::refusal::{AnswerForm, Refusal};
+use crate::message::form::AnswerForm;
+use crate::message::refusal::Refusal;
 use crate::observe::limit::Limit;
 
 impl Connection {

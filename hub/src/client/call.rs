@@ -9,7 +9,8 @@ use super::record::Record;
 use crate::config::auth::Caller;
 use crate::guard::peer_guard::PeerGuard;
 use crate::lanes::LaneView;
-use crate::message::refusal::{AnswerForm, Refusal};
+use crate::message::form::AnswerForm;
+use crate::message::refusal::Refusal;
 use crate::registry::Parked;
 
 /// What the hub knows of a call, beside its frames.

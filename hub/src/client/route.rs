@@ -6,7 +6,8 @@ use http2::fields::{Field, Fields};
 use tunnel::name::Name;
 use tunnel::wire;
 
-use crate::message::refusal::{AnswerForm, BadName, Refusal};
+use crate::message::form::AnswerForm;
+use crate::message::refusal::{BadName, Refusal};
 use crate::services;
 
 /// Where a call goes.
@@ -27,6 +28,8 @@ pub(crate) struct Head<'h> {
     token: Option<&'h [u8]>,
     name: Option<&'h [u8]>,
     timeout: Option<&'h [u8]>,
+    /// The version of Connect's protocol.
+    connect: Option<&'h [u8]>,
     is_named_twice: bool,
 }
 
@@ -39,6 +42,7 @@ impl<'h> Head<'h> {
                 b":path" => &mut head.target,
                 b"content-type" => &mut head.content_type,
                 b"grpc-timeout" => &mut head.timeout,
+                b"connect-protocol-version" => &mut head.connect,
                 _ if name == wire::HUB_TOKEN.as_bytes() => &mut head.token,
                 _ if name == wire::NAME.as_bytes() => {
                     head.is_named_twice = head.name.is_some();
@@ -99,15 +103,11 @@ impl<'h> Head<'h> {
         target.unwrap_or_default().split('?').next().unwrap_or_default()
     }
 
-    /// What kind of answer the client can take. gRPC is `application/grpc`, `application/grpc+proto` and the
-    /// like; what gRPC-Web sends is something else.
+    /// What kind of answer the client can read.
     pub(crate) fn answer_form(&self) -> AnswerForm {
-        let kind = self.content_type.unwrap_or_default();
-        match kind.strip_prefix(b"application/grpc").map(|rest| rest.first()) {
-            Some(None | Some(b'+' | b';')) => AnswerForm::Grpc,
-            _ if self.method == Some(b"HEAD") => AnswerForm::HttpHead,
-            _ => AnswerForm::Http,
-        }
+        let [method, target, kind] =
+            [self.method, self.target, self.content_type].map(Option::unwrap_or_default);
+        AnswerForm::of(method, target, kind, self.connect.is_some())
     }
 }
 
@@ -161,21 +161,5 @@ mod tests {
         assert_eq!(to("/x", &[b""]), bad(BadName::Invalid(NameError::Empty)));
         assert_eq!(to("/x", &["tür".as_bytes()]), bad(BadName::Bytes));
         assert_eq!(Head::of(&list(&[(":method", b"CONNECT")])).route(), Err(Refusal::Connect));
-    }
-
-    #[test]
-    fn grpc_is_told_by_its_content_type() {
-        for (kind, form) in [
-            ("application/grpc", AnswerForm::Grpc),
-            ("application/grpc+proto", AnswerForm::Grpc),
-            ("application/grpc;charset=utf-8", AnswerForm::Grpc),
-            ("application/grpc-web+proto", AnswerForm::Http),
-            ("application/json", AnswerForm::Http),
-        ] {
-            let head = [(":method", &b"POST"[..]), ("content-type", kind.as_bytes())];
-            assert_eq!(Head::of(&list(&head)).answer_form(), form, "{kind}");
-        }
-        let form = |method| Head::of(&list(&[(":method", method)])).answer_form();
-        assert_eq!((form(b"GET"), form(b"HEAD")), (AnswerForm::Http, AnswerForm::HttpHead));
     }
 }

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tunnel::name::{Name, NameError};
 use tunnel::wire::HUB_REASON;
 
 use crate::limits::RETRY_PAUSE;
+use crate::message::form::AnswerForm;
 
 /// Why the hub answers itself. Each has a `hub-reason`, a gRPC status, and an HTTP status for callers
 /// that do not speak gRPC.
@@ -102,17 +105,6 @@ pub(crate) enum BadName {
     /// It is given more than once.
     #[error("bad name: given more than once")]
     Repeated,
-}
-
-/// What kind of answer a client can take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnswerForm {
-    /// A gRPC status.
-    Grpc,
-    /// An HTTP status and a sentence.
-    Http,
-    /// An HTTP status without a body: the answer to HEAD.
-    HttpHead,
 }
 
 fn seconds_ago(since: Duration) -> String {
@@ -210,23 +202,47 @@ impl Refusal {
     /// The head of the answer, which for gRPC is all of it.
     pub(crate) fn response(&self, form: AnswerForm) -> Response<()> {
         let mut response = Response::new(());
-        if form == AnswerForm::Grpc {
-            *response.headers_mut() = self.trailers();
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let headers = response.headers_mut();
+        let (kind, status) = match form {
+            AnswerForm::Grpc => ("application/grpc", StatusCode::OK),
+            AnswerForm::GrpcWeb(kind) => (kind, StatusCode::OK),
+            AnswerForm::ConnectStream(kind) => (kind, StatusCode::OK),
+            AnswerForm::ConnectUnary => ("application/json", connect_status(self.code())),
+            AnswerForm::Http | AnswerForm::HttpHead => {
+                ("text/plain; charset=utf-8", self.http_status())
+            }
+        };
+        if let AnswerForm::Grpc | AnswerForm::GrpcWeb(_) = form {
+            *headers = self.trailers();
         } else {
-            *response.status_mut() = self.http_status();
-            response.headers_mut().insert(HUB_REASON, HeaderValue::from_static(self.reason()));
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            headers.insert(HUB_REASON, HeaderValue::from_static(self.reason()));
             if let Some(after) = self.retry_after() {
                 let seconds = after.as_millis().div_ceil(1000);
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
             }
         }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        *response.status_mut() = status;
         response
+    }
+
+    /// What follows the head.
+    pub(crate) fn body(&self, form: AnswerForm) -> Bytes {
+        let error = || json!({"code": connect_code(self.code()), "message": self.to_string()});
+        match form {
+            AnswerForm::Grpc | AnswerForm::GrpcWeb(_) | AnswerForm::HttpHead => Bytes::new(),
+            AnswerForm::Http => format!("{self}\n").into(),
+            AnswerForm::ConnectUnary => error().to_string().into(),
+            AnswerForm::ConnectStream(_) => {
+                let end = json!({ "error": error() }).to_string();
+                let mut frame = BytesMut::with_capacity(5 + end.len());
+                frame.put_u8(CONNECT_END);
+                // Sentences are short.
+                frame.put_u32(end.len() as u32);
+                frame.put_slice(end.as_bytes());
+                frame.freeze()
+            }
+        }
     }
 
     /// The trailers of a gRPC answer whose head has been sent.
@@ -253,6 +269,35 @@ impl Refusal {
         if let Ok(details) = HeaderValue::from_str(&STANDARD_NO_PAD.encode(status.details())) {
             trailers.insert("grpc-status-details-bin", details);
         }
+    }
+}
+
+/// The flag of the frame that ends a stream of the Connect protocol ("Streaming-Response").
+const CONNECT_END: u8 = 2;
+
+/// The Connect protocol's word for a code that the hub answers with ("Error Codes"): that of gRPC in lower case.
+fn connect_code(code: Code) -> &'static str {
+    match code {
+        Code::InvalidArgument => "invalid_argument",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::Unimplemented => "unimplemented",
+        Code::Unavailable => "unavailable",
+        Code::Unauthenticated => "unauthenticated",
+        _ => "unknown",
+    }
+}
+
+/// And the HTTP status that stands for it, by which its callers go before they have read the body.
+fn connect_status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidArgument => StatusCode::BAD_REQUEST,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -298,6 +343,40 @@ mod tests {
         assert_eq!(refusal.response(AnswerForm::Http).headers()["retry-after"], "1");
         let response = Refusal::NoName.response(AnswerForm::Grpc);
         assert!(!response.headers().contains_key("grpc-status-details-bin"));
+    }
+
+    #[test]
+    fn web_callers_get_the_status_in_the_head() {
+        let refusal = Refusal::UnknownName("testserver".parse().expect("a name"));
+        let form = AnswerForm::GrpcWeb("application/grpc-web+proto");
+        let response = refusal.response(form);
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "application/grpc-web+proto");
+        assert_eq!(response.headers()["grpc-status"], "14");
+        assert!(refusal.body(form).is_empty());
+    }
+
+    #[test]
+    fn connect_callers_get_json() {
+        let refusal = Refusal::Limit("testserver".parse().expect("a name"));
+        let response = refusal.response(AnswerForm::ConnectUnary);
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.headers()["hub-reason"], "limit");
+        assert_eq!(response.headers()["retry-after"], "1");
+        let error = json!({"code": "resource_exhausted", "message": refusal.to_string()});
+        let body = refusal.body(AnswerForm::ConnectUnary);
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).expect("JSON"), error);
+
+        let form = AnswerForm::ConnectStream("application/connect+proto");
+        assert_eq!(refusal.response(form).status(), StatusCode::OK);
+        let frame = refusal.body(form);
+        assert_eq!(
+            (frame[0], frame[1..5].to_vec()),
+            (2, (frame.len() as u32 - 5).to_be_bytes().to_vec())
+        );
+        let end: serde_json::Value = serde_json::from_slice(&frame[5..]).expect("JSON");
+        assert_eq!(end, json!({ "error": error }));
     }
 
     #[test]

@@ -38,6 +38,7 @@ var httpCases = map[string]func(*httpCaller, context.Context) error{
 	"connect-bidi":       (*httpCaller).connectBidi,
 	"connect-as-grpc":    (*httpCaller).connectAsGRPC,
 	"connect-as-grpcweb": (*httpCaller).connectAsGRPCWeb,
+	"refused":            (*httpCaller).refused,
 	"method-connect":     (*httpCaller).methodConnect,
 	"sip-download":       (*httpCaller).sipDownload,
 	"sip-upload":         (*httpCaller).sipUpload,

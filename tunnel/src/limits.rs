@@ -103,7 +103,7 @@ pub const WS_MESSAGE_BYTES: usize = 5 + LANE_DATA_MAX;
 /// Messages without data that a peer may have sent at once: control, pings, and pongs that nobody asked for. A ping behind
 /// DATA is free, by which its sender learns that the DATA has arrived, and so is an answer. The others are rare.
 pub const WS_IDLE_MESSAGES: Rate = Rate { burst: 128, per: Duration::from_secs(8) };
-/// Control messages waiting, each way. They are rare and say little; a peer that fills this is broken.
+/// Control messages of a peer that wait to be heeded: they are rare and say little. Those to be sent are one of a kind.
 pub const CONTROL_QUEUE: usize = 16;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

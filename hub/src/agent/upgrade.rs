@@ -89,19 +89,7 @@ async fn answer(
             response
         }
         Err(rejection) => {
-            // Scanners ask for other paths all day; only an agent asks for this one.
-            if request.uri().path() == wire::PATH {
-                origin.hub.metrics.registration_refused(rejection.reason);
-            }
-            let name = request.headers().get(wire::HUB_NAME);
-            info!(
-                peer = %origin.peer,
-                path = shortened(request.uri().path().as_bytes()),
-                name = name.map(|name| shortened(name.as_bytes())),
-                status = rejection.status.as_u16(),
-                error = rejection.sentence,
-                "HTTP/1.1 request refused",
-            );
+            refused(&request, &rejection, origin);
             // Or it would be asked again at once.
             sleep(REFUSAL_PAUSE).await;
             rejection.into_response(&origin.hub.node_id)
@@ -109,10 +97,34 @@ async fn answer(
     }
 }
 
+fn refused(request: &Request<Incoming>, rejection: &Rejection, Origin { hub, peer, .. }: &Origin) {
+    let path = request.uri().path();
+    // Scanners ask for other paths all day; only an agent asks for this one.
+    if path == wire::PATH {
+        hub.metrics.registration_refused(rejection.reason);
+    }
+    if rejection.reason == BUSY {
+        // Thousands a second, just when there is enough to do.
+        return debug!(%peer, error = rejection.sentence, "HTTP/1.1 request refused");
+    }
+    let name = request.headers().get(wire::HUB_NAME);
+    info!(
+        %peer,
+        path = shortened(path.as_bytes()),
+        name = name.map(|name| shortened(name.as_bytes())),
+        status = rejection.status.as_u16(),
+        error = rejection.sentence,
+        "HTTP/1.1 request refused",
+    );
+}
+
 /// What a stranger sends does not fill the log.
 fn shortened(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(LOGGED_MAX)]).into_owned()
 }
+
+/// The metrics' label of what a hub that is behind does not take now.
+const BUSY: &str = "busy";
 
 /// Why there is no upgrade.
 #[derive(Debug, PartialEq, Eq)]
@@ -186,7 +198,7 @@ async fn admit<B>(
     let admitted = admit_agent(request.headers(), origin)?;
     if !origin.hub.pace.admit(origin.hub.registry.is_there(&admitted)).await {
         origin.hub.registrants.give_back(address);
-        return Err(Rejection { reason: "busy", ..busy() });
+        return Err(Rejection { reason: BUSY, ..busy() });
     }
     let headers = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem::discriminant;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
@@ -12,7 +13,6 @@ use tokio::sync::Notify;
 
 use super::message::Close;
 use super::reader::ReadError;
-use crate::limits::CONTROL_QUEUE;
 use crate::wire::{CloseCode, Control};
 
 /// Why a WebSocket came to its end, as this side saw it.
@@ -98,13 +98,12 @@ struct Outbox {
 }
 
 impl Handle {
-    /// Sends a control message. Lost if the WebSocket has ended, or if so many wait that the peer
-    /// cannot be reading.
+    /// Sends a control message. Lost if the WebSocket has ended; and it takes the place of one of its kind that still
+    /// waits, so that the last word is the one that is heard.
     pub fn send(&self, control: Control) {
         self.0.put(|outbox| {
-            if outbox.controls.len() < CONTROL_QUEUE {
-                outbox.controls.push_back(control);
-            }
+            outbox.controls.retain(|waits| discriminant(waits) != discriminant(&control));
+            outbox.controls.push_back(control);
         });
     }
 

@@ -17,8 +17,8 @@ pub(crate) struct Call<C> {
     /// What the owner knows of it.
     pub(crate) user: Option<C>,
     pub(crate) at: At,
-    /// Its bytes are counted.
-    pub(crate) is_counted: bool,
+    /// It is on a lane of an upstream: what passes of it is counted, and says nothing in the hub's name.
+    pub(crate) is_proxied: bool,
     /// Its stream on the lane has ended.
     pub(crate) left_stream: bool,
     /// Its head, until the answer begins.
@@ -74,7 +74,7 @@ impl<C> Default for Call<C> {
         Self {
             user: None,
             at: At::Waiting,
-            is_counted: false,
+            is_proxied: false,
             left_stream: false,
             request: Fields::new(),
             unfit: None,

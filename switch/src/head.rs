@@ -21,6 +21,11 @@ pub(crate) fn stripped(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
     fields.iter().filter(|field| !field.name.starts_with(OURS))
 }
 
+/// Fields of an answer: with those of the hub, if it is its own.
+pub(crate) fn answered(fields: &Fields, is_own: bool) -> impl Iterator<Item = Field<'_>> {
+    fields.iter().filter(move |field| is_own || !field.name.starts_with(OURS))
+}
+
 /// A request's head as its upstream gets it. An added `:authority` comes first: among themselves, the order of such
 /// fields means nothing (RFC 9113 8.3).
 pub(crate) fn forwarded<'f>(

@@ -38,8 +38,8 @@ pub(crate) struct Lane<G> {
     pub(crate) max_streams: u32,
     /// The upstream's SETTINGS have come.
     pub(crate) has_spoken: bool,
-    /// What passes on it is told by [`Switch::moved`](crate::Switch::moved).
-    pub(crate) is_counted: bool,
+    /// Whoever owns the switch serves it.
+    pub(crate) is_own: bool,
     /// It has answered a call.
     pub(crate) has_answered: bool,
     /// It takes no new calls.
@@ -82,7 +82,7 @@ impl<G: Guard> Lane<G> {
             next_stream: 1,
             max_streams,
             has_spoken: false,
-            is_counted: true,
+            is_own: false,
             has_answered: false,
             is_closing: false,
             told: client,

@@ -104,10 +104,11 @@ impl<C, G: Guard> Switch<C, G> {
 
     // --- lanes ---
 
-    /// What passes on this lane is not to be counted by [`Self::moved`].
-    pub fn leave_uncounted(&mut self, lane: LaneId) {
+    /// Whoever owns the switch serves this lane itself: what passes on it is not counted by [`Self::moved`], and its answers
+    /// may say what only the hub says.
+    pub fn mark_own(&mut self, lane: LaneId) {
         if let Some(lane) = self.lane_mut(lane) {
-            lane.is_counted = false;
+            lane.is_own = true;
         }
     }
 

@@ -4,7 +4,7 @@ use http2::fields::{Field, Fields};
 
 use crate::event::{CallId, LaneId};
 use crate::guard::Guard;
-use crate::head::stripped;
+use crate::head::{answered, stripped};
 use crate::limits::REPLAY_ALL;
 use crate::link::OUTPUT_ENOUGH;
 use crate::switch::Switch;
@@ -35,7 +35,7 @@ impl<C, G: Guard> Switch<C, G> {
                 lane.link.output.push(piece);
             });
             call.up.sent(len, end);
-            self.moved.0 += if call.is_counted { len as u64 } else { 0 };
+            self.moved.0 += if call.is_proxied { len as u64 } else { 0 };
         } else {
             client.input.pieces(len, |piece| {
                 *kept += call.keep(&piece, REPLAY_ALL - *kept);
@@ -80,7 +80,7 @@ impl<C, G: Guard> Switch<C, G> {
                 client.begin_data(id, len, end);
                 input.pieces(len, |piece| client.output.push(piece));
                 call.down.sent(len, end);
-                self.moved.1 += if call.is_counted { len as u64 } else { 0 };
+                self.moved.1 += if call.is_proxied { len as u64 } else { 0 };
             }
             return;
         }
@@ -122,18 +122,20 @@ impl<C, G: Guard> Switch<C, G> {
     pub(crate) fn pass_trailers_down(&mut self, id: CallId) {
         let Self { client, calls, fields, scratch, .. } = self;
         let Some(call) = calls.get_mut(&id).filter(|call| !call.down.sink_ended) else { return };
+        let is_own = !call.is_proxied;
         if call.down.held.is_empty() {
-            client.write_fields(id, stripped(fields), true, scratch);
+            client.write_fields(id, answered(fields, is_own), true, scratch);
             call.down.sink_ended = true;
         } else {
-            call.down.tail = Tail::Trailers(Box::new(collected(stripped(fields))));
+            call.down.tail = Tail::Trailers(Box::new(collected(answered(fields, is_own))));
         }
     }
 
     /// Passes what was decoded last on as the head of an answer.
     pub(crate) fn write_head_to_client(&mut self, id: CallId, end_stream: bool) {
-        let Self { client, fields, scratch, .. } = self;
-        client.write_fields(id, stripped(fields), end_stream, scratch);
+        let Self { client, calls, fields, scratch, .. } = self;
+        let is_own = calls.get(&id).is_some_and(|call| !call.is_proxied);
+        client.write_fields(id, answered(fields, is_own), end_stream, scratch);
     }
 
     // --- what was held ---
@@ -161,7 +163,7 @@ impl<C, G: Guard> Switch<C, G> {
         call.down.is_queued = false;
         let len = client.write_next(id, &mut call.down, scratch);
         self.answers_held -= len;
-        self.moved.1 += if call.is_counted { len as u64 } else { 0 };
+        self.moved.1 += if call.is_proxied { len as u64 } else { 0 };
         if call.down.can_go_on() {
             client.enqueue(id, &mut call.down);
         }
@@ -206,7 +208,7 @@ impl<C, G: Guard> Switch<C, G> {
         let Some((_, stream)) = call.on_lane().filter(|(on, _)| *on == lane_id) else { return };
         call.up.is_queued = false;
         let len = lane.link.write_next(stream, &mut call.up, scratch);
-        self.moved.0 += if call.is_counted { len as u64 } else { 0 };
+        self.moved.0 += if call.is_proxied { len as u64 } else { 0 };
         if call.up.can_go_on() {
             lane.link.enqueue(id, &mut call.up);
         }

@@ -34,7 +34,7 @@ impl<C, G: Guard> Switch<C, G> {
             call.up.sent(0, true);
         }
         call.at = At::Lane { lane: lane_id, stream, began };
-        (call.left_stream, call.is_counted) = (false, lane.is_counted);
+        (call.left_stream, call.is_proxied) = (false, !lane.is_own);
         call.up.allowed = lane.link.stream_window;
         call.down.opens(lane.told.stream_window, self.now);
         lane.up_held += call.up.held.len();

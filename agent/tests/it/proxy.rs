@@ -115,3 +115,16 @@ async fn a_gate_is_told_what_it_wants_to_hear_at_each_dial() {
     let ended = run_agent(&[&["--name", "a"], &args[..]].concat()).await;
     assert!(ended.failure().contains("line 1: hub-token is the agent's own to say"), "{ended:#?}");
 }
+
+/// So that a new token needs no restart.
+#[tokio::test]
+async fn a_token_is_read_at_each_dial() {
+    let (hub, certs) = (FakeHub::start().await, Certs::new());
+    let file = certs.file("token", "one\n");
+    let _agent = Agent::start("testserver", &hub.uri(), &["--token-file", text(&file)]);
+    let session = hub.session().await;
+    assert_eq!(session.headers["hub-token"], "one");
+    certs.file("token", "two\n");
+    drop(session);
+    assert_eq!(hub.session().await.headers["hub-token"], "two");
+}

@@ -29,7 +29,7 @@ impl Connection {
             _ => {
                 let io = own::serve(&self.origin.hub, caller);
                 let lane = self.switch.open_lane(OWN_CALLS as u32, PeerGuard::upstream());
-                self.switch.leave_uncounted(lane);
+                self.switch.mark_own(lane);
                 self.add_lane(lane, LaneIo::Own(io), None, None, None);
                 self.own_lanes.insert(key, lane);
                 lane

@@ -82,7 +82,9 @@ async fn a_watch_ends_with_the_hub() {
             }
         }
     };
-    assert_eq!(within("the end", ends).await.code(), Code::Unavailable);
+    let end = within("the end", ends).await;
+    assert_eq!(end.code(), Code::Unavailable);
+    assert_eq!(end.metadata().get("hub-reason").expect("a reason"), "going-away");
     hub.ended().await;
 }
 

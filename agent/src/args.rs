@@ -17,7 +17,7 @@ use tunnel::byte_size::ByteSize;
 use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
-use tunnel::program::without_serve;
+use tunnel::program::{without_secrets, without_serve};
 use tunnel::proxy::ProxySetting;
 use tunnel::registration::parse_label;
 use tunnel::setting::Setting;
@@ -56,14 +56,8 @@ pub struct Args {
     )]
     pub hub_uris: Vec<HubUri>,
 
-    /// A header for whoever is in front of the hub, such as a gate that wants credentials of its own; may be repeated
-    #[arg(
-        long = "hub-header",
-        env = "AGENT_HUB_HEADERS",
-        value_name = "NAME: VALUE",
-        value_delimiter = '\n',
-        hide_env_values = true
-    )]
+    /// A header for whoever is in front of the hub, such as a gate; may be repeated. A secret is better in a file
+    #[arg(long = "hub-header", value_name = "NAME: VALUE")]
     pub hub_headers: Vec<HubHeader>,
 
     /// File with such headers, one a line; read anew for each dial
@@ -164,7 +158,9 @@ impl Args {
     /// Bad usage, help or version, as clap tells them.
     pub fn from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let (line, serve) = without_serve(line);
-        let matches = Self::command().try_get_matches_from(line)?;
+        let matches = Self::command().try_get_matches_from(line);
+        let matches =
+            matches.map_err(|error| without_secrets(error, &["--proxy", "--hub-header"]))?;
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
         let wrong = |kind, message| Err(Self::command().error(kind, message));
         if typed("positional_name") && !serve {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::header::{LOCATION, SERVER};
 use http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
+use tunnel::limits::STRANGERS_WORDS;
 use tunnel::wire;
 
 use crate::hub_uri::HubUri;
@@ -45,15 +46,21 @@ impl fmt::Display for FrontAnswer {
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?;
-    // A line of it at most.
-    Some(text.chars().take(200).collect())
+    Some(text.chars().take(STRANGERS_WORDS).collect())
 }
 
 /// What to do about it.
 fn advice(status: StatusCode, headers: &HeaderMap, hub: &HubUri) -> String {
     let path = hub.uri().path();
     match status.as_u16() {
-        300..=399 => redirected(text(headers, &LOCATION).as_deref(), path),
+        300..=399 => redirected(text(headers, &LOCATION).as_deref(), hub),
+        400 if !hub.tls => {
+            "does it want TLS? then say wss://; if not, it passes no WebSocket on".into()
+        }
+        413 | 414 | 431 => {
+            "the request's head is too large for it: fewer or shorter --hub-header".into()
+        }
+        429 => "too many come at once; this one comes again".into(),
         401 | 403 | 407 => "it wants to know who is there first; --hub-header says it".into(),
         404 => format!("does it pass {path} on to the hub?"),
         500..=599 => "it does not reach the hub".into(),
@@ -62,7 +69,8 @@ fn advice(status: StatusCode, headers: &HeaderMap, hub: &HubUri) -> String {
 }
 
 /// Where the redirect leads to this path elsewhere, that may be the hub.
-fn redirected(location: Option<&str>, path: &str) -> String {
+fn redirected(location: Option<&str>, hub: &HubUri) -> String {
+    let path = hub.uri().path();
     let Some(location) = location else {
         return "a redirect to nowhere".into();
     };
@@ -73,7 +81,8 @@ fn redirected(location: Option<&str>, path: &str) -> String {
     };
     let scheme = match scheme {
         Some("https" | "wss") => "wss",
-        Some("http" | "ws") => "ws",
+        // But not from TLS to none: there the token would be for all to read.
+        Some("http" | "ws") if !hub.tls => "ws",
         _ => return format!("it sends to {location}, where agents do not follow it"),
     };
     match authority {
@@ -87,12 +96,16 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Option<FrontAnswer> {
+        at("ws://hub.example/ws", status, headers)
+    }
+
+    fn at(hub: &str, status: u16, headers: &[(&str, &str)]) -> Option<FrontAnswer> {
         let response = Response::builder().status(status);
         let with = |response: http::response::Builder, (name, value): &(&str, &str)| {
             response.header(*name, *value)
         };
         let response = headers.iter().fold(response, with).body(()).expect("a response");
-        FrontAnswer::of(&response, &"ws://hub.example/ws".parse().expect("an address"))
+        FrontAnswer::of(&response, &hub.parse().expect("an address"))
     }
 
     #[test]
@@ -118,11 +131,17 @@ mod tests {
             ),
             (302, &[("location", "/ws")], "it sends to /ws, where", true),
             (301, &[], "a redirect to nowhere", true),
+            (400, &[nginx], "does it want TLS?", true),
+            (429, &[], "too many come at once", false),
+            (431, &[], "--hub-header", false),
         ] {
             let answer = answer(status, headers).expect("a front's");
             assert!(answer.to_string().contains(says), "{answer}");
             assert_eq!(answer.is_lasting(), is_lasting, "{answer}");
         }
         assert!(answer(502, &[nginx, ("hub-node-id", "1")]).is_none());
+        let clear = ("location", "http://hub.example/ws");
+        let downgrade = at("wss://hub.example/ws", 302, &[clear]).expect("a front's").to_string();
+        assert!(downgrade.contains("it sends to http://hub.example/ws, where"), "{downgrade}");
     }
 }

@@ -17,8 +17,8 @@ const MIB: u32 = 1 << 20;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A PROXY header of version 1, its end of line included (proxy-protocol.txt 2.1).
 pub const PROXY_V1_BYTES: usize = 107;
-/// What follows the head of one of version 2: addresses, and what a balancer tells of TLS, certificates included.
-pub const PROXY_V2_BYTES: usize = 4096;
+/// What follows the head of one of version 2: addresses, and what a balancer tells of TLS, a client's certificate included.
+pub const PROXY_V2_BYTES: usize = 16 << 10;
 /// The highest number of worker threads: more than any machine has cores. Each holds files and a stack.
 pub const WORKERS_MAX: u16 = 1024;
 
@@ -289,6 +289,8 @@ pub const TURN_LATE: Duration = Duration::from_millis(20);
 /// Agents that register then, on all threads together: 5,000 are there within ten seconds, with one session each, however
 /// busy the hub is. They have more when it is not.
 pub const REGISTRATIONS_LATE: Rate = Rate { burst: 500, per: Duration::from_secs(1) };
+/// An agent's session and that which takes its place have numbers so far apart, or the same.
+pub const SLOTS_PAIRED: u16 = 32;
 /// Addresses whose registrations are told apart; all others count as one.
 pub const REGISTRANTS: usize = 4096;
 /// Characters of a stranger's text in a log line.

@@ -22,7 +22,7 @@ use tunnel::lanes::Lanes;
 use tunnel::name::Name;
 
 use crate::config::auth::Holder;
-use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES, STARTING};
+use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES, SLOTS_PAIRED, STARTING};
 use crate::message::refusal::Refusal;
 use crate::observe::activity::{Activity, What};
 use crate::observe::metrics::Metrics;
@@ -102,7 +102,9 @@ impl Registry {
         let entry = names.entries.get(&registration.name);
         let is_its = |session: &Arc<Session>| {
             let is_of_agent = session.agent.is(&registration.instance, holder.as_ref());
-            is_of_agent && session.is_usable() && !session.is_suspect()
+            // One that this one is to replace does not count.
+            let is_other = session.slot % SLOTS_PAIRED != registration.slot % SLOTS_PAIRED;
+            is_of_agent && is_other && session.is_usable() && !session.is_suspect()
         };
         entry.is_some_and(|entry| entry.sessions.iter().any(is_its))
     }

@@ -33,6 +33,8 @@ pub const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of the head of the hub's answer to an upgrade, and of a proxy's to CONNECT; what is in between may add to it.
 pub const ANSWER_HEAD: usize = 32 << 10;
+/// Characters of a stranger's words in a log line or an error.
+pub const STRANGERS_WORDS: usize = 200;
 /// So long an address may be silent before the next one of the same name is tried, too (RFC 8305 5).
 pub const CONNECT_NEXT: Duration = Duration::from_millis(250);
 /// A TCP connection on which nothing is said is asked for life after this long. Clients may be silent

@@ -61,6 +61,19 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
+/// The same error, in which a value that may be a password is not shown: clap quotes what it does not understand.
+#[must_use]
+pub fn without_secrets(mut error: clap::Error, flags: &[&str]) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    let is_secret = |arg: &str| flags.iter().any(|flag| arg.starts_with(flag));
+    if let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg)
+        && is_secret(arg)
+    {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
+    }
+    error
+}
+
 /// A command line without the word `serve` after the program's name, which may be said or left out, and
 /// whether it was said.
 pub fn without_serve(line: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, bool) {

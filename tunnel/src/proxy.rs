@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
+use http::uri::Authority;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use self::no_proxy::is_excepted;
@@ -37,13 +38,13 @@ pub struct Proxy {
 /// A text is no proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a proxy is http://[user:password@]host:port, socks5h://[user:password@]host:port, or none"
+    "a proxy is http://[user:password@]host:port or socks5h://[user:password@]host:port, percent-encoded, or none"
 )]
 pub struct ProxySyntaxError;
 
 /// What the environment says cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}: {ProxySyntaxError}")]
+#[error("{0} is no http:// or socks5h:// URL; --proxy says another one, or none")]
 pub struct EnvironmentError(pub &'static str);
 
 /// Where the environment names a proxy; the first that says something counts.
@@ -93,15 +94,33 @@ impl FromStr for Proxy {
     type Err = ProxySyntaxError;
 
     fn from_str(text: &str) -> Result<Self, ProxySyntaxError> {
-        let any = Uri::from_static("https://any");
-        let intercept = Matcher::builder().all(text).build().intercept(&any);
-        let intercept = intercept.ok_or(ProxySyntaxError)?;
-        let is_known = matches!(intercept.uri().scheme_str(), Some("http" | "socks5" | "socks5h"));
-        if !is_known || intercept.uri().host().is_none_or(str::is_empty) {
+        let with_scheme = if text.contains("://") { text.into() } else { format!("http://{text}") };
+        if !is_strict(&with_scheme) {
             return Err(ProxySyntaxError);
         }
+        let any = Uri::from_static("https://any");
+        let intercept = Matcher::builder().all(with_scheme).build().intercept(&any);
+        let intercept = intercept.ok_or(ProxySyntaxError)?;
         Ok(Self { intercept, written: text.to_owned() })
     }
+}
+
+/// Whether a URL says what it seems to: the library would take a `/`, `#` or `@` in a password for the end of the host, and a
+/// port that is none for no port.
+fn is_strict(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let Some(authority) = uri.authority().map(Authority::as_str) else { return false };
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let port =
+        host.rsplit_once(':').filter(|(name, _)| !name.starts_with('[') || name.ends_with(']'));
+    let is_known = matches!(uri.scheme_str(), Some("http" | "socks5" | "socks5h"));
+    let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    let is_plain = !url.contains('#') && url.matches('@').count() <= 1;
+    is_known
+        && is_bare
+        && is_plain
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && port.is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 impl Proxy {

@@ -8,7 +8,7 @@ const HUB_FLAGS: &str = "--listen --admin-listen --tls --tls-cert-file --tls-key
     --workers --max-connections --max-calls --lane-memory --log-format --log-filter";
 const AGENT_FLAGS: &str = "--name --hub-uri --upstream --token-file --tls-ca-file \
     --tls-insecure-skip-verify --sessions --keepalive-interval --max-session-age --label --authority --max-lanes \
-    --lane-memory --drain-timeout --fluentd-command --log-format --log-filter --proxy --hub-header --hub-headers-file \
+    --lane-memory --drain-timeout --fluentd-command --log-format --log-filter --proxy --hub-headers-file \
     --tls-cert-file --tls-key-file --upstream-tls-ca-file --upstream-tls-insecure-skip-verify --upstream-tls-server-name \
     --upstream-tls-cert-file --upstream-tls-key-file --upstream-alpn";
 

@@ -134,3 +134,14 @@ async fn a_switch_in_the_environment_can_be_off() {
 async fn listening(log: &Log) -> String {
     log.said("listening", &[]).await.field("address")
 }
+
+/// systemd would write it down at each start.
+#[tokio::test]
+async fn what_may_be_a_password_is_not_shown() {
+    for args in [["--proxy", "https://me:secret@proxy:443"], ["--hub-header", "Key secret"]] {
+        let ended = run_agent(&[&["--name", "a"], &args[..]].concat()).await;
+        let said = ended.text();
+        assert!(said.contains(args[0]) && !said.contains("secret"), "{said}");
+        assert_eq!(ended.code(), 64);
+    }
+}

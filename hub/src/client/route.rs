@@ -28,6 +28,7 @@ pub(crate) struct Head<'h> {
     token: Option<&'h [u8]>,
     name: Option<&'h [u8]>,
     timeout: Option<&'h [u8]>,
+    timeout_ms: Option<&'h [u8]>,
     /// The version of Connect's protocol.
     connect: Option<&'h [u8]>,
     is_named_twice: bool,
@@ -42,6 +43,7 @@ impl<'h> Head<'h> {
                 b":path" => &mut head.target,
                 b"content-type" => &mut head.content_type,
                 b"grpc-timeout" => &mut head.timeout,
+                b"connect-timeout-ms" => &mut head.timeout_ms,
                 b"connect-protocol-version" => &mut head.connect,
                 _ if name == wire::HUB_TOKEN.as_bytes() => &mut head.token,
                 _ if name == wire::NAME.as_bytes() => {
@@ -60,9 +62,18 @@ impl<'h> Head<'h> {
         self.token
     }
 
-    /// How long the client waits, from the beginning of the call (gRPC over HTTP/2, "Timeout"): at most eight digits, and a
-    /// unit.
+    /// How long the client waits, from the beginning of the call.
     pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.grpc_timeout().or_else(|| {
+            // Connect's: at most ten digits ("Timeouts").
+            let digits = self.timeout_ms.filter(|digits| (1..=10).contains(&digits.len()))?;
+            let digits = std::str::from_utf8(digits).ok()?;
+            digits.parse().ok().map(Duration::from_millis)
+        })
+    }
+
+    /// At most eight digits, and a unit (gRPC over HTTP/2, "Timeout").
+    fn grpc_timeout(&self) -> Option<Duration> {
         let (unit, digits) = self.timeout?.split_last()?;
         let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
         let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
@@ -142,6 +153,10 @@ mod tests {
             assert_eq!(of(text), Some(Duration::from_millis(millis)), "{text}");
         }
         assert_eq!(of("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        let connect =
+            |text: &str| Head::of(&list(&[("connect-timeout-ms", text.as_bytes())])).timeout();
+        assert_eq!(connect("1500"), Some(Duration::from_millis(1500)));
+        assert_eq!((connect("1s"), connect("12345678901")), (None, None));
         for text in ["", "S", "1", "1s", "123456789S", "+1S", "1.5S"] {
             assert_eq!(of(text), None, "{text}");
         }

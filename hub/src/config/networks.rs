@@ -19,8 +19,12 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let text = text.trim();
         let one = |_| text.parse::<IpAddr>().map(IpNet::from);
-        text.parse().or_else(one).map(Self).map_err(|_| NetworkError)
+        let network: IpNet = text.parse().or_else(one).map_err(|_| NetworkError)?;
+        // Addresses are compared as what they are: nothing would ever be in such a network.
+        let is_mapped = matches!(network.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+        if is_mapped { Err(NetworkError) } else { Ok(Self(network)) }
     }
 }
 
@@ -54,7 +58,7 @@ mod tests {
 
     #[test]
     fn what_is_in_them() {
-        let networks: Networks = ["10.0.0.0/8", "192.0.2.1", "fd00::/8"]
+        let networks: Networks = ["10.0.0.0/8", " 192.0.2.1", "fd00::/8"]
             .map(|text| text.parse::<Network>().expect("a network"))
             .into_iter()
             .collect();
@@ -69,7 +73,7 @@ mod tests {
         ] {
             assert_eq!(networks.have(address.parse().expect("an address")), is_in, "{address}");
         }
-        for text in ["", "10.0.0.0/33", "hub", "10.0.0.1:80"] {
+        for text in ["", "10.0.0.0/33", "hub", "10.0.0.1:80", "::ffff:10.0.0.0/104"] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError), "{text}");
         }
     }

@@ -38,6 +38,8 @@ enum OpenError {
     MissingTls,
     #[error("a PROXY header from a network that --proxy-protocol does not list")]
     UnexpectedProxied,
+    #[error("a PROXY header where none may be: behind another one, or inside TLS")]
+    ProxiedTwice,
     #[error(transparent)]
     Proxied(ProxiedError),
     #[error("neither HTTP/2 nor HTTP/1.1")]
@@ -61,7 +63,7 @@ impl OpenError {
             Self::Tls(_) => "tls",
             Self::UnexpectedTls => "unexpected-tls",
             Self::MissingTls => "missing-tls",
-            Self::UnexpectedProxied | Self::Proxied(_) => "proxy-header",
+            Self::UnexpectedProxied | Self::ProxiedTwice | Self::Proxied(_) => "proxy-header",
             Self::UnknownProtocol => "protocol",
         }
     }
@@ -100,7 +102,8 @@ pub(crate) async fn serve(tcp: TcpStream, mut origin: Origin) {
 
 async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenError> {
     sockets::tune(&tcp)?;
-    if origin.hub.config.proxy_protocol.have(origin.peer.ip()) {
+    let is_proxied = origin.hub.config.proxy_protocol.have(origin.peer.ip());
+    if is_proxied {
         origin.peer = read_header(&mut tcp).await?.unwrap_or(origin.peer);
     }
     let (protocol, stream) = sniff(tcp).await?;
@@ -117,7 +120,8 @@ async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenErr
             answer_plainly(stream, sentence, &origin.hub.node_id).await;
             Err(OpenError::UnexpectedTls)
         }
-        (Some(_), Protocol::Proxied) => Err(OpenError::UnexpectedProxied),
+        (_, Protocol::Proxied) if !is_proxied => Err(OpenError::UnexpectedProxied),
+        (Some(_), Protocol::Proxied) => Err(OpenError::ProxiedTwice),
         (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
         (None, protocol) => {
             heed(protocol, stream.get_ref())?;
@@ -152,7 +156,7 @@ fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {
         Protocol::Http2 => Ok(Opened::Http2(io)),
         Protocol::Http1 => Ok(Opened::Http1(io)),
         Protocol::Tls => Err(OpenError::UnexpectedTls),
-        Protocol::Proxied => Err(OpenError::UnexpectedProxied),
+        Protocol::Proxied => Err(OpenError::ProxiedTwice),
         Protocol::Unknown => Err(OpenError::UnknownProtocol),
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use ppp::{HeaderResult, v1, v2};
+use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::limits::{PROXY_V1_BYTES, PROXY_V2_BYTES};
@@ -18,6 +18,9 @@ pub(crate) const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const SHORTEST: usize = "PROXY UNKNOWN\r\n".len();
 /// What stands in front of the addresses of version 2; the last two bytes tell how much follows.
 const V2_HEAD: usize = 16;
+/// Where it says its version and command, and how the command LOCAL of version 2 looks there.
+const V2_COMMAND: usize = 12;
+const V2_LOCAL: u8 = 0x20;
 
 /// Why a connection from a balancer is not served.
 #[derive(Debug, thiserror::Error)]
@@ -39,15 +42,19 @@ pub(crate) async fn read_header<S: AsyncRead + Unpin>(
     io.read_exact(&mut header).await?;
     if header.starts_with(V2) {
         read_v2(io, &mut header).await?;
-    } else if header.starts_with(V1) {
+        // Whatever else it says (2.2).
+        if header[V2_COMMAND] == V2_LOCAL {
+            return Ok(None);
+        }
+        let parsed = v2::Header::try_from(&header[..]).map_err(malformed)?;
+        return Ok(of_v2(&parsed));
+    }
+    if header.starts_with(V1) {
         read_v1(io, &mut header).await?;
-    } else {
-        return Err(ProxiedError::Missing);
+        let parsed = v1::Header::try_from(&header[..]).map_err(malformed)?;
+        return Ok(of_v1(&parsed));
     }
-    match HeaderResult::parse(&header) {
-        HeaderResult::V1(parsed) => Ok(of_v1(&parsed.map_err(malformed)?)),
-        HeaderResult::V2(parsed) => Ok(of_v2(&parsed.map_err(malformed)?)),
-    }
+    Err(ProxiedError::Missing)
 }
 
 fn malformed(error: impl std::error::Error) -> ProxiedError {
@@ -92,9 +99,6 @@ fn of_v1(header: &v1::Header<'_>) -> Option<SocketAddr> {
 
 /// What else it says (TLVs) is nothing to a hub.
 fn of_v2(header: &v2::Header<'_>) -> Option<SocketAddr> {
-    if header.command == v2::Command::Local {
-        return None;
-    }
     match header.addresses {
         v2::Addresses::IPv4(of) => Some((of.source_address, of.source_port).into()),
         v2::Addresses::IPv6(of) => Some((of.source_address, of.source_port).into()),
@@ -134,6 +138,7 @@ mod tests {
             (v2(1, 0x11, &tlvs), Some("192.0.2.7:4660")),
             (v2(0, 0x11, INET), None),
             (v2(0, 0, b""), None),
+            (v2(0, 0x11, b""), None),
             (v2(1, 0, b"TLVs"), None),
         ] {
             let (told, rest) = read(&[&header, &b"PRI *"[..]].concat()).await;
@@ -154,6 +159,7 @@ mod tests {
             (&long, "too long"),
             (&v2(1, 0x11, b"short"), "a PROXY header that is none"),
             (&v2(7, 0x11, INET), "a PROXY header that is none"),
+            (&v2(1, 0x77, INET), "a PROXY header that is none"),
             (&[V2, &[0x21, 0x11, 0xff, 0xff]].concat(), "65535 bytes"),
             (b"PROXY", "early eof"),
         ] {

@@ -29,6 +29,7 @@ func (c *httpCaller) refused(ctx context.Context) error {
 		"get":      {connect.WithHTTPGet(), connect.WithIdempotency(connect.IdempotencyNoSideEffects)},
 		"grpc":     {connect.WithGRPC()},
 		"grpc-web": {connect.WithGRPCWeb()},
+		"web-json": {connect.WithGRPCWeb(), connect.WithProtoJSON()},
 	} {
 		unary := connect.NewClient[echopb.Message, echopb.Message](to, c.base+unaryPath, options...)
 		_, err := unary.CallUnary(ctx, connect.NewRequest(&echopb.Message{}))

@@ -23,7 +23,22 @@ fn a_proxy_is_shown_without_its_password() {
         assert_eq!(proxy.to_string(), shown);
         assert_eq!(format!("{proxy:?}"), format!("Proxy({shown})"));
     }
-    for text in ["", "https://proxy:443", "socks4://proxy", "http://", "ftp://proxy", "a b"] {
+    for text in [
+        "",
+        "https://proxy:443",
+        "socks4://proxy",
+        "http://",
+        "ftp://proxy",
+        "a b",
+        "http://p:99999",
+        "http://p:3x",
+        "http://p:",
+        "http://u:pa/ss@p:1",
+        "http://u:p#@p:1",
+        "http://u:p@ss@p:1",
+        "http://p:1/x",
+        "http://p:0",
+    ] {
         assert_eq!(text.parse::<Proxy>(), Err(ProxySyntaxError), "{text}");
     }
     assert_eq!("none".parse(), Ok(ProxySetting::None));
@@ -114,7 +129,18 @@ async fn what_a_proxy_says_instead_is_told() {
             "say http://user:password@",
             true,
         ),
-        (b"HTTP/1.1 407 Who?\r\n\r\n", "me:it@", "does not take these credentials", true),
+        (
+            b"HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic realm=x\r\n\r\n",
+            "me:it@",
+            "does not take these credentials",
+            true,
+        ),
+        (
+            b"HTTP/1.1 407 Who?\r\nProxy-Authenticate: NTLM\r\n\r\n",
+            "me:it@",
+            "which is Basic",
+            true,
+        ),
         (
             b"HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n",
             "",

@@ -7,7 +7,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{HeaderName, LOCATION, PROXY_AUTHORIZATION, SERVER};
+use http::header::{HeaderName, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SERVER};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
@@ -18,9 +18,12 @@ use tower_service::Service;
 
 use super::Proxy;
 use crate::connect::connect;
-use crate::limits::ANSWER_HEAD;
+use crate::limits::{ANSWER_HEAD, STRANGERS_WORDS};
 
+/// Of user, password and host together: the library puts all messages into one buffer of 262 bytes (hyper-util 0.1.21).
+const SOCKS_BYTES: usize = 240;
 const REJECTED: &str = "it does not take these credentials";
+const UNSPOKEN: &str = "in a way that is not spoken here, which is Basic";
 
 /// Why there is no connection through a proxy. Its deadline is the caller's.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +88,11 @@ impl Proxy {
     }
 
     async fn socks(&self, tcp: TcpStream, to: String) -> Result<TcpStream, ProxyError> {
+        let said =
+            self.intercept.raw_auth().map_or(0, |(user, password)| user.len() + password.len());
+        if said + to.len() > SOCKS_BYTES {
+            return Err(self.refused(&to, "user, password and host are too long for SOCKS5".into()));
+        }
         let socks = SocksV5::new(self.intercept.uri().clone(), Connected(Some(TokioIo::new(tcp))));
         let mut socks = match self.intercept.raw_auth() {
             Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
@@ -145,7 +153,11 @@ impl Proxy {
     fn answered(&self, to: &str, status: StatusCode, headers: &HeaderMap) -> ProxyError {
         let proxy = self.to_string();
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let asks = headers.get_all(PROXY_AUTHENTICATE).iter();
+            let mut asks =
+                asks.filter_map(|value| value.to_str().ok()).map(str::to_ascii_lowercase);
             let advice = match self.intercept.basic_auth() {
+                Some(_) if asks.all(|asks| !asks.contains("basic")) => UNSPOKEN,
                 Some(_) => REJECTED,
                 None => "say http://user:password@host:port",
             };
@@ -171,7 +183,7 @@ async fn driven(connection: http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>)
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.to_owned())
+    Some(headers.get(name)?.to_str().ok()?.chars().take(STRANGERS_WORDS).collect())
 }
 
 /// hyper's own words say that something failed, the last ones why.

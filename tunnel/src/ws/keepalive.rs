@@ -34,6 +34,8 @@ pub(crate) struct Keepalive {
     /// When the read that waits now began to wait. Not the time of the last byte: who has not come to read
     /// must not conclude that nobody speaks.
     waiting_since: Option<Instant>,
+    /// The same, but that what the peer says unasked does not count.
+    unanswered_since: Option<Instant>,
     /// When the write that waits now began to wait: a peer that takes nothing is as dead as one that says
     /// nothing.
     blocked_since: Option<Instant>,
@@ -71,6 +73,7 @@ impl Keepalive {
             has_sent: false,
             due: false,
             waiting_since: None,
+            unanswered_since: None,
             blocked_since: None,
             is_answered: true,
             pinged_at: next_ping,
@@ -123,7 +126,7 @@ impl Keepalive {
 
     /// Unless it was asked already, or is going to be.
     fn ask_after(&mut self, since: Instant) {
-        if self.owed_since.is_some() || self.asks_at.is_some() {
+        if self.due || self.owed_since.is_some() || self.asks_at.is_some() {
             return;
         }
         // Not so often that who takes little takes nothing but pings.
@@ -149,7 +152,7 @@ impl Keepalive {
     /// A message has arrived that may be an answer.
     pub(crate) fn heard(&mut self) {
         self.heard_unasked();
-        (self.owed_since, self.probed_until) = (None, None);
+        (self.owed_since, self.probed_until, self.unanswered_since) = (None, None, None);
         (self.has_sent, self.asks_at) = (false, None);
     }
 
@@ -179,7 +182,8 @@ impl Keepalive {
         if self.poll_until(cx, over).is_ready() {
             return Poll::Ready(Silence::Over(over - since));
         }
-        let suspect = self.owed_since.map(|owed| owed.max(since) + SUSPECT_AFTER);
+        let unanswered = *self.unanswered_since.get_or_insert(since);
+        let suspect = self.owed_since.map(|owed| owed.max(unanswered) + SUSPECT_AFTER);
         match suspect.map(|suspect| self.poll_until(cx, suspect)) {
             Some(Poll::Ready(())) => Poll::Ready(Silence::Suspect),
             _ => Poll::Pending,
@@ -324,8 +328,30 @@ mod tests {
         tokio::time::advance(PING_INTO_SILENCE).await;
         assert!(due(&mut keepalive));
         keepalive.pinged();
-        keepalive.heard_unasked();
-        assert_eq!(silence(&mut keepalive).await.1, Some(SUSPECT_AFTER.as_secs()));
+        let (asked, mut is_suspect) = (Instant::now(), false);
+        while !is_suspect {
+            tokio::time::advance(SUSPECT_AFTER / 4).await;
+            let silence =
+                keepalive.poll_silence(&mut Context::from_waker(std::task::Waker::noop()));
+            is_suspect = silence == Poll::Ready(Silence::Suspect);
+            keepalive.heard_unasked();
+        }
+        assert_eq!(asked.elapsed(), SUSPECT_AFTER);
+    }
+
+    /// The socket is full: the ping stays due, and nobody asks again meanwhile, or the timer would fire for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_that_cannot_be_sent_is_due_once() {
+        let mut keepalive = silent_one().await;
+        keepalive.heard();
+        keepalive.sent();
+        waits(&mut keepalive);
+        tokio::time::advance(2 * PING_INTO_SILENCE).await;
+        assert!(due(&mut keepalive));
+        keepalive.sent();
+        waits(&mut keepalive);
+        assert!(due(&mut keepalive));
+        assert!(keepalive.timer.deadline() > Instant::now());
     }
 
     #[tokio::test(start_paused = true)]

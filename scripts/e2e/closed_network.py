@@ -153,6 +153,10 @@ def why_not():
     """What a closed network lacks here."""
     if os.geteuid() != 0:
         return "only root makes networks"
-    if shutil.which("ip") is None:
-        return "ip is not installed"
-    return None
+    for program in ("ip", "openssl"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    torn_down()
+    made = command("ip", "netns", "add", NAMESPACE)
+    torn_down()
+    return None if made.returncode == 0 else f"no network is to be had: {made.stderr.strip()}"

@@ -20,6 +20,7 @@ main() {
     want haproxy haproxy
     want microsocks microsocks
     want ip iproute2
+    want openssl openssl
     step python make_python "$here/install.sh" "$here/requirements.txt" "$here/proto"
     step go make_go "$here/install.sh" "$here/requirements.txt" "$here/proto" "$here/go"
     step "grpcurl-$grpcurl_version" make_grpcurl "$here/install.sh"

@@ -5,27 +5,56 @@ from __future__ import annotations
 import re
 import socket
 import time
+import urllib.request
 
 from grpcurl import ECHO
-from harness import Hub, check, eventually, logged, succeed
+from harness import REPO, Hub, check, command, eventually, logged, succeed
 
 # How often the hub is to say that it makes progress.
 WATCHDOG_S = 2
 
 
 def socket_activated(world, _hub):
-    """The first connection starts the hub, which takes over the socket that systemd listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    argv = ["systemd-socket-activate", "--listen", f"127.0.0.1:{port}", *program(world, port=1)]
+    """The first connection starts the hub, which takes over both sockets that systemd listens at, as its unit has them."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as free,
+        socket.create_server(("127.0.0.1", 0)) as another,
+    ):
+        port, admin = (listener.getsockname()[1] for listener in (free, another))
+    listens = ["--listen", f"127.0.0.1:{port}", "--listen", f"127.0.0.1:{admin}"]
+    argv = ["systemd-socket-activate", *listens, *program(world, port=1)]
     process = world.start("hub-activated", argv)
-    process.wait_for(re.compile(r"^Listening on \S+").match, "systemd listens")
-    hub = Hub(process, "h2c", port, "", None)
+    process.wait_for(re.compile(rf"^Listening on \S+:{admin} ").match, "systemd listens")
+    hub = Hub(process, "h2c", port, f"127.0.0.1:{admin}", None)
     route = world.through(hub, "go")
     address = process.wait_for(logged("listening"), "the hub listens")["address"]
     check(address == f"127.0.0.1:{port}", f"it listens at {address}")
+    check(
+        "hub_agents 1" in fetch(hub.admin, "/metrics"), "its metrics are not at the second socket"
+    )
     succeed(*route.grpcurl(f"{ECHO}/Unary", data="{}"))
     end(hub)
+
+
+def units(world, _hub):
+    """systemd has no fault to find with the units, but that the programs are where they are built."""
+    folder = world.sockets / "units"
+    folder.mkdir()
+    for unit in (REPO / "deploy").glob("grpc-hub*"):
+        text = unit.read_text().replace("/usr/local/bin", str(world.bin))
+        (folder / unit.name).write_text(text)
+    for unit in sorted(folder.iterdir()):
+        name = unit.name.replace("@.", "@a.")
+        said = command("systemd-analyze", "verify", unit.with_name(name))
+        words = said.stdout + said.stderr
+        check(said.returncode == 0 and not words, f"{name}: {words}")
+
+
+def fetch(admin, path):
+    """What the admin listener says."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{admin}{path}", timeout=5) as response:
+        return response.read().decode()
 
 
 def told_to_systemd(world, _hub):
@@ -100,7 +129,7 @@ def end(hub):
     eventually(lambda: hub.process.popen.poll() == 0, "it has ended")
 
 
-ACTIVATED = {"socket-activated": socket_activated}
+ACTIVATED = {"socket-activated": socket_activated, "units": units}
 CASES = {
     "told-to-systemd": told_to_systemd,
     "passed-on": passed_on,

@@ -15,7 +15,8 @@ pub(crate) const V1: &[u8] = b"PROXY ";
 /// And one of version 2.
 pub(crate) const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// No header is shorter than this one of version 1, and no client says so little.
-const SHORTEST: usize = "PROXY UNKNOWN\r\n".len();
+const SHORTEST: usize = V1_UNKNOWN.len();
+const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
 /// What stands in front of the addresses of version 2; the last two bytes tell how much follows.
 const V2_HEAD: usize = 16;
 /// Where it says its version and command, and how the command LOCAL of version 2 looks there.
@@ -51,6 +52,10 @@ pub(crate) async fn read_header<S: AsyncRead + Unpin>(
     }
     if header.starts_with(V1) {
         read_v1(io, &mut header).await?;
+        // Whatever else it says (2.1), of which the library bears four words (ppp 2.3).
+        if header == V1_UNKNOWN || header.starts_with(b"PROXY UNKNOWN ") {
+            return Ok(None);
+        }
         let parsed = v1::Header::try_from(&header[..]).map_err(malformed)?;
         return Ok(of_v1(&parsed));
     }
@@ -71,6 +76,10 @@ async fn read_v1<S: AsyncRead + Unpin>(
             return Err(ProxiedError::Malformed("its line is too long".into()));
         }
         header.push(io.read_u8().await?);
+    }
+    // The library takes each for a space.
+    if header[..header.len() - 2].contains(&b'\r') {
+        return Err(ProxiedError::Malformed("a carriage return in the middle of its line".into()));
     }
     Ok(())
 }
@@ -132,7 +141,7 @@ mod tests {
             (b"PROXY TCP4 192.0.2.7 10.0.0.1 4660 443\r\n".to_vec(), Some("192.0.2.7:4660")),
             (b"PROXY TCP6 2001:db8::7 ::1 4660 443\r\n".to_vec(), Some("[2001:db8::7]:4660")),
             (b"PROXY UNKNOWN\r\n".to_vec(), None),
-            (b"PROXY UNKNOWN whatever it likes\r\n".to_vec(), None),
+            (b"PROXY UNKNOWN whatever it likes, at any length\r\n".to_vec(), None),
             (v2(1, 0x11, INET), Some("192.0.2.7:4660")),
             (v2(1, 0x21, &inet6), Some("[2001:db8::7]:4660")),
             (v2(1, 0x11, &tlvs), Some("192.0.2.7:4660")),
@@ -156,6 +165,8 @@ mod tests {
             (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03more", "no PROXY header"),
             (b"PROXY TCP4 192.0.2.7 4660 443 and more\r\n", "a PROXY header that is none"),
             (b"PROXY TCP5 192.0.2.7 10.0.0.1 4660 443\r\n", "a PROXY header that is none"),
+            (b"PROXY TCP4 192.0.2.7 10.0.0.1 4660\r443\r\n", "carriage return"),
+            (b"PROXY UNKNOWNS\r\n", "a PROXY header that is none"),
             (&long, "too long"),
             (&v2(1, 0x11, b"short"), "a PROXY header that is none"),
             (&v2(7, 0x11, INET), "a PROXY header that is none"),

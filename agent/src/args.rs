@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long, env = "AGENT_HUB_HEADERS_FILE", value_name = "FILE")]
     pub hub_headers_file: Option<PathBuf>,
 
-    /// The proxy on the way to the hub: http://[user:password@]host:port, socks5h://…, or none
+    /// The proxy on the way to the hub: http://USER:PASSWORD@HOST:PORT, socks5h://…, or none
     /// [default: as HTTPS_PROXY or ALL_PROXY say, and NO_PROXY]
     #[arg(long, env = "AGENT_PROXY", value_name = "URL", hide_env_values = true)]
     pub proxy: Option<ProxySetting>,

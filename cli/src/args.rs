@@ -40,7 +40,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "HUB_URI", value_name = "URI")]
     #[arg(default_value = "http://localhost:8080")]
     pub(crate) hub: HubUri,
-    /// The proxy on the way to the hub: http://[user:password@]host:port, socks5h://…, or none
+    /// The proxy on the way to the hub: http://USER:PASSWORD@HOST:PORT, socks5h://…, or none
     /// [default: as HTTPS_PROXY or ALL_PROXY say, and NO_PROXY]
     #[arg(long, global = true, env = "HUB_PROXY", value_name = "URL", hide_env_values = true)]
     pub(crate) proxy: Option<ProxySetting>,

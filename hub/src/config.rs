@@ -155,3 +155,20 @@ impl TryFrom<&Args> for Config {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_came_together_do_not_go_together() {
+        let max = Duration::from_secs(100);
+        let config = Config { max_connection_age: Some(max), ..Config::default() };
+        let ages: Vec<_> = (0..100).filter_map(|_| config.age()).collect();
+        assert_eq!(ages.len(), 100);
+        assert!(ages.iter().all(|age| (max * 4 / 5..=max).contains(age)), "{ages:?}");
+        let (least, most) = (ages.iter().min().expect("some"), ages.iter().max().expect("some"));
+        assert!(*most - *least > max / 20, "{least:?} to {most:?}");
+        assert_eq!(Config::default().age(), None);
+    }
+}

@@ -30,3 +30,24 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
 pub fn ask_for_life(socket: &TcpStream) -> io::Result<()> {
     SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_peer_is_noticed_and_a_silent_one_is_asked_where_that_is_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let socket = TcpStream::connect(address).await.expect("connected");
+        tune(&socket).expect("open");
+        let options = SockRef::from(&socket);
+        assert_eq!(options.tcp_user_timeout().expect("open"), Some(TCP_USER_TIMEOUT));
+        assert!(!options.keepalive().expect("open"));
+        ask_for_life(&socket).expect("open");
+        assert!(options.keepalive().expect("open"));
+        assert_eq!(options.tcp_keepalive_time().expect("open"), TCP_KEEPALIVE);
+    }
+}

@@ -12,7 +12,7 @@ use httpdate::parse_http_date;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tunnel::box_io::BoxIo;
-use tunnel::limits::{DIAL_TIMEOUT, KEEPALIVE_ASKED};
+use tunnel::limits::{DIAL_TIMEOUT, KEEPALIVE_ASKED, SESSIONS_PAIRED};
 use tunnel::registration::RegistrationError;
 use tunnel::wire;
 use tunnel::ws::KeepaliveConfig;
@@ -21,7 +21,7 @@ use crate::front::FrontAnswer;
 use crate::handshake::{HandshakeError, Upgraded, upgrade};
 use crate::hub_headers::HubHeadersError;
 use crate::hub_uri::HubUri;
-use crate::limits::{RETRY_AFTER_MAX, SESSIONS_PAIRED};
+use crate::limits::RETRY_AFTER_MAX;
 use crate::shared::Shared;
 use crate::transport::{TransportError, secured, to_hub};
 

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use http::header::{LOCATION, SERVER};
-use http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
-use tunnel::limits::STRANGERS_WORDS;
-use tunnel::wire;
+use http::{HeaderMap, Response, StatusCode, Uri};
+use tunnel::wire::{self, words};
 
 use crate::hub_uri::HubUri;
 
@@ -25,7 +24,7 @@ impl FrontAnswer {
         if headers.contains_key(wire::HUB_NODE_ID) {
             return None;
         }
-        Some(Self { status, server: text(headers, &SERVER), advice: advice(status, headers, hub) })
+        Some(Self { status, server: words(headers, &SERVER), advice: advice(status, headers, hub) })
     }
 
     /// Whether somebody has to change something before it may be another.
@@ -44,16 +43,11 @@ impl fmt::Display for FrontAnswer {
     }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let text = headers.get(name)?.to_str().ok()?;
-    Some(text.chars().take(STRANGERS_WORDS).collect())
-}
-
 /// What to do about it.
 fn advice(status: StatusCode, headers: &HeaderMap, hub: &HubUri) -> String {
     let path = hub.uri().path();
     match status.as_u16() {
-        300..=399 => redirected(text(headers, &LOCATION).as_deref(), hub),
+        300..=399 => redirected(words(headers, &LOCATION).as_deref(), hub),
         400 if !hub.tls => {
             "does it want TLS? then say wss://; if not, it passes no WebSocket on".into()
         }

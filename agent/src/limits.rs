@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tunnel::limits::{DIAL_TIMEOUT, LANE_DATA_MAX, SESSIONS_MAX, SETTINGS_TIMEOUT};
+use tunnel::limits::{DIAL_TIMEOUT, LANE_DATA_MAX, SETTINGS_TIMEOUT};
 
 // --- HTTP/2, on every end that is ours ---
 
@@ -83,9 +83,6 @@ pub const SESSION_AGE_MEMORY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// out whether the upstream is there.
 pub const SUCCESSION_TIMEOUT: Duration =
     Duration::from_secs(DIAL_TIMEOUT.as_secs() + SETTINGS_TIMEOUT.as_secs());
-/// Sessions of one agent that have two numbers each (`Hub-Slot`), so that a successor registers beside the session that it
-/// replaces. Agents with more have one number a session; no hub advises more.
-pub const SESSIONS_PAIRED: u16 = SESSIONS_MAX / 2;
 
 // --- fluentd, supervised by an agent ---
 

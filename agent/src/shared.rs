@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
+use tunnel::limits::SESSIONS_PAIRED;
 
 use crate::age::AgeLimit;
 use crate::config::{Config, Tls};
-use crate::limits::{LANE_DIALS, SESSIONS_PAIRED};
+use crate::limits::LANE_DIALS;
 use crate::monitor::Monitor;
 use crate::places::Places;
 use crate::reload::{ReloadError, Settings};

@@ -6,15 +6,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+use tunnel::limits::SESSIONS_PAIRED;
 use tunnel::wire::CloseCode;
 use tunnel::ws::Ended;
 
 use crate::backoff::{Backoff, whole_millis};
 use crate::dial::{DialError, Dialled, Retry, dial};
 use crate::hub_uri::HubUri;
-use crate::limits::{
-    BACKOFF_FATAL, BACKOFF_VERSION, REPLACED_AT_ONCE, SESSIONS_PAIRED, STABLE_AFTER,
-};
+use crate::limits::{BACKOFF_FATAL, BACKOFF_VERSION, REPLACED_AT_ONCE, STABLE_AFTER};
 use crate::rota::Rota;
 use crate::session::{self, Over};
 use crate::shared::Shared;

@@ -289,8 +289,6 @@ pub const TURN_LATE: Duration = Duration::from_millis(20);
 /// Agents that register then, on all threads together: 5,000 are there within ten seconds, with one session each, however
 /// busy the hub is. They have more when it is not.
 pub const REGISTRATIONS_LATE: Rate = Rate { burst: 500, per: Duration::from_secs(1) };
-/// An agent's session and that which takes its place have numbers so far apart, or the same.
-pub const SLOTS_PAIRED: u16 = 32;
 /// Addresses whose registrations are told apart; all others count as one.
 pub const REGISTRANTS: usize = 4096;
 /// Characters of a stranger's text in a log line.

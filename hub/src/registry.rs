@@ -19,10 +19,11 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tunnel::lanes::Lanes;
+use tunnel::limits::SESSIONS_PAIRED;
 use tunnel::name::Name;
 
 use crate::config::auth::Holder;
-use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES, SLOTS_PAIRED, STARTING};
+use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES, STARTING};
 use crate::message::refusal::Refusal;
 use crate::observe::activity::{Activity, What};
 use crate::observe::metrics::Metrics;
@@ -103,7 +104,7 @@ impl Registry {
         let is_its = |session: &Arc<Session>| {
             let is_of_agent = session.agent.is(&registration.instance, holder.as_ref());
             // One that this one is to replace does not count.
-            let is_other = session.slot % SLOTS_PAIRED != registration.slot % SLOTS_PAIRED;
+            let is_other = session.slot % SESSIONS_PAIRED != registration.slot % SESSIONS_PAIRED;
             is_of_agent && is_other && session.is_usable() && !session.is_suspect()
         };
         entry.is_some_and(|entry| entry.sessions.iter().any(is_its))

@@ -18,7 +18,7 @@ pub struct Rewrite<'r> {
 
 /// Fields but for those of the hub.
 pub(crate) fn stripped(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
-    fields.iter().filter(|field| !field.name.starts_with(OURS))
+    answered(fields, false)
 }
 
 /// Fields of an answer: with those of the hub, if it is its own.

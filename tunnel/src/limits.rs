@@ -23,6 +23,9 @@ pub const HEADER_MAX_BYTES: usize = 255;
 /// The highest number of sessions that one agent process may hold. Four already use four cores of the
 /// hub (it advises at least 2, at most 4); more only for who measured it.
 pub const SESSIONS_MAX: u16 = 64;
+/// Sessions of one agent that have two numbers each (`Hub-Slot`), so far apart, so that a successor registers beside the
+/// session that it replaces. Agents with more have one number a session; no hub advises more.
+pub const SESSIONS_PAIRED: u16 = SESSIONS_MAX / 2;
 
 // --- handshakes ---
 
@@ -33,6 +36,9 @@ pub const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of the head of the hub's answer to an upgrade, and of a proxy's to CONNECT; what is in between may add to it.
 pub const ANSWER_HEAD: usize = 32 << 10;
+/// Of user, password and host together, towards a SOCKS5 proxy: the library puts all messages into one buffer of 262 bytes
+/// (hyper-util 0.1.21).
+pub const SOCKS_BYTES: usize = 240;
 /// Characters of a stranger's words in a log line or an error.
 pub const STRANGERS_WORDS: usize = 200;
 /// So long an address may be silent before the next one of the same name is tried, too (RFC 8305 5).

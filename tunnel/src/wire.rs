@@ -1,6 +1,9 @@
 //! The wire contract in names: path, protocol, headers, control messages, close codes.
 
+use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
+
+use crate::limits::STRANGERS_WORDS;
 
 /// The path of the WebSocket upgrade on the hub's port.
 pub const PATH: &str = "/ws";
@@ -136,6 +139,12 @@ impl From<CloseCode> for u16 {
             CloseCode::Other(other) => other,
         }
     }
+}
+
+/// What a stranger's field says, as far as that is shown to people: plain text, and so much of it.
+#[must_use]
+pub fn words(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.chars().take(STRANGERS_WORDS).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{HeaderName, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SERVER};
+use http::header::{LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SERVER};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
@@ -18,10 +18,9 @@ use tower_service::Service;
 
 use super::Proxy;
 use crate::connect::connect;
-use crate::limits::{ANSWER_HEAD, STRANGERS_WORDS};
+use crate::limits::{ANSWER_HEAD, SOCKS_BYTES};
+use crate::wire::words;
 
-/// Of user, password and host together: the library puts all messages into one buffer of 262 bytes (hyper-util 0.1.21).
-const SOCKS_BYTES: usize = 240;
 const REJECTED: &str = "it does not take these credentials";
 const UNSPOKEN: &str = "in a way that is not spoken here, which is Basic";
 
@@ -164,10 +163,10 @@ impl Proxy {
             return ProxyError::Credentials { proxy, advice };
         }
         if status.is_redirection() {
-            let location = text(headers, &LOCATION).unwrap_or_else(|| "nowhere".to_owned());
+            let location = words(headers, &LOCATION).unwrap_or_else(|| "nowhere".to_owned());
             return ProxyError::Redirect { proxy, location };
         }
-        let by = text(headers, &SERVER).map(|server| format!(", by {server}")).unwrap_or_default();
+        let by = words(headers, &SERVER).map(|server| format!(", by {server}")).unwrap_or_default();
         self.refused(to, format!("HTTP {}{by}", status.as_u16()))
     }
 
@@ -180,10 +179,6 @@ impl Proxy {
 async fn driven(connection: http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>) -> Infallible {
     let _ = connection.with_upgrades().await;
     pending().await
-}
-
-fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.chars().take(STRANGERS_WORDS).collect())
 }
 
 /// hyper's own words say that something failed, the last ones why.

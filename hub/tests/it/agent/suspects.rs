@@ -54,13 +54,8 @@ async fn calls_go_to_who_answers() {
         }
     }
     // It is heard of again, and trusted again.
-    let reads = async {
-        loop {
-            silent.opened().await;
-        }
-    };
     tokio::select! {
-        () = reads => {}
+        () = silent.goes_on() => {}
         () = until("no suspicion", async || suspects(&hub).await == 0) => {}
     }
 }
@@ -74,13 +69,8 @@ async fn nobody_is_blamed_for_what_a_silence_has_gathered() {
     let (first, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
     silent.request(PROBE).await;
     until("a suspicion", async || suspects(&hub).await == 1).await;
-    let reads = async {
-        loop {
-            silent.opened().await;
-        }
-    };
     tokio::select! {
-        () = reads => {}
+        () = silent.goes_on() => {}
         () = until("no suspicion", async || suspects(&hub).await == 0) => {}
     }
     let calm = u32::from(Reason::ENHANCE_YOUR_CALM).to_be_bytes();

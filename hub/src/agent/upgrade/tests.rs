@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use tokio::time::advance;
+use tunnel::limits::SESSIONS_PAIRED;
 
 use super::*;
 use crate::config::Config;
@@ -62,4 +63,28 @@ async fn strangers_are_told_so_however_busy_it_is() {
     stranger.headers_mut().remove(wire::HUB_NAME);
     let (refused, ()) = tokio::join!(admit(&stranger, &origin), advance(TURN_LATE));
     assert_eq!(refused.expect_err("no name").status, StatusCode::BAD_REQUEST);
+}
+
+/// Of those who are there already, none comes in that is not to take another's place.
+#[tokio::test(start_paused = true)]
+async fn a_busy_hub_lets_in_no_second_session_of_an_agent() {
+    let origin = origin();
+    let hub = &origin.hub;
+    let (_, admitted) = admit(&asks(0), &origin).await.expect("the first");
+    let (io, _agent) = tokio::io::duplex(1);
+    let (_driver, lanes, _control) = tunnel::lanes::start(
+        io,
+        Bytes::new(),
+        hub.config.keepalive,
+        tunnel::lanes::Role::Hub,
+        hub.lane_memory.clone(),
+    );
+    let _registration = hub.registry.register(admitted, lanes).expect("a free name");
+    let late = async |slot: u16| {
+        let mut request = asks(0);
+        request.headers_mut().insert(wire::HUB_SLOT, slot.into());
+        tokio::join!(admit(&request, &origin), advance(TURN_LATE)).0.err().map(|no| no.reason)
+    };
+    assert_eq!([late(0).await, late(SESSIONS_PAIRED).await], [None, None]);
+    assert_eq!(late(1).await, Some(BUSY));
 }

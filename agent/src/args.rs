@@ -21,6 +21,7 @@ use tunnel::program::{without_secrets, without_serve};
 use tunnel::proxy::ProxySetting;
 use tunnel::registration::parse_label;
 use tunnel::setting::Setting;
+use tunnel::speaks::WebProtocol;
 
 use self::upstream_tls::UpstreamTlsArgs;
 use crate::fluentd::{Command, CommandError};
@@ -117,6 +118,11 @@ pub struct Args {
     /// Replaces :authority, for an upstream that routes by host
     #[arg(long, env = "AGENT_AUTHORITY", value_name = "HOST")]
     pub authority: Option<Authority>,
+
+    /// What the upstream speaks itself beside gRPC: grpc-web, connect. The hub leaves such calls as they are, and makes
+    /// gRPC of all others
+    #[arg(long, env = "AGENT_UPSTREAM_SPEAKS", value_name = "PROTOCOLS", value_delimiter = ',')]
+    pub upstream_speaks: Vec<WebProtocol>,
 
     /// Connections to the upstream at once, one for each caller; less where the system allows fewer open files. @FILE
     /// says it in a file that is read anew on SIGHUP

@@ -16,6 +16,7 @@ use tunnel::name::Name;
 use tunnel::proxy::ProxySetting;
 use tunnel::registration::Registration;
 use tunnel::setting::Setting;
+use tunnel::speaks::Speaks;
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of};
 use tunnel::ws::KeepaliveConfig;
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Replaces `:authority` of calls.
     pub authority: Option<Authority>,
+    /// What the upstream speaks beside gRPC; the hub leaves such calls as they are.
+    pub speaks: Speaks,
     /// How many lanes to take at once, each of them a connection to the upstream; fewer where the system allows fewer
     /// open files.
     pub max_lanes: Setting<NonZeroU32>,
@@ -101,6 +104,7 @@ impl Config {
             sessions: None,
             labels: BTreeMap::new(),
             authority: None,
+            speaks: Speaks::default(),
             max_lanes: Setting::Value(LANES_MAX),
             lane_memory: LANE_MEMORY,
             keepalive_interval: None,
@@ -134,6 +138,7 @@ impl Config {
                 Upstream::Services(_) => Scheme::HTTP,
             },
             authority: self.authority.clone(),
+            speaks: self.speaks,
             max_lanes: Some(max_lanes.get()),
             keepalive_interval: self.keepalive_interval,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -78,6 +78,7 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         sessions: args.sessions,
         labels: args.labels.into_iter().collect(),
         authority: args.authority,
+        speaks: args.upstream_speaks.into_iter().collect(),
         max_lanes: args.max_lanes,
         lane_memory: args.lane_memory.0,
         drain_timeout: args.drain_timeout,

@@ -1,6 +1,7 @@
 //! What an agent without an upstream serves: fluentd, health, reflection.
 
 use hub_proto::fluentd::v1::fluentd_server::FluentdServer;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic_reflection::pb::{v1, v1alpha};
@@ -12,14 +13,14 @@ pub async fn builtin_services(supervisor: Option<Supervisor>) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<FluentdServer<FluentdService>>().await;
     let mut routes = Routes::default()
-        .add_service(health)
-        .add_service(FluentdServer::new(FluentdService::new(supervisor)));
+        .add_service(health.accept_compressed(Gzip))
+        .add_service(FluentdServer::new(FluentdService::new(supervisor)).accept_compressed(Gzip));
     // Fails only if the descriptors are none; then the services are there without it.
     if let Ok(reflection) = reflection().build_v1() {
-        routes = routes.add_service(reflection);
+        routes = routes.add_service(reflection.accept_compressed(Gzip));
     }
     if let Ok(reflection) = reflection().build_v1alpha() {
-        routes = routes.add_service(reflection);
+        routes = routes.add_service(reflection.accept_compressed(Gzip));
     }
     routes.prepare()
 }

@@ -16,6 +16,7 @@ use tunnel::wire;
 use crate::Error;
 use crate::args::{Headers, Options};
 use crate::connect::{Connection, connect, tls};
+use crate::front::Checked;
 use crate::limits::CALL_TIMEOUT;
 use crate::metadata::{Target, assemble};
 use crate::status::with_hint;
@@ -25,6 +26,8 @@ use crate::status::with_hint;
 pub(crate) struct Caller {
     connection: Connection,
     metadata: MetadataMap,
+    /// Calls are for a name.
+    has_server: bool,
     timeout: Option<Duration>,
 }
 
@@ -53,7 +56,8 @@ impl Caller {
         let connection = connect(&options.hub, &proxy, tls, &trust).await.map_err(|error| {
             Status::unavailable(format!("cannot connect to {}: {error}", options.hub))
         })?;
-        Ok(Self { connection, metadata, timeout: options.timeout })
+        let has_server = matches!(target, Target::Agent(_));
+        Ok(Self { connection, metadata, has_server, timeout: options.timeout })
     }
 
     /// When a call without streams that begins now must have ended.
@@ -78,8 +82,8 @@ impl Caller {
         messages: impl Stream<Item = C::Encode> + Send + 'static,
         deadline: Option<Deadline>,
     ) -> Result<Streaming<C::Decode>, Status> {
-        let mut grpc =
-            Grpc::new(self.connection.channel.clone()).max_decoding_message_size(usize::MAX);
+        let channel = Checked::new(self.connection.channel.clone(), self.has_server);
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(usize::MAX);
         grpc.ready().await.map_err(not_ready)?;
         let mut request = Request::new(messages);
         *request.metadata_mut() = self.metadata.clone();

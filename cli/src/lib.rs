@@ -16,6 +16,7 @@ mod connect;
 mod describe;
 mod details;
 mod error;
+mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http2_check;

@@ -2,11 +2,13 @@
 
 pub(crate) mod args;
 pub(crate) mod auth;
+pub(crate) mod cors;
 pub(crate) mod keys;
 pub(crate) mod listen_addr;
 mod memory;
 pub(crate) mod networks;
 mod pattern;
+pub(crate) mod routing;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,8 +22,10 @@ use tunnel::ws::KeepaliveConfig;
 
 use crate::config::args::Args;
 use crate::config::auth::AuthFileError;
+use crate::config::cors::CorsOrigins;
 use crate::config::keys::{KeyFiles, Keys};
 use crate::config::networks::Networks;
+use crate::config::routing::Routing;
 use crate::limits::{
     CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS, PARK_TIMEOUT,
 };
@@ -55,6 +59,12 @@ pub struct Config {
     pub lane_memory: usize,
     /// Balancers that say whose connections they pass on, in a PROXY header that is not taken from anybody else.
     pub proxy_protocol: Networks,
+    /// Proxies that say whose requests they pass on, in `Forwarded` or `X-Forwarded-For`, which nobody else is believed.
+    pub trusted_proxies: Networks,
+    /// How calls get a name that say none.
+    pub routing: Routing,
+    /// Pages from where may call through browsers; without, preflights are answered by whom they are for.
+    pub cors_origins: Option<CorsOrigins>,
     /// Who may come in, and the certificate that the hub shows.
     pub keys: Keys,
     /// Where they are read anew, when the hub is told to.
@@ -95,6 +105,9 @@ impl Default for Config {
             max_held: memory::all().map_or(HELD_UNKNOWN, |bytes| bytes / HELD_PART),
             lane_memory: LANE_MEMORY,
             proxy_protocol: Networks::default(),
+            trusted_proxies: Networks::default(),
+            routing: Routing::default(),
+            cors_origins: None,
             keys: Keys::default(),
             key_files: KeyFiles::default(),
             log: Log::default(),
@@ -149,6 +162,12 @@ impl TryFrom<&Args> for Config {
             max_held: default.max_held,
             lane_memory: args.lane_memory.0,
             proxy_protocol: args.proxy_protocol.iter().copied().collect(),
+            trusted_proxies: args.trusted_proxies.iter().copied().collect(),
+            routing: Routing {
+                domains: args.route_domain.clone(),
+                default_name: args.default_name.clone(),
+            },
+            cors_origins: CorsOrigins::of(&args.cors_origin),
             keys: key_files.read(&default.keys)?,
             key_files,
             log: default.log,

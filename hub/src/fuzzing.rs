@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::agent::upgrade;
 use crate::client::connection;
 use crate::config::Config;
+use crate::config::networks::Networks;
 use crate::context::hub;
 use crate::context::origin::Origin;
 use crate::front::detect::{self, Protocol};
 use crate::front::proxied;
+use crate::message::forwarded;
+use crate::web::{http1, lane};
 
 /// Tells by its first bytes what a stream speaks, and yields them again.
 ///
@@ -34,6 +36,18 @@ pub async fn read_proxy_header<S: AsyncRead + Unpin>(
     io: &mut S,
 ) -> Result<Option<SocketAddr>, String> {
     proxied::read_header(io).await.map_err(|error| error.to_string())
+}
+
+/// Whom a proxy speaks for, by its values of `Forwarded` and of `X-Forwarded-For`.
+#[must_use]
+pub fn forwarded_for(
+    peer: IpAddr,
+    trusted: &Networks,
+    forwarded: &[&[u8]],
+    x_forwarded_for: &[&[u8]],
+) -> Option<IpAddr> {
+    let [forwarded, x] = [forwarded, x_forwarded_for].map(|values| values.iter().copied());
+    forwarded::behind(peer, trusted, forwarded, x)
 }
 
 /// A hub without threads and sockets: its connections run where they are awaited.
@@ -62,10 +76,12 @@ impl Hub {
         let address = Ipv4Addr::from(self.peers.fetch_add(1, Ordering::Relaxed));
         let (stop, peer) = (self.hub.stop.child(), SocketAddr::from((address, 1)));
         let handshake = self.hub.handshakes.begin();
-        let origin = Origin { hub: self.hub.clone(), peer, worker: 0, stop };
+        let origin = Origin { hub: self.hub.clone(), peer, worker: 0, sni: None, stop };
         match detect::sniff(io).await {
-            Ok((Protocol::Http2, io)) => connection::serve(Box::new(io), origin).await,
-            Ok((Protocol::Http1, io)) => upgrade::serve(Box::new(io), origin, handshake).await,
+            Ok((Protocol::Http2, io)) => {
+                connection::serve(Box::new(io), origin, Some(lane::serve)).await;
+            }
+            Ok((Protocol::Http1, io)) => http1::serve(Box::new(io), origin, handshake).await,
             _ => {}
         }
     }

@@ -12,7 +12,7 @@
 //!
 //! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
 //! [`run`] starts it all, on listeners that the caller has bound. A module uses those below it in this list only:
-//! `front`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
+//! `front`, `agent`, `client` and `web`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
 //! `config`.
 
 mod agent;
@@ -30,6 +30,7 @@ mod observe;
 mod registry;
 mod services;
 mod stop;
+mod web;
 
 use std::io;
 use std::sync::Arc;
@@ -42,9 +43,11 @@ use tunnel::service_manager;
 
 pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Ownership, Tokens};
+pub use self::config::cors::{CorsOrigin, CorsOriginError, CorsOrigins};
 pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::networks::{Network, NetworkError, Networks};
+pub use self::config::routing::{Domain, DomainError, Routing};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;
 use self::front::listener::Listener;

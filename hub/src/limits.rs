@@ -114,6 +114,10 @@ pub const CLIENT_OUTPUT: usize = 96 * KIB as usize;
 /// Bytes on their way to or from the hub's own services, of one caller of a connection.
 pub const OWN_LANE_BYTES: usize = 64 * KIB as usize;
 
+/// Bytes of a message in Connect's unary form: its length, or its outcome, is said before it, so it must be whole. gRPC's own
+/// libraries take 4 MiB by default; what goes beyond can be streamed. All that wait so count among what the hub holds.
+pub const WEB_MESSAGE_MAX: usize = 64 * MIB as usize;
+
 // --- lanes, at the hub ---
 
 /// Agents of one name that one caller has lanes to, on one connection: enough to go on when one goes, and few

@@ -1,4 +1,7 @@
 //! What the hub answers itself.
 
+pub(crate) mod connect;
 pub(crate) mod form;
+pub(crate) mod forwarded;
 pub(crate) mod refusal;
+pub(crate) mod timeout;

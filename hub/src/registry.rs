@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tunnel::lanes::Lanes;
 use tunnel::limits::SESSIONS_PAIRED;
 use tunnel::name::Name;
+use tunnel::speaks::WebProtocol;
 
 use crate::config::auth::Holder;
 use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES, STARTING};
@@ -291,6 +292,14 @@ impl Registry {
         let names = self.names.read();
         let in_turn = names.entries.get(name).map(|entry| entry.in_turn(|_| false));
         in_turn.unwrap_or_default().into_iter().cloned().collect()
+    }
+
+    /// Whether all agents that calls for `name` may go to have servers which speak this themselves.
+    pub(crate) fn speaks(&self, name: &Name, protocol: WebProtocol) -> bool {
+        let names = self.names.read();
+        let Some(entry) = names.entries.get(name) else { return false };
+        let mut shown = entry.shown().peekable();
+        shown.peek().is_some() && shown.all(|session| session.agent.speaks.has(protocol))
     }
 
     /// The session owes an answer, or is heard of again.

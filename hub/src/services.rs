@@ -3,6 +3,7 @@
 mod clients;
 mod events;
 mod health;
+pub(crate) mod hint;
 mod page_token;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
 use tokio::sync::mpsc;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::metadata::MetadataValue;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -41,21 +43,26 @@ pub(crate) fn routes(registry: &Arc<Registry>, activity: &Arc<Activity>, stop: &
     routes = routes
         .add_service(
             HubServer::new(Clients::new(registry.clone()))
+                .accept_compressed(Gzip)
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         )
         .add_service(
             ActivityServer::new(Events::new(activity.clone(), stop.clone()))
+                .accept_compressed(Gzip)
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         )
         .add_service(
             HealthServer::new(Health::new(registry.clone(), stop.clone()))
+                .accept_compressed(Gzip)
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         );
     // Fails only if the descriptors are none; then the services are there without it.
     if let Ok(reflection) = reflection().build_v1() {
+        let reflection = reflection.accept_compressed(Gzip);
         routes = routes.add_service(reflection.max_decoding_message_size(OWN_REQUEST_MAX));
     }
     if let Ok(reflection) = reflection().build_v1alpha() {
+        let reflection = reflection.accept_compressed(Gzip);
         routes = routes.add_service(reflection.max_decoding_message_size(OWN_REQUEST_MAX));
     }
     routes.prepare()
@@ -66,6 +73,11 @@ pub(crate) fn is_own(path: &str) -> bool {
     service(path).is_some_and(|service| {
         [HUB, ACTIVITY, HEALTH, REFLECTION, REFLECTION_ALPHA].contains(&service)
     })
+}
+
+/// Whether the path is one of those that no agent's server has, too.
+pub(crate) fn is_hubs_alone(path: &str) -> bool {
+    service(path).is_some_and(|service| [HUB, ACTIVITY].contains(&service))
 }
 
 /// Whether the path is a method of health, which is open to everybody for the hub itself.

@@ -31,7 +31,8 @@ const TIMEOUT: &str = "grpc-timeout";
 const ANSWER: &[(&str, &str)] = &[(":status", "200"), ("content-type", "application/grpc")];
 const TRAILERS: &[(&str, &str)] = &[("grpc-status", "0")];
 const MESSAGE: &[u8] = &[0; 64];
-const REWRITE: Rewrite<'_> = Rewrite { scheme: b"http", authority: None, otherwise: b"name" };
+const REWRITE: Rewrite<'_> =
+    Rewrite { scheme: b"http", authority: None, otherwise: b"name", is_ours: false };
 
 /// A client and an upstream that say what they always say, and do not listen.
 struct Ends {

@@ -14,6 +14,8 @@ pub struct Rewrite<'r> {
     pub authority: Option<&'r [u8]>,
     /// `:authority` where the client sent neither it nor `host`.
     pub otherwise: &'r [u8],
+    /// The lane leads to the hub itself: what is between it and a client stays.
+    pub is_ours: bool,
 }
 
 /// Fields but for those of the hub.
@@ -39,7 +41,7 @@ pub(crate) fn forwarded<'f>(
         none.then(|| fields.get(b"host").unwrap_or(rewrite.otherwise))
     });
     let added = authority.map(|value| field(b":authority", value));
-    let rest = stripped(fields).filter_map(move |field| match field.name {
+    let rest = answered(fields, rewrite.is_ours).filter_map(move |field| match field.name {
         b":scheme" => Some(Field { value: rewrite.scheme, ..field }),
         b":authority" if authority.is_some() => None,
         // Servers may refuse a host that differs from :authority (RFC 9113 8.3.1).
@@ -76,7 +78,8 @@ mod tests {
         fields.map(line).collect()
     }
 
-    const REWRITE: Rewrite<'_> = Rewrite { scheme: b"https", authority: None, otherwise: b"name" };
+    const REWRITE: Rewrite<'_> =
+        Rewrite { scheme: b"https", authority: None, otherwise: b"name", is_ours: false };
 
     #[test]
     fn a_head_passes_but_for_what_the_agent_asked() {
@@ -97,6 +100,13 @@ mod tests {
         let other = Rewrite { authority: Some(b"b.test"), ..REWRITE };
         let passed = [":authority=b.test", ":method=POST", ":scheme=https", ":path=/a.B/C"];
         assert_eq!(text(forwarded(&head, &other)), [&passed[..], &["name=x"]].concat());
+    }
+
+    #[test]
+    fn the_hub_itself_gets_what_is_its_own() {
+        let head = list(&[(":method", "CONNECT"), (":authority", "a.test"), ("hub-name", "x")]);
+        let passed = text(forwarded(&head, &Rewrite { is_ours: true, ..REWRITE }));
+        assert_eq!(passed, [":method=CONNECT", ":authority=a.test", "hub-name=x"]);
     }
 
     #[test]

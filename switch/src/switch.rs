@@ -80,6 +80,8 @@ impl<C, G: Guard> Switch<C, G> {
         client.greet(&Settings {
             max_concurrent_streams: Some(limits.max_calls),
             max_header_list_size: Some(HEAD_MAX as u32),
+            // Fronts pass WebSockets on so (RFC 8441 3).
+            enable_connect_protocol: Some(1),
             ..Settings::default()
         });
         Self {

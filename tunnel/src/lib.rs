@@ -20,6 +20,7 @@ pub mod registration;
 pub mod service_manager;
 pub mod setting;
 pub mod sockets;
+pub mod speaks;
 pub mod tap;
 pub mod tls;
 pub mod token_bucket;

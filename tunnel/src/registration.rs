@@ -10,6 +10,7 @@ use crate::limits::{
     HEADER_MAX_BYTES, KEEPALIVE_ASKED, LABEL_MAX_BYTES, LABELS_MAX, LABELS_MAX_BYTES, SESSIONS_MAX,
 };
 use crate::name::{Name, NameError};
+use crate::speaks::Speaks;
 use crate::wire;
 
 /// A registration as its headers say it; the credential is not part of it.
@@ -27,6 +28,8 @@ pub struct Registration {
     pub scheme: Scheme,
     /// Replaces `:authority`, for an upstream that routes by host.
     pub authority: Option<Authority>,
+    /// What the upstream speaks beside gRPC.
+    pub speaks: Speaks,
     /// How many lanes with calls the agent takes at once, on all its sessions together; `None` leaves it to the
     /// hub.
     pub max_lanes: Option<u32>,
@@ -95,6 +98,9 @@ impl Registration {
             scheme: optional(headers, wire::HUB_UPSTREAM_SCHEME)?
                 .map_or(Ok(Scheme::HTTP), parse_scheme)?,
             authority: optional(headers, wire::HUB_AUTHORITY)?.map(parse_authority).transpose()?,
+            speaks: optional(headers, wire::HUB_UPSTREAM_SPEAKS)?
+                .map(Speaks::from_header)
+                .unwrap_or_default(),
             max_lanes: number(headers, wire::HUB_MAX_LANES)?,
             keepalive_interval: number(headers, wire::HUB_KEEPALIVE_INTERVAL)?
                 .map(parse_interval)
@@ -133,6 +139,9 @@ impl Registration {
         }
         if let Some(authority) = &self.authority {
             set(wire::HUB_AUTHORITY, authority.as_str())?;
+        }
+        if let Some(words) = self.speaks.to_header() {
+            set(wire::HUB_UPSTREAM_SPEAKS, &words)?;
         }
         Ok(())
     }
@@ -246,6 +255,7 @@ mod tests {
             labels: [("zone".into(), "eu 1".into()), ("empty".into(), String::new())].into(),
             scheme: Scheme::HTTPS,
             authority: Some(Authority::from_static("inner.example:443")),
+            speaks: Speaks::from_header("connect"),
             max_lanes: Some(7),
             keepalive_interval: Some(Duration::from_mins(5)),
             agent_version: "0.1.0".into(),

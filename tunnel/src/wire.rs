@@ -33,6 +33,8 @@ pub const HUB_LABELS: &str = "hub-labels";
 pub const HUB_UPSTREAM_SCHEME: &str = "hub-upstream-scheme";
 /// Replaces `:authority` on this session.
 pub const HUB_AUTHORITY: &str = "hub-authority";
+/// What the upstream speaks beside gRPC: `grpc-web`, `connect`, separated by commas. The hub leaves such calls as they are.
+pub const HUB_UPSTREAM_SPEAKS: &str = "hub-upstream-speaks";
 /// How many lanes with calls the agent takes at once, on all its sessions together.
 pub const HUB_MAX_LANES: &str = "hub-max-lanes";
 /// Milliseconds between two pings: of the agent, which it wants of both ends; in the answer, what the hub advises where the

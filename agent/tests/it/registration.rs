@@ -121,7 +121,7 @@ async fn http_that_is_no_websocket_is_told_what_is_here() {
     let answer = assert_refused(&hub, post, 405, "for WebSockets only").await;
     assert_eq!(answer.header("allow"), Some("get"));
     for line in ["GET / HTTP/1.1", "GET /ws/ HTTP/1.1", "POST /a.B/C HTTP/1.1"] {
-        assert_refused(&hub, Request::plain(line), 404, "gRPC clients speak HTTP/2").await;
+        assert_refused(&hub, Request::plain(line), 404, "send the metadata `name`").await;
     }
     assert_serves(&hub, "testserver", &[]).await;
 }

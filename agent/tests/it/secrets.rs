@@ -29,7 +29,7 @@ async fn no_token_is_logged() {
 
     let bad = certs.file("bad-token", "made-up-token");
     let refused = Agent::start_with("berlin-1", &hub.uri(), &["--token-file", text(&bad)], &TRACE);
-    hub.process.log.said("HTTP/1.1 request refused", &[("status", "401")]).await;
+    hub.process.log.said("registration refused", &[("status", "401")]).await;
     let split = certs.file("split-token", &format!("made-up-token\n{AGENT_TOKEN}"));
     let unusable =
         Agent::start_with("berlin-1", &hub.uri(), &["--token-file", text(&split)], &TRACE);

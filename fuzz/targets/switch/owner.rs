@@ -7,7 +7,7 @@ use switch::{CallId, Event, LaneId, Rewrite};
 
 use crate::world::World;
 
-const REWRITE: Rewrite<'_> = Rewrite { scheme: b"http", authority: None, otherwise: b"name" };
+const REWRITE: Rewrite<'_> = Rewrite { scheme: b"http", authority: None, otherwise: b"name", is_ours: false };
 /// How often a call is sent once more to an upstream that speaks.
 const REPLAYS: u8 = 2;
 /// With which it resets.

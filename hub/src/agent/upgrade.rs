@@ -1,103 +1,46 @@
-//! HTTP/1.1 on the hub's port: the WebSocket upgrade with which an agent registers, and plain words for
-//! whoever else comes.
+//! The WebSocket with which an agent registers: over HTTP/1.1 by an upgrade (RFC 6455), over HTTP/2 by CONNECT (RFC 8441).
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
-use tokio::time::{sleep, timeout};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{debug, info};
-use tunnel::box_io::BoxIo;
 use tunnel::registration::Registration;
 use tunnel::wire;
 
-use crate::agent::registrar;
-use crate::client::groups::network;
 use crate::config::auth::Denied;
+use crate::config::networks::network;
 use crate::context::hub::{Hub, random_id};
 use crate::context::origin::Origin;
-use crate::guard::handshakes::Handshake;
-use crate::limits::{
-    HANDSHAKE_TIMEOUT, LOGGED_MAX, REFUSAL_PAUSE, REQUEST_HEAD, RETRY_AFTER_SECONDS,
-    RETRY_BUSY_SECONDS,
-};
+use crate::limits::{LOGGED_MAX, REFUSAL_PAUSE, RETRY_AFTER_SECONDS, RETRY_BUSY_SECONDS};
 use crate::observe::limit::Limit;
 use crate::registry::Admitted;
 
-/// Serves one HTTP/1.1 connection: one request, and after an upgrade the session on it.
-pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
-    let upgraded = Mutex::new(None);
-    let answer = service_fn(|request| async {
-        Ok::<_, std::convert::Infallible>(answer(request, &origin, &upgraded).await)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
-        .max_buf_size(REQUEST_HEAD)
-        .serve_connection(TokioIo::new(io), answer)
-        .with_upgrades();
-    // The whole exchange: hyper's own timeout is for reading the head alone.
-    let connection = tokio::select! {
-        ended = timeout(HANDSHAKE_TIMEOUT, connection) => ended,
-        () = handshake.ousted() => return origin.hub.limits.reached(Limit::Handshakes, origin.peer, None),
-    };
-    drop(handshake);
-    match connection {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return debug!(peer = %origin.peer, %error, "HTTP/1.1 connection failed"),
-        Err(_) => {
-            return debug!(peer = %origin.peer, error = "too slow", "HTTP/1.1 connection failed");
-        }
-    }
-    let Some((upgrade, admitted)) = upgraded.into_inner() else {
-        return;
-    };
-    let Some((io, read)) = websocket(upgrade).await else {
-        return;
-    };
-    registrar::serve(io, read, admitted, origin).await;
-}
-
-/// The WebSocket's byte stream, and what was read of it behind the request.
-async fn websocket(upgrade: OnUpgrade) -> Option<(BoxIo, Bytes)> {
-    let upgraded = timeout(HANDSHAKE_TIMEOUT, upgrade).await.ok()?.ok()?;
-    // It is what `serve` put in: taking it out leaves hyper's own layer behind.
-    let parts = upgraded.downcast::<TokioIo<BoxIo>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
-}
-
-type Upgraded = Mutex<Option<(OnUpgrade, Admitted)>>;
-
-async fn answer(
-    mut request: Request<Incoming>,
+/// Answers a request for a session: with whom it is for, or with why there is none.
+pub(crate) async fn answer<B>(
+    request: &Request<B>,
     origin: &Origin,
-    upgraded: &Upgraded,
-) -> Response<String> {
-    match admit(&request, origin).await {
-        Ok((response, admitted)) => {
-            *upgraded.lock() = Some((hyper::upgrade::on(&mut request), admitted));
-            response
-        }
+) -> Result<(Response<()>, Admitted), Response<String>> {
+    // Whoever is behind a trusted proxy is who registers.
+    let origin = origin.of(origin.behind_headers(request.headers()));
+    match admit(request, &origin).await {
+        Ok(admitted) => Ok(admitted),
         Err(rejection) => {
-            refused(&request, &rejection, origin);
+            refused(request, &rejection, &origin);
             // Or it would be asked again at once.
             sleep(REFUSAL_PAUSE).await;
-            rejection.into_response(&origin.hub.node_id)
+            Err(rejection.into_response(&origin.hub.node_id, request.version()))
         }
     }
 }
 
-fn refused(request: &Request<Incoming>, rejection: &Rejection, Origin { hub, peer, .. }: &Origin) {
+fn refused<B>(request: &Request<B>, rejection: &Rejection, Origin { hub, peer, .. }: &Origin) {
     let path = request.uri().path();
     // Scanners ask for other paths all day; only an agent asks for this one.
     if path == wire::PATH {
@@ -105,7 +48,7 @@ fn refused(request: &Request<Incoming>, rejection: &Rejection, Origin { hub, pee
     }
     if rejection.reason == BUSY {
         // Thousands a second, just when there is enough to do.
-        return debug!(%peer, error = rejection.sentence, "HTTP/1.1 request refused");
+        return debug!(%peer, error = rejection.sentence, "registration refused");
     }
     let name = request.headers().get(wire::HUB_NAME);
     info!(
@@ -114,7 +57,7 @@ fn refused(request: &Request<Incoming>, rejection: &Rejection, Origin { hub, pee
         name = name.map(|name| shortened(name.as_bytes())),
         status = rejection.status.as_u16(),
         error = rejection.sentence,
-        "HTTP/1.1 request refused",
+        "registration refused",
     );
 }
 
@@ -157,12 +100,14 @@ impl Rejection {
     }
 
     /// With the mark of a hub's own answers: others may answer in its stead.
-    fn into_response(self, node_id: &str) -> Response<String> {
+    fn into_response(self, node_id: &str, version: Version) -> Response<String> {
         let mut response = Response::new(self.sentence + "\n");
         *response.status_mut() = self.status;
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, plain);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if version != Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let mark = HeaderValue::from_str(node_id).ok();
         response
             .headers_mut()
@@ -176,8 +121,8 @@ impl Rejection {
 async fn admit<B>(
     request: &Request<B>,
     origin: &Origin,
-) -> Result<(Response<String>, Admitted), Rejection> {
-    check_path(request.method(), request.uri().path())?;
+) -> Result<(Response<()>, Admitted), Rejection> {
+    check_path(request)?;
     check_subprotocol(request.headers())?;
     let address = network(origin.peer.ip());
     if !origin.hub.registrants.admit(address) {
@@ -186,15 +131,7 @@ async fn admit<B>(
         let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, sentence);
         return Err(rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS));
     }
-    let bare = bare(request);
-    let mut response = create_response(&bare).map_err(|_| {
-        let sentence = format!(
-            "{} is for WebSockets only; if an agent asks, something in between takes its Upgrade or Connection away",
-            wire::PATH
-        );
-        let upgrade = HeaderValue::from_static("websocket");
-        Rejection::new(StatusCode::UPGRADE_REQUIRED, sentence).with(UPGRADE, upgrade)
-    })?;
+    let mut response = accept(request)?;
     let admitted = admit_agent(request.headers(), origin)?;
     if !origin.hub.pace.admit(origin.hub.registry.is_there(&admitted)).await {
         origin.hub.registrants.give_back(address);
@@ -215,7 +152,7 @@ async fn admit<B>(
             HeaderValue::try_from(value).ok().map(|value| (HeaderName::from_static(name), value)),
         );
     }
-    Ok((response.map(|()| String::new()), admitted))
+    Ok((response, admitted))
 }
 
 fn busy() -> Rejection {
@@ -223,20 +160,54 @@ fn busy() -> Rejection {
     Rejection::new(StatusCode::SERVICE_UNAVAILABLE, sentence).with(RETRY_AFTER, RETRY_BUSY_SECONDS)
 }
 
-fn check_path(method: &Method, path: &str) -> Result<(), Rejection> {
-    if path != wire::PATH {
+fn check_path<B>(request: &Request<B>) -> Result<(), Rejection> {
+    if request.uri().path() != wire::PATH {
         let sentence = format!(
             "gRPC clients speak HTTP/2 with this port, agents open a WebSocket at {}; nothing else is here",
             wire::PATH
         );
         return Err(Rejection::new(StatusCode::NOT_FOUND, sentence));
     }
-    if method != Method::GET {
+    if request.version() == Version::HTTP_2 {
+        return check_connect(request);
+    }
+    if request.method() != Method::GET {
         let sentence = format!("{} is for WebSockets only", wire::PATH);
         let get = HeaderValue::from_static("GET");
         return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, sentence).with(ALLOW, get));
     }
     Ok(())
+}
+
+/// Over HTTP/2 a WebSocket is CONNECT with a protocol (RFC 8441 4).
+fn check_connect<B>(request: &Request<B>) -> Result<(), Rejection> {
+    let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
+    if request.method() == Method::CONNECT && protocol == Some("websocket") {
+        return Ok(());
+    }
+    let sentence = format!("{} is for WebSockets only", wire::PATH);
+    Err(Rejection::new(StatusCode::BAD_REQUEST, sentence))
+}
+
+/// The head of the answer that makes a WebSocket of the request.
+fn accept<B>(request: &Request<B>) -> Result<Response<()>, Rejection> {
+    if request.version() == Version::HTTP_2 {
+        if request.headers().get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version == "13") {
+            return Ok(Response::new(()));
+        }
+        let sentence = "this hub speaks version 13 of WebSocket";
+        let version = HeaderValue::from_static("13");
+        let rejection = Rejection::new(StatusCode::UPGRADE_REQUIRED, sentence);
+        return Err(rejection.with(SEC_WEBSOCKET_VERSION, version));
+    }
+    create_response(&bare(request)).map_err(|_| {
+        let sentence = format!(
+            "{} is for WebSockets only; if an agent asks, something in between takes its Upgrade or Connection away",
+            wire::PATH
+        );
+        let upgrade = HeaderValue::from_static("websocket");
+        Rejection::new(StatusCode::UPGRADE_REQUIRED, sentence).with(UPGRADE, upgrade)
+    })
 }
 
 /// An unknown version is told apart from a stranger: its agent must be updated, or this hub.

@@ -1,18 +1,23 @@
 //! How a call begins: its route, its caller, its turn.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use http2::error::Reason;
 use http2::message::Malformed;
 use switch::{CallId, Unfit};
-use tokio::time::Instant;
 use tunnel::name::Name;
+use tunnel::speaks::WebProtocol;
 
 use super::call::{Call, Next};
 use super::callers::Due;
 use super::connection::Connection;
+use super::groups::source;
 use super::record::Record;
 use super::route::{Head, Route};
 use crate::config::auth::{Auth, Caller, Denied};
 use crate::limits::MAX_HEADER_LIST;
+use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
 use crate::observe::limit::Limit;
 use crate::observe::metrics::Target;
@@ -30,33 +35,25 @@ impl Connection {
         let (head, size) = (Head::of(fields), fields.size());
         let form = head.answer_form();
         let caller = self.origin.hub.doors.keys(self.origin.worker).auth.caller(head.token());
-        let route = head.route();
-        let (target, name) = match &route {
-            Ok(Route::Agent(name)) => (Target::Agent, Some(name.clone())),
-            Ok(Route::Own) | Err(Refusal::NoName) => (Target::Hub, None),
-            Err(_) => (Target::Agent, None),
-        };
-        let mut record = Record::start(&self.origin, target, head.path(), name);
-        if let Ok(caller) = &caller {
-            record.called_by(caller);
-        }
-        let paces = self.callers.enter(caller.as_ref().ok().and_then(Caller::id));
+        let routing = &self.origin.hub.config.routing;
+        let route = head.route(routing, self.origin.sni.as_deref());
+        let behind = self.origin.behind(fields);
+        let is_fit = self.switch.unfit(id).is_none() && size <= MAX_HEADER_LIST as usize;
+        let is_web = is_fit && self.is_web(&head, form, &route);
+        let mut record = self.record(&head, &route, caller.as_ref().ok(), behind);
+        let key = key(caller.as_ref().ok(), behind);
+        let paces = self.callers.enter(key.as_deref());
         let who = caller.as_ref().ok().cloned();
-        let next = self.next(id, route, caller, size);
-        let call = Call {
-            record,
-            form,
-            who,
-            caller: paces,
-            next,
-            begun: Instant::now(),
-            waits_since: Instant::now(),
-            parked: None,
-            lane: None,
-            refused: None,
-            has_own_place: false,
+        let is_session = matches!(route, Ok(Route::Session));
+        let next = if is_web {
+            record.is_written_elsewhere();
+            Next::Web
+        } else {
+            self.next(id, route, caller, behind, size)
         };
+        let call = Call { who, is_session, ..Call::new(record, form, paces, next) };
         if let Some(user) = self.switch.user(id) {
+            self.sessions += usize::from(call.is_session);
             *user = Some(call);
         }
         let (may_begin, limit) = self.callers.may_begin(paces, id, size);
@@ -66,11 +63,54 @@ impl Connection {
         }
     }
 
+    fn record(
+        &self,
+        head: &Head<'_>,
+        route: &Result<Route, Refusal>,
+        caller: Option<&Caller>,
+        behind: Option<IpAddr>,
+    ) -> Record {
+        let (target, name) = match route {
+            Ok(Route::Agent(name)) => (Target::Agent, Some(name.clone())),
+            Ok(Route::Own | Route::Session) | Err(Refusal::NoName) => (Target::Hub, None),
+            Err(_) => (Target::Agent, None),
+        };
+        let mut record = Record::start(self.origin.of(behind), target, head.path(), name);
+        if let Some(caller) = caller {
+            record.called_by(caller);
+        }
+        record
+    }
+
+    /// Whether it is an agent's session, or said in words that a gRPC server may not know. Servers that do are asked as it
+    /// is, but for pages: it is the hub who tells their browsers what they may see.
+    fn is_web(&self, head: &Head<'_>, form: AnswerForm, route: &Result<Route, Refusal>) -> bool {
+        if self.web.is_none() {
+            return false;
+        }
+        if matches!(route, Ok(Route::Session)) {
+            return true;
+        }
+        let serves_pages = self.origin.hub.config.cors_origins.is_some();
+        let protocol = match form {
+            AnswerForm::GrpcWeb(_) => WebProtocol::GrpcWeb,
+            AnswerForm::ConnectUnary | AnswerForm::ConnectStream(_) => WebProtocol::Connect,
+            _ => return serves_pages && head.is_preflight(),
+        };
+        match route {
+            Ok(Route::Agent(name)) if !(serves_pages && head.is_of_page()) => {
+                !self.origin.hub.registry.speaks(name, protocol)
+            }
+            _ => true,
+        }
+    }
+
     fn next(
         &mut self,
         id: CallId,
         route: Result<Route, Refusal>,
         caller: Result<Caller, Denied>,
+        behind: Option<IpAddr>,
         size: usize,
     ) -> Next {
         let unfit = match self.switch.unfit(id) {
@@ -87,6 +127,8 @@ impl Connection {
         let name = match route {
             Ok(Route::Agent(name)) => name,
             Ok(Route::Own) => return self.next_own(id, caller),
+            // One that is fit is not asked about here.
+            Ok(Route::Session) => return Next::Refuse(unfit.unwrap_or(Refusal::Connect)),
             Err(refusal) => return Next::Refuse(refusal),
         };
         let caller = match caller {
@@ -99,8 +141,14 @@ impl Connection {
         match unfit {
             Some(refusal) => Next::Refuse(refusal),
             None => {
-                let (address, worker) = (self.origin.peer.ip(), self.origin.worker);
-                Next::Agent(self.groups.of(&name, &caller, address, worker))
+                let address = behind.unwrap_or_else(|| self.origin.peer.ip());
+                let key = key(Some(&caller), behind).unwrap_or_default();
+                Next::Agent(self.groups.of(
+                    &name,
+                    &key,
+                    source(&caller, address),
+                    self.origin.worker,
+                ))
             }
         }
     }
@@ -155,6 +203,10 @@ impl Connection {
         if let Next::Agent(group) = call.next {
             return self.wait_for_lane(id, group);
         }
+        if matches!(call.next, Next::Web) {
+            // It comes back, and is paced then.
+            return self.pass_on_to_web(id);
+        }
         self.refuse_own_if_too_much(id);
         let (may, limit) = self.callers.may_be_answered(caller, id);
         self.note_paces(limit);
@@ -184,6 +236,7 @@ impl Connection {
         let Some(call) = self.call(id) else { return };
         match call.next.clone() {
             Next::Refuse(refusal) => self.refuse(id, refusal),
+            Next::Web => self.pass_on_to_web(id),
             Next::Own(caller) => self.pass_on_to_own(id, caller),
             Next::Agent(_) => {}
         }
@@ -213,6 +266,13 @@ fn revised(call: &Call, auth: &Auth) -> Option<Refusal> {
         // The hub's own services have taken it at its word.
         None => (!now.may_as_much_as(who)).then_some(Refusal::Revised),
     }
+}
+
+/// What tells a caller of a connection from the others: its credential, or the address that a trusted proxy forwards. Where
+/// callers have credentials, nobody reaches an agent without one; so no address is ever taken for one.
+fn key(caller: Option<&Caller>, behind: Option<IpAddr>) -> Option<Cow<'_, str>> {
+    let id = caller.and_then(Caller::id).map(Cow::Borrowed);
+    id.or_else(|| Some(behind?.to_string().into()))
 }
 
 fn unauthenticated(denied: Denied) -> Refusal {

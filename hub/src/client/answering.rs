@@ -1,5 +1,6 @@
 //! What the hub itself answers, and how a call ends.
 
+use http::uri::Authority;
 use http2::error::Reason;
 use switch::{CallId, Ended, How, LaneId, Rewrite};
 
@@ -37,7 +38,8 @@ impl Connection {
         };
         // They do not ask, and are read by a library that bears less than gRPC's callers send: C-core a list of addresses, Go
         // a resolver's target.
-        let rewrite = Rewrite { scheme: b"http", authority: Some(b"hub"), otherwise: b"hub" };
+        let rewrite =
+            Rewrite { scheme: b"http", authority: Some(b"hub"), otherwise: b"hub", is_ours: false };
         if !self.switch.forward(id, lane, &rewrite) {
             return self.refuse(id, Refusal::OwnCalls);
         }
@@ -46,6 +48,41 @@ impl Connection {
             (call.lane, call.has_own_place) = (Some(lane), true);
         }
         self.set_busy(lane);
+    }
+
+    /// The call is put in other words, and comes back on a connection in memory; or it is an agent's session.
+    pub(super) fn pass_on_to_web(&mut self, id: CallId) {
+        let open = self.web_lane.filter(|lane| self.switch.has_room(*lane));
+        let Some(lane) = open.or_else(|| self.open_web_lane()) else {
+            return self.refuse(id, Refusal::OwnCalls);
+        };
+        // What no library reads is no host to route by.
+        let head = self.switch.request(id);
+        let authority = head.and_then(|head| head.get(b":authority"));
+        let is_odd = authority.is_some_and(|host| Authority::try_from(host).is_err());
+        let rewrite = Rewrite {
+            scheme: b"http",
+            authority: is_odd.then_some(b"hub"),
+            otherwise: b"hub",
+            is_ours: true,
+        };
+        if !self.switch.forward(id, lane, &rewrite) {
+            return self.refuse(id, Refusal::OwnCalls);
+        }
+        if let Some(call) = self.call(id) {
+            call.lane = Some(lane);
+        }
+        self.set_busy(lane);
+    }
+
+    fn open_web_lane(&mut self) -> Option<LaneId> {
+        let io = self.web?(self.origin.clone(), self.has_sessions.clone());
+        let max = self.origin.hub.config.max_calls;
+        let lane = self.switch.open_lane(max, PeerGuard::upstream());
+        self.switch.mark_own(lane);
+        self.add_lane(lane, LaneIo::Own(io), None, None, None);
+        self.web_lane = Some(lane);
+        Some(lane)
     }
 
     // --- answers of the hub ---
@@ -107,13 +144,16 @@ impl Connection {
         }
     }
 
-    /// Ends all calls that go on: their connection does.
-    pub(super) fn cut_off_all(&mut self) {
+    /// Ends all calls that go on: their connection does. Agents are told on their sessions. Returns `true` if none are left.
+    pub(super) fn cut_off_all(&mut self) -> bool {
         let calls: Vec<CallId> = self.switch.call_ids().collect();
         for id in calls {
-            self.cut_off(id, Refusal::GoingAway);
+            if self.call(id).is_none_or(|call| !call.is_session) {
+                self.cut_off(id, Refusal::GoingAway);
+            }
         }
         self.handle_events();
+        self.sessions == 0
     }
 
     // --- the end ---
@@ -126,6 +166,7 @@ impl Connection {
         let limit = self.callers.leave(call.caller, gave_up);
         self.note_paces(limit);
         self.own_calls -= usize::from(call.has_own_place);
+        self.sessions -= usize::from(call.is_session);
         match call.lane {
             Some(lane) => {
                 self.note_breach(lane, end);

@@ -34,9 +34,30 @@ pub(super) struct Call {
     pub(super) refused: Option<Refusal>,
     /// It is one of those that the hub's own services may have at once.
     pub(super) has_own_place: bool,
+    /// It is an agent's session (RFC 8441), or asks to be one.
+    pub(super) is_session: bool,
 }
 
 impl Call {
+    /// One that has just come.
+    pub(super) fn new(record: Record, form: AnswerForm, caller: CallerId, next: Next) -> Self {
+        let now = Instant::now();
+        Self {
+            record,
+            form,
+            who: None,
+            caller,
+            next,
+            begun: now,
+            waits_since: now,
+            parked: None,
+            lane: None,
+            refused: None,
+            has_own_place: false,
+            is_session: false,
+        }
+    }
+
     /// It waits for its name no longer; the outcome is one of a few words.
     pub(super) fn leaves_parking(&mut self, outcome: &'static str) {
         if let Some((parked, _)) = self.parked.take() {
@@ -49,6 +70,8 @@ impl Call {
 #[derive(Clone, Debug)]
 pub(super) enum Next {
     Agent(GroupId),
+    /// To what puts it in other words, or takes it for an agent's session.
+    Web,
     /// To the hub's own services, by this caller.
     Own(Option<Caller>),
     Refuse(Refusal),

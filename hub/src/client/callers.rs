@@ -18,9 +18,9 @@ pub(super) type CallerId = usize;
 pub(super) struct Callers {
     /// The first is of all who call without a good token.
     paces: Vec<Paces>,
-    /// The others, by what the auth file calls them.
+    /// The others, by what the auth file calls them, or the address that a trusted proxy forwards.
     by_id: HashMap<String, CallerId>,
-    /// Several have called, with a token each.
+    /// Several have called that are told apart.
     is_front: bool,
     /// Those that have calls waiting.
     waiting: Vec<CallerId>,
@@ -60,7 +60,7 @@ impl Callers {
         }
     }
 
-    /// The caller of this name, who has one more call; all who have none are one.
+    /// The caller of this id, who has one more call; all who have none are one.
     pub(super) fn enter(&mut self, id: Option<&str>) -> CallerId {
         let caller = id.map_or(0, |id| self.find(id));
         self.paces[caller].calls += 1;

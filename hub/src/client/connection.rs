@@ -4,22 +4,26 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use futures_util::stream::FuturesUnordered;
 use http2::error::{ConnectionError, Reason};
 use switch::{LaneId, Limits, Switch};
+use tokio::io::DuplexStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::io::poll_read_buf;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 use tunnel::box_io::BoxIo;
 
 use super::call::Call;
 use super::callers::Callers;
-use super::groups::{GroupId, Groups, network};
+use super::groups::{GroupId, Groups};
 use super::lane::ClientLane;
 use super::wakers::Wakers;
+use crate::config::networks::network;
 use crate::context::origin::Origin;
 use crate::guard::frame_guard::Slow;
 use crate::guard::held_bytes::Holding;
@@ -38,6 +42,9 @@ type Opening =
 
 /// A name that may come back, for a group.
 type Arriving = Pin<Box<dyn Future<Output = GroupId> + Send>>;
+
+/// Opens a lane in memory to what puts calls in gRPC's words, and takes agents' sessions, of which it then tells.
+pub(crate) type Web = fn(Origin, Arc<AtomicBool>) -> DuplexStream;
 
 /// One client, for as long as its connection lives.
 pub(super) struct Connection {
@@ -58,6 +65,16 @@ pub(super) struct Connection {
     /// Lanes to the hub's own services, by caller.
     pub(super) own_lanes: HashMap<Option<String>, LaneId>,
     pub(super) own_calls: usize,
+    /// For calls in other words. Those of a connection in memory have been put in gRPC's already.
+    pub(super) web: Option<Web>,
+    /// The lane that it has opened.
+    pub(super) web_lane: Option<LaneId>,
+    /// Calls that are agents' sessions.
+    pub(super) sessions: usize,
+    /// One of them has been let in.
+    pub(super) has_sessions: Arc<AtomicBool>,
+    /// Among those that a hub waits for which ends.
+    place: Option<TaskTrackerToken>,
     pub(super) io: BoxIo,
     /// Until when PINGs wait to be answered beside something else.
     pub(super) pings_wait_until: Instant,
@@ -93,10 +110,10 @@ pub(super) enum End {
 ///
 /// On draining, the client is told to go elsewhere (GOAWAY) and running calls go on; the connection ends
 /// by itself after the last of them. On closing, what still runs is cut off.
-pub(crate) async fn serve(io: BoxIo, origin: Origin) {
-    let _counted = origin.hub.metrics.client_connection();
-    let peer = origin.peer;
-    let mut connection = Connection::new(io, origin);
+pub(crate) async fn serve(io: BoxIo, origin: Origin, web: Option<Web>) {
+    let mut connection = Connection::new(io, origin, web);
+    let _counted = connection.origin.hub.metrics.client_connection();
+    let peer = connection.origin.peer;
     debug!(%peer, "client connected");
     let end = connection.run().await;
     connection.take_leave(end).await;
@@ -104,7 +121,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin) {
 }
 
 impl Connection {
-    fn new(io: BoxIo, origin: Origin) -> Self {
+    fn new(io: BoxIo, origin: Origin, web: Option<Web>) -> Self {
         let limits = Limits { max_calls: origin.hub.config.max_calls };
         let metrics = &origin.hub.metrics;
         let now = Instant::now();
@@ -120,6 +137,11 @@ impl Connection {
             returned: Vec::new(),
             own_lanes: HashMap::new(),
             own_calls: 0,
+            web,
+            web_lane: None,
+            sessions: 0,
+            has_sessions: Arc::default(),
+            place: Some(origin.hub.clients.token()),
             io,
             pings_wait_until: now,
             is_flushed: true,
@@ -145,18 +167,21 @@ impl Connection {
         let mut heard_by: Option<Pin<Box<Sleep>>> = None;
         let mut age = self.origin.hub.config.age().map(|age| Box::pin(sleep(age)));
         let mut grace = None;
-        let mut drains = false;
+        let mut farewell: Option<Pin<Box<Sleep>>> = None;
+        let (mut drains, mut closes) = (false, false);
         loop {
             tokio::select! {
                 biased;
-                () = &mut closing => {
-                    self.cut_off_all();
-                    return End::Drained;
+                () = &mut closing, if !closes => {
+                    if self.cut_off_all() {
+                        return End::Drained;
+                    }
+                    (closes, farewell) = (true, Some(Box::pin(sleep(FAREWELL_TIMEOUT))));
                 }
-                () = until(&mut grace) => {
-                    self.cut_off_all();
+                () = until(&mut farewell) => return End::Drained,
+                () = until(&mut grace) => if self.cut_off_all() {
                     return End::Drained;
-                }
+                },
                 is_old = until_draining(&mut draining, &mut age), if !drains => {
                     self.switch.drain();
                     heard_by = Some(Box::pin(sleep(FAREWELL_TIMEOUT)));
@@ -189,9 +214,13 @@ impl Connection {
         if self.poll_writes(cx).is_err() {
             return Poll::Ready(End::Gone);
         }
-        if self.switch.calls() == 0 && (self.switch.takes_no_more() || self.switch.client_leaves())
-        {
-            return Poll::Ready(End::Drained);
+        let is_leaving = self.switch.takes_no_more() || self.switch.client_leaves();
+        if is_leaving && self.switch.calls() == self.sessions {
+            // The hub waits for calls, which may come on these sessions; not for sessions.
+            self.place = None;
+            if self.sessions == 0 {
+                return Poll::Ready(End::Drained);
+            }
         }
         // What was woken meanwhile, and what is due sooner now.
         self.wakers.take(cx.waker(), &mut self.woken);
@@ -206,7 +235,7 @@ impl Connection {
     /// Reads, and does what the client asks for. Ready when it is gone, or has done something wrong.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.callers.is_front() {
+            if self.callers.is_front() || self.has_sessions.load(Ordering::Relaxed) {
                 self.switch.client_guard().is_front();
                 self.switch.serves_front();
             }

@@ -167,5 +167,6 @@ fn rewrite(agent: &Agent) -> Rewrite<'_> {
         authority: agent.authority.as_ref().map(|authority| authority.as_str().as_bytes()),
         // Every name is a valid host.
         otherwise: agent.name.as_str().as_bytes(),
+        is_ours: false,
     }
 }

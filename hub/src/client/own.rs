@@ -10,6 +10,7 @@ use tunnel::limits::MAX_HEADER_LIST_READ;
 use crate::config::auth::Caller;
 use crate::context::hub::Hub;
 use crate::limits::OWN_LANE_BYTES;
+use crate::services::hint::Hinting;
 
 /// Begins to serve a caller; nobody in particular, if it has no good token.
 pub(super) fn serve(hub: &Arc<Hub>, caller: Option<Caller>) -> DuplexStream {
@@ -30,7 +31,7 @@ async fn run(io: DuplexStream, hub: Arc<Hub>, caller: Option<Caller>) {
         if let Some(caller) = &caller {
             request.extensions_mut().insert(caller.clone());
         }
-        let services = hub.services.clone();
+        let services = Hinting(hub.services.clone());
         tokio::spawn(async move {
             // How it ended, the switch has seen.
             let _ = bridge::serve(services, request, respond).await;

@@ -36,14 +36,14 @@ pub(crate) struct Record {
     /// How often it was sent once more, for its upstream had never processed it.
     replays: u32,
     written: bool,
-    _running: GaugeGuard,
+    running: Option<GaugeGuard>,
 }
 
 impl Record {
-    pub(crate) fn start(origin: &Origin, target: Target, path: &str, name: Option<Name>) -> Self {
+    pub(crate) fn start(origin: Origin, target: Target, path: &str, name: Option<Name>) -> Self {
         Self {
-            _running: origin.hub.metrics.stream(),
-            origin: origin.clone(),
+            running: Some(origin.hub.metrics.stream()),
+            origin,
             target,
             method: path.to_owned(),
             name,
@@ -61,6 +61,12 @@ impl Record {
     /// Whom it is for, if not the hub.
     pub(crate) fn name(&self) -> Option<&Name> {
         self.name.as_ref()
+    }
+
+    /// Another one is written of the same call.
+    pub(crate) fn is_written_elsewhere(&mut self) {
+        self.written = true;
+        self.running = None;
     }
 
     /// Who calls.
@@ -93,6 +99,9 @@ impl Record {
 
     /// It is over; `refusal` is what the hub itself has answered, and how.
     pub(crate) fn ended(mut self, end: &Ended, refusal: Option<(&Refusal, Outcome)>) {
+        if self.written {
+            return;
+        }
         self.bytes = end.bytes;
         let lost = matches!(refusal, Some((Refusal::SessionLost(_), _)));
         let reset = |reason: Reason| Outcome::Reset(reason.0.into());

@@ -6,8 +6,10 @@ use http2::fields::{Field, Fields};
 use tunnel::name::Name;
 use tunnel::wire;
 
+use crate::config::routing::Routing;
 use crate::message::form::AnswerForm;
 use crate::message::refusal::{BadName, Refusal};
+use crate::message::timeout;
 use crate::services;
 
 /// Where a call goes.
@@ -17,21 +19,28 @@ pub(crate) enum Route {
     Agent(Name),
     /// To the hub's own services.
     Own,
+    /// To whoever registers agents: it is a WebSocket (RFC 8441).
+    Session,
 }
 
 /// What the hub wants to know of a call's head, found in one go; of a field that comes several times, the first.
 #[derive(Debug, Default)]
 pub(crate) struct Head<'h> {
     method: Option<&'h [u8]>,
+    protocol: Option<&'h [u8]>,
     target: Option<&'h [u8]>,
     content_type: Option<&'h [u8]>,
     token: Option<&'h [u8]>,
     name: Option<&'h [u8]>,
+    authority: Option<&'h [u8]>,
     timeout: Option<&'h [u8]>,
     timeout_ms: Option<&'h [u8]>,
     /// The version of Connect's protocol.
     connect: Option<&'h [u8]>,
     is_named_twice: bool,
+    /// What a browser says of a page's requests, and of what it asks before one.
+    origin: Option<&'h [u8]>,
+    preflight: Option<&'h [u8]>,
 }
 
 impl<'h> Head<'h> {
@@ -40,7 +49,11 @@ impl<'h> Head<'h> {
         for Field { name, value, .. } in fields.iter() {
             let place = match name {
                 b":method" => &mut head.method,
+                b":protocol" => &mut head.protocol,
                 b":path" => &mut head.target,
+                b":authority" | b"host" => &mut head.authority,
+                b"origin" => &mut head.origin,
+                b"access-control-request-method" => &mut head.preflight,
                 b"content-type" => &mut head.content_type,
                 b"grpc-timeout" => &mut head.timeout,
                 b"connect-timeout-ms" => &mut head.timeout_ms,
@@ -64,39 +77,19 @@ impl<'h> Head<'h> {
 
     /// How long the client waits, from the beginning of the call.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.grpc_timeout().or_else(|| {
-            // Connect's: at most ten digits ("Timeouts").
-            let digits = self.timeout_ms.filter(|digits| (1..=10).contains(&digits.len()))?;
-            let digits = std::str::from_utf8(digits).ok()?;
-            digits.parse().ok().map(Duration::from_millis)
-        })
+        let grpc = self.timeout.and_then(timeout::grpc);
+        grpc.or_else(|| self.timeout_ms.and_then(timeout::connect))
     }
 
-    /// At most eight digits, and a unit (gRPC over HTTP/2, "Timeout").
-    fn grpc_timeout(&self) -> Option<Duration> {
-        let (unit, digits) = self.timeout?.split_last()?;
-        let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-        let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
-        let number: u64 = digits.parse().ok()?;
-        Some(match unit {
-            b'H' => Duration::from_secs(3600 * number),
-            b'M' => Duration::from_secs(60 * number),
-            b'S' => Duration::from_secs(number),
-            b'm' => Duration::from_millis(number),
-            b'u' => Duration::from_micros(number),
-            b'n' => Duration::from_nanos(number),
-            _ => return None,
-        })
-    }
-
-    /// Chooses by `name`: with it to an agent, whatever the path; without it to the hub itself.
-    pub(crate) fn route(&self) -> Result<Route, Refusal> {
+    /// Chooses by `name`: with it to an agent, whatever the path. Without it by the host, by the server name that TLS was asked
+    /// for, or to the hub itself; and to a default where it is not the hub that is meant.
+    pub(crate) fn route(&self, routing: &Routing, sni: Option<&str>) -> Result<Route, Refusal> {
         if self.method == Some(b"CONNECT") {
-            return Err(Refusal::Connect);
+            let is_session = self.protocol == Some(b"websocket") && self.path() == wire::PATH;
+            return if is_session { Ok(Route::Session) } else { Err(Refusal::Connect) };
         }
         match self.name {
-            None if services::is_own(self.path()) => Ok(Route::Own),
-            None => Err(Refusal::NoName),
+            None => self.route_unnamed(routing, sni),
             Some(_) if self.is_named_twice => Err(Refusal::BadName(BadName::Repeated)),
             Some(name) => {
                 let name = std::str::from_utf8(name).ok().filter(|name| name.is_ascii());
@@ -106,6 +99,33 @@ impl<'h> Head<'h> {
                     .map_err(|error| Refusal::BadName(BadName::Invalid(error)))
             }
         }
+    }
+
+    fn route_unnamed(&self, routing: &Routing, sni: Option<&str>) -> Result<Route, Refusal> {
+        let hosts = [self.authority, sni.map(str::as_bytes)];
+        if let Some(name) = hosts.into_iter().flatten().find_map(|host| routing.by_host(host)) {
+            return name
+                .map(Route::Agent)
+                .map_err(|error| Refusal::BadName(BadName::Invalid(error)));
+        }
+        match &routing.default_name {
+            Some(name) if !services::is_hubs_alone(self.path()) => Ok(Route::Agent(name.clone())),
+            _ if services::is_own(self.path()) => Ok(Route::Own),
+            _ => Err(Refusal::NoName),
+        }
+    }
+
+    /// Whether a page's browser asks for it.
+    pub(crate) fn is_of_page(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// Whether it is what a browser asks before a page's request; one with a `name` is asked of that server.
+    pub(crate) fn is_preflight(&self) -> bool {
+        self.method == Some(b"OPTIONS")
+            && self.is_of_page()
+            && self.preflight.is_some()
+            && self.name.is_none()
     }
 
     /// The path, without its query.
@@ -143,7 +163,7 @@ mod tests {
             .into_iter()
             .chain(names)
             .collect();
-        Head::of(&list(&fields)).route()
+        Head::of(&list(&fields)).route(&Routing::default(), None)
     }
 
     #[test]
@@ -175,6 +195,9 @@ mod tests {
         assert_eq!(to("/x", &[b"a", b"a"]), bad(BadName::Repeated));
         assert_eq!(to("/x", &[b""]), bad(BadName::Invalid(NameError::Empty)));
         assert_eq!(to("/x", &["tür".as_bytes()]), bad(BadName::Bytes));
-        assert_eq!(Head::of(&list(&[(":method", b"CONNECT")])).route(), Err(Refusal::Connect));
+        assert_eq!(
+            Head::of(&list(&[(":method", b"CONNECT")])).route(&Routing::default(), None),
+            Err(Refusal::Connect)
+        );
     }
 }

@@ -65,7 +65,7 @@ async fn connection(config: Config) -> SendRequest<Bytes> {
     let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..config });
     let (near, far) = duplex(64 << 10);
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
-    tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));
+    tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, sni: None, stop }, None));
     let (calls, connection) = h2::client::handshake(near).await.expect("HTTP/2");
     tokio::spawn(connection);
     calls
@@ -281,7 +281,7 @@ async fn what_was_written_is_flushed_in_the_end() {
     let (near, far) = duplex(1 << 20);
     let io = Lazy { io: far, held: Vec::new(), is_asked: false };
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
-    tokio::spawn(serve(Box::new(io), Origin { hub, peer, worker: 0, stop }));
+    tokio::spawn(serve(Box::new(io), Origin { hub, peer, worker: 0, sni: None, stop }, None));
     let (mut calls, connection) = h2::client::handshake(near).await.expect("HTTP/2");
     tokio::spawn(connection);
     let answers = async {
@@ -297,7 +297,7 @@ async fn whoever_pings_as_fast_as_it_is_answered_waits() {
     let hub = Hub::new(config());
     let (near, far) = duplex(1 << 20);
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
-    tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, stop }));
+    tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, sni: None, stop }, None));
     let (mut calls, mut connection) = h2::client::handshake(near).await.expect("HTTP/2");
     let mut pings = connection.ping_pong().expect("asked for once");
     tokio::spawn(connection);

@@ -9,10 +9,13 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
 use tunnel::byte_size::ByteSize;
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
+use tunnel::name::Name;
 use tunnel::setting::Setting;
 
+use crate::config::cors::CorsOrigin;
 use crate::config::listen_addr::ListenAddr;
 use crate::config::networks::Network;
+use crate::config::routing::Domain;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
 
 /// Any gRPC client reaches any gRPC server behind NAT, by name, through this hub.
@@ -84,6 +87,22 @@ pub struct Args {
     /// Networks of balancers that begin each connection with a PROXY header, version 1 or 2: 10.0.0.0/8,192.0.2.1
     #[arg(long, env = "HUB_PROXY_PROTOCOL", value_name = "NETWORKS", value_delimiter = ',')]
     pub proxy_protocol: Vec<Network>,
+
+    /// Networks of proxies whose `Forwarded` or `X-Forwarded-For` is believed: 10.0.0.0/8,192.0.2.1
+    #[arg(long, env = "HUB_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
+
+    /// Calls without `name` to NAME.DOMAIN, by :authority or by TLS's server name, go to NAME
+    #[arg(long, env = "HUB_ROUTE_DOMAIN", value_name = "DOMAIN", value_delimiter = ',')]
+    pub route_domain: Vec<Domain>,
+
+    /// Calls without any name go to this one, but for those to hub.v1's services
+    #[arg(long, env = "HUB_DEFAULT_NAME", value_name = "NAME")]
+    pub default_name: Option<Name>,
+
+    /// Pages of these origins may call from browsers, by gRPC-Web or Connect: https://app.example.com, or * for all
+    #[arg(long, env = "HUB_CORS_ORIGIN", value_name = "ORIGINS", value_delimiter = ',')]
+    pub cors_origin: Vec<CorsOrigin>,
 
     /// Worker threads [default: one a core]
     #[arg(long, env = "HUB_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
@@ -198,6 +217,9 @@ mod tests {
             (&["hub", "--log-format", "xml"], "text or json"),
             (&["hub", "--log-filter", "hub=debgu"], "warn,hub=debug"),
             (&["hub", "--lane-memory", "much"], "256MiB"),
+            (&["hub", "--cors-origin", "app.test"], "https://app.example.com"),
+            (&["hub", "--route-domain", "*.hub.test"], "no wildcard"),
+            (&["hub", "--trusted-proxies", "nginx"], "10.0.0.0/8"),
         ] {
             let parsed = Args::try_parse_from(line).and_then(Args::check);
             let error = parsed.expect_err("bad usage").to_string();

@@ -1,7 +1,7 @@
 //! Networks, as they are typed: `10.0.0.0/8,fd00::/8`, and addresses alone.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -52,9 +52,27 @@ impl FromIterator<Network> for Networks {
     }
 }
 
+/// The address, of IPv6 the /64: of it, a host has 64 bits to choose from.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_none() => {
+            Ipv6Addr::from(u128::from(v6) & (u128::MAX << 64)).into()
+        }
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_one_address() {
+        let network = |text: &str| network(text.parse().expect("an address")).to_string();
+        assert_eq!(network("10.0.0.1"), "10.0.0.1");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("::ffff:10.0.0.1"), "::ffff:10.0.0.1");
+    }
 
     #[test]
     fn what_is_in_them() {

@@ -1,9 +1,13 @@
 //! Where a connection comes from, and where it is served.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use http::HeaderMap;
+use http2::fields::Fields;
+
 use crate::context::hub::Hub;
+use crate::message::forwarded::{FORWARDED, X_FORWARDED_FOR, behind};
 use crate::stop::Stop;
 
 /// Goes with each connection. Cheap to clone.
@@ -12,6 +16,51 @@ pub(crate) struct Origin {
     pub(crate) hub: Arc<Hub>,
     pub(crate) peer: SocketAddr,
     pub(crate) worker: usize,
+    /// The host that the client has asked TLS for.
+    pub(crate) sni: Option<Arc<str>>,
     /// The worker's own.
     pub(crate) stop: Stop,
+}
+
+impl Origin {
+    /// Whoever is behind a trusted proxy, by a request's fields.
+    pub(crate) fn behind(&self, fields: &Fields) -> Option<IpAddr> {
+        if !self.is_trusted() {
+            return None;
+        }
+        let values = |wanted: &'static str| {
+            let all = fields.iter().filter(move |field| field.name == wanted.as_bytes());
+            all.map(|field| field.value)
+        };
+        self.told(values(FORWARDED), values(X_FORWARDED_FOR))
+    }
+
+    /// The same by an HTTP/1.1 head.
+    pub(crate) fn behind_headers(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        if !self.is_trusted() {
+            return None;
+        }
+        let values =
+            |wanted: &str| headers.get_all(wanted).into_iter().map(|value| value.as_bytes());
+        self.told(values(FORWARDED), values(X_FORWARDED_FOR))
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.hub.config.trusted_proxies.have(self.peer.ip())
+    }
+
+    fn told<'v>(
+        &self,
+        forwarded: impl Iterator<Item = &'v [u8]>,
+        x_forwarded_for: impl Iterator<Item = &'v [u8]>,
+    ) -> Option<IpAddr> {
+        behind(self.peer.ip(), &self.hub.config.trusted_proxies, forwarded, x_forwarded_for)
+    }
+
+    /// The same for whoever is behind the peer, whose port is not known.
+    #[must_use]
+    pub(crate) fn of(&self, behind: Option<IpAddr>) -> Self {
+        let peer = behind.map_or(self.peer, |address| SocketAddr::new(address, 0));
+        Self { peer, ..self.clone() }
+    }
 }

@@ -1,6 +1,7 @@
 //! One accepted TCP connection: finds out what it speaks, and hands it on.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -11,13 +12,13 @@ use tunnel::box_io::BoxIo;
 use tunnel::sockets;
 use tunnel::wire::HUB_NODE_ID;
 
-use crate::agent::upgrade;
 use crate::client::connection as client_connection;
 use crate::context::origin::Origin;
 use crate::front::detect::{Prefixed, Protocol, sniff};
 use crate::front::proxied::{ProxiedError, read_header};
 use crate::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::observe::limit::Limit;
+use crate::web::{http1, lane};
 
 /// A connection that came as far as a protocol.
 enum Opened {
@@ -82,9 +83,9 @@ pub(crate) async fn serve(tcp: TcpStream, mut origin: Origin) {
     match opened {
         Ok(Ok(Opened::Http2(io))) => {
             drop(handshake);
-            hub.clients.track_future(client_connection::serve(io, origin)).await;
+            client_connection::serve(io, origin, Some(lane::serve)).await;
         }
-        Ok(Ok(Opened::Http1(io))) => upgrade::serve(io, origin, handshake).await,
+        Ok(Ok(Opened::Http1(io))) => http1::serve(io, origin, handshake).await,
         Ok(Err(error)) => {
             hub.metrics.handshake_failed(error.stage());
             match error {
@@ -108,7 +109,9 @@ async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenErr
     }
     let (protocol, stream) = sniff(tcp).await?;
     match (&origin.hub.doors.keys(origin.worker).tls, protocol) {
-        (Some(config), Protocol::Tls) => open_tls(TlsAcceptor::from(config.clone()), stream).await,
+        (Some(config), Protocol::Tls) => {
+            open_tls(TlsAcceptor::from(config.clone()), stream, &mut origin.sni).await
+        }
         (Some(_), Protocol::Http1 | Protocol::Http2) => {
             let sentence = "This port speaks TLS: use https:// or wss://.";
             answer_plainly(stream, sentence, &origin.hub.node_id).await;
@@ -130,8 +133,13 @@ async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenErr
     }
 }
 
-async fn open_tls(acceptor: TlsAcceptor, stream: Prefixed<TcpStream>) -> Result<Opened, OpenError> {
+async fn open_tls(
+    acceptor: TlsAcceptor,
+    stream: Prefixed<TcpStream>,
+    sni: &mut Option<Arc<str>>,
+) -> Result<Opened, OpenError> {
     let tls = acceptor.accept(stream).await.map_err(OpenError::Tls)?;
+    *sni = tls.get_ref().1.server_name().map(Arc::from);
     match tls.get_ref().1.alpn_protocol() {
         Some(b"h2") => {
             heed(Protocol::Http2, tls.get_ref().0.get_ref())?;

@@ -121,7 +121,7 @@ async fn run(
                 continue;
             }
         };
-        let origin = Origin { hub: hub.clone(), peer, worker, stop: stop.clone() };
+        let origin = Origin { hub: hub.clone(), peer, worker, sni: None, stop: stop.clone() };
         let connections = origin.hub.connections.clone();
         connections.spawn(async move {
             connection::serve(socket, origin).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use bytes::{BufMut as _, Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 use tonic::{Code, Status};
@@ -15,6 +15,7 @@ use tunnel::name::{Name, NameError};
 use tunnel::wire::HUB_REASON;
 
 use crate::limits::RETRY_PAUSE;
+use crate::message::connect::{code_word, end_frame, http_status};
 use crate::message::form::AnswerForm;
 
 /// Why the hub answers itself. Each has a `hub-reason`, a gRPC status, and an HTTP status for callers
@@ -207,7 +208,7 @@ impl Refusal {
             AnswerForm::Grpc => ("application/grpc", StatusCode::OK),
             AnswerForm::GrpcWeb(kind) => (kind, StatusCode::OK),
             AnswerForm::ConnectStream(kind) => (kind, StatusCode::OK),
-            AnswerForm::ConnectUnary => ("application/json", connect_status(self.code())),
+            AnswerForm::ConnectUnary => ("application/json", http_status(self.code())),
             AnswerForm::Http | AnswerForm::HttpHead => {
                 ("text/plain; charset=utf-8", self.http_status())
             }
@@ -222,26 +223,21 @@ impl Refusal {
             }
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let AnswerForm::Http | AnswerForm::ConnectUnary = form {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body(form).len()));
+        }
         *response.status_mut() = status;
         response
     }
 
     /// What follows the head.
     pub(crate) fn body(&self, form: AnswerForm) -> Bytes {
-        let error = || json!({"code": connect_code(self.code()), "message": self.to_string()});
+        let error = || json!({"code": code_word(self.code()), "message": self.to_string()});
         match form {
             AnswerForm::Grpc | AnswerForm::GrpcWeb(_) | AnswerForm::HttpHead => Bytes::new(),
             AnswerForm::Http => format!("{self}\n").into(),
             AnswerForm::ConnectUnary => error().to_string().into(),
-            AnswerForm::ConnectStream(_) => {
-                let end = json!({ "error": error() }).to_string();
-                let mut frame = BytesMut::with_capacity(5 + end.len());
-                frame.put_u8(CONNECT_END);
-                // Sentences are short.
-                frame.put_u32(end.len() as u32);
-                frame.put_slice(end.as_bytes());
-                frame.freeze()
-            }
+            AnswerForm::ConnectStream(_) => end_frame(&json!({ "error": error() })),
         }
     }
 
@@ -272,37 +268,8 @@ impl Refusal {
     }
 }
 
-/// The flag of the frame that ends a stream of the Connect protocol ("Streaming-Response").
-const CONNECT_END: u8 = 2;
-
-/// The Connect protocol's word for a code that the hub answers with ("Error Codes"): that of gRPC in lower case.
-fn connect_code(code: Code) -> &'static str {
-    match code {
-        Code::InvalidArgument => "invalid_argument",
-        Code::PermissionDenied => "permission_denied",
-        Code::ResourceExhausted => "resource_exhausted",
-        Code::Unimplemented => "unimplemented",
-        Code::Unavailable => "unavailable",
-        Code::Unauthenticated => "unauthenticated",
-        _ => "unknown",
-    }
-}
-
-/// And the HTTP status that stands for it, by which its callers go before they have read the body.
-fn connect_status(code: Code) -> StatusCode {
-    match code {
-        Code::InvalidArgument => StatusCode::BAD_REQUEST,
-        Code::PermissionDenied => StatusCode::FORBIDDEN,
-        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
 /// `grpc-message` is printable ASCII, everything else and `%` as `%XX` (gRPC over HTTP/2, "Responses").
-fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         if (b' '..=b'~').contains(&byte) && byte != b'%' {
             encoded.push(char::from(byte));

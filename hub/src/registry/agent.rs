@@ -9,6 +9,7 @@ use tunnel::lanes::Source;
 use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
 use tunnel::registration::Registration;
+use tunnel::speaks::Speaks;
 
 use crate::config::auth::{Holder, Ownership};
 use crate::guard::rate_by::RateBy;
@@ -30,6 +31,8 @@ pub(crate) struct Agent {
     pub(crate) scheme: Scheme,
     /// What replaces `:authority`.
     pub(crate) authority: Option<Authority>,
+    /// What its upstream speaks beside gRPC.
+    pub(crate) speaks: Speaks,
     /// Whose token registered it.
     pub(crate) holder: Option<Holder>,
     /// Its open lanes, on all sessions together.
@@ -70,6 +73,7 @@ impl Agent {
             version: registration.agent_version,
             scheme: registration.scheme,
             authority: registration.authority,
+            speaks: registration.speaks,
             holder,
             lanes: LaneBook::new(max_lanes),
             opens: RateBy::new(OPENS, OPENS_SOURCES),

@@ -8,3 +8,4 @@ mod front;
 mod isolation;
 mod services;
 mod support;
+mod web;

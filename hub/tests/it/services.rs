@@ -6,3 +6,4 @@ pub(crate) mod clients;
 pub(crate) mod health;
 mod metrics;
 mod reload;
+mod words;

@@ -13,7 +13,7 @@ use crate::{Event, How, Limits, Switch, Unfit, Unguarded};
 type Frame = (u8, u8, u32, &'static [u8]);
 
 /// What ends the connection of a client that has one call, whose stream is 1, and has ended another, 3.
-const FATAL: [(Frame, Reason); 23] = [
+const FATAL: [(Frame, Reason); 22] = [
     ((kind::DATA, 0, 0, b"x"), Reason::PROTOCOL_ERROR),
     ((kind::DATA, 0, 9, b"x"), Reason::PROTOCOL_ERROR),
     ((kind::DATA, flag::PADDED, 1, b"\x05x"), Reason::PROTOCOL_ERROR),
@@ -22,7 +22,6 @@ const FATAL: [(Frame, Reason); 23] = [
     ((kind::HEADERS, flag::END_HEADERS, 3, b"\x82"), Reason::STREAM_CLOSED),
     ((kind::HEADERS, flag::END_HEADERS, 5, b"\xff\xff\xff\xff"), Reason::COMPRESSION_ERROR),
     ((kind::CONTINUATION, flag::END_HEADERS, 1, b""), Reason::PROTOCOL_ERROR),
-    ((kind::RST_STREAM, 0, 9, b"\0\0\0\x08"), Reason::PROTOCOL_ERROR),
     ((kind::RST_STREAM, 0, 1, b"\0"), Reason::FRAME_SIZE_ERROR),
     ((kind::SETTINGS, 0, 1, b""), Reason::PROTOCOL_ERROR),
     ((kind::SETTINGS, 0, 0, b"\0"), Reason::FRAME_SIZE_ERROR),
@@ -50,7 +49,7 @@ const OF_STREAM: [(Frame, Reason); 5] = [
 ];
 
 /// What does nothing.
-const HARMLESS: [Frame; 8] = [
+const HARMLESS: [Frame; 9] = [
     (kind::DATA, 0, 1, b""),
     (kind::DATA, flag::PADDED, 1, b"\0"),
     (kind::PRIORITY, 0, 9, b"\0\0\0\x01\x10"),
@@ -58,6 +57,8 @@ const HARMLESS: [Frame; 8] = [
     (kind::GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0"),
     (kind::WINDOW_UPDATE, 0, 3, b"\0\0\0\x01"),
     (kind::RST_STREAM, 0, 3, b"\0\0\0\x08"),
+    // Of a stream that was never opened (HAProxy 2.6).
+    (kind::RST_STREAM, 0, 9, b"\0\0\0\x08"),
     (0xee, 0xff, 77, b"whatever"),
 ];
 

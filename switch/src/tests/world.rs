@@ -11,7 +11,7 @@ use super::end::{End, fields, taken};
 use crate::{CallId, Ended, Event, Guard, LaneId, Limits, Rewrite, Switch};
 
 pub(crate) const REWRITE: Rewrite<'_> =
-    Rewrite { scheme: b"http", authority: None, otherwise: b"name" };
+    Rewrite { scheme: b"http", authority: None, otherwise: b"name", is_ours: false };
 /// Calls at once, in tests.
 pub(crate) const MAX_CALLS: u32 = 64;
 

@@ -1,5 +1,6 @@
 //! Who is let in, and when.
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::advance;
 use tunnel::limits::SESSIONS_PAIRED;
@@ -12,7 +13,7 @@ use crate::limits::{REGISTRATIONS, REGISTRATIONS_LATE, TURN_LATE};
 fn origin() -> Origin {
     let hub = Hub::new(Config::default());
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
-    Origin { hub, peer, worker: 0, stop }
+    Origin { hub, peer, worker: 0, sni: None, stop }
 }
 
 fn asks(instance: usize) -> Request<()> {

@@ -21,6 +21,9 @@ pub(crate) struct Certificate {
     _folder: TempDir,
 }
 
+/// Whom it is for.
+const HOSTS: [&str; 2] = ["localhost", "nobody.localhost"];
+
 impl Certificate {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -32,7 +35,7 @@ impl Certificate {
 
     /// Puts another into the same files.
     pub(crate) fn renew(&self) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let made = rcgen::generate_simple_self_signed(HOSTS.map(str::to_owned)).unwrap();
         std::fs::write(&self.cert, made.cert.pem()).unwrap();
         std::fs::write(&self.key, made.signing_key.serialize_pem()).unwrap();
     }
@@ -63,9 +66,19 @@ impl Certificate {
         address: SocketAddr,
         alpn: &[&[u8]],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_as("localhost", address, alpn).await
+    }
+
+    /// The same for this host.
+    pub(crate) async fn connect_as(
+        &self,
+        host: &'static str,
+        address: SocketAddr,
+        alpn: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(address).await.expect("connected");
         let connector = TlsConnector::from(self.client(alpn));
-        let name = "localhost".try_into().unwrap();
+        let name = host.try_into().unwrap();
         within("a TLS handshake", connector.connect(name, tcp)).await
     }
 }

@@ -1,0 +1,129 @@
+//! Streams: messages in frames as gRPC has them, and a last one that says how it ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::{Body as HttpBody, Frame, Incoming};
+use serde_json::{Map, Value};
+use tonic::Code;
+
+use super::error::error;
+use super::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, make_grpc, rename};
+use crate::message::connect::end_frame;
+use crate::message::form::AnswerForm;
+use crate::web::body::{Body, BodyError, boxed, full};
+use crate::web::calls::Calls;
+use crate::web::grpc_web::is_grpc;
+use crate::web::outcome::{Deadline, Outcome, is_status};
+use crate::web::plain::{make_http2, refused};
+
+const ENCODING: &str = "connect-content-encoding";
+const ACCEPT_ENCODING: &str = "connect-accept-encoding";
+
+/// Makes a call of content type `kind`, `application/connect+proto` or the like.
+pub(in crate::web) async fn stream(
+    calls: &Calls,
+    request: Request<Incoming>,
+    kind: &'static str,
+) -> Response<Body> {
+    let (mut head, body) = request.into_parts();
+    if let Err(refusal) = make_http2(&mut head) {
+        return refused(&refusal, AnswerForm::ConnectStream(kind));
+    }
+    make_grpc(&mut head.headers, kind.rsplit('+').next().unwrap_or_default());
+    rename(&mut head.headers, ENCODING, GRPC_ENCODING);
+    rename(&mut head.headers, ACCEPT_ENCODING, GRPC_ACCEPT_ENCODING);
+    let deadline = Deadline::of(&head.headers);
+    match calls.call(Request::from_parts(head, boxed(body))).await {
+        Ok(response) => answer(response, kind, deadline),
+        Err(error) => ended(&Outcome::of_error(&error, deadline), kind),
+    }
+}
+
+fn answer(response: Response<Incoming>, kind: &'static str, deadline: Deadline) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    let headers = &mut head.headers;
+    let told = Outcome::told(headers);
+    if told.is_none()
+        && !(headers.get(CONTENT_TYPE).is_some_and(is_grpc) && head.status.is_success())
+    {
+        return ended(&Outcome::of_http(head.status), kind);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.remove(CONTENT_LENGTH);
+    rename(headers, GRPC_ENCODING, ENCODING);
+    rename(headers, GRPC_ACCEPT_ENCODING, ACCEPT_ENCODING);
+    if let Some(outcome) = told {
+        *headers = std::mem::take(headers)
+            .into_iter()
+            .scan(None, |last, (name, value)| {
+                // A name stands with the first of its values alone.
+                *last = name.or_else(|| last.take());
+                last.clone().map(|name| (name, value))
+            })
+            .filter(|(name, _)| !is_status(name))
+            .collect();
+        return Response::from_parts(head, full(end(&outcome, &HeaderMap::new())));
+    }
+    Response::from_parts(head, boxed(Stream { body, deadline, is_over: false }))
+}
+
+/// An answer that is nothing but an end.
+fn ended(outcome: &Outcome, kind: &'static str) -> Response<Body> {
+    let mut response = Response::new(full(end(outcome, &HeaderMap::new())));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// The frame that ends a stream ("EndStreamResponse").
+fn end(outcome: &Outcome, trailers: &HeaderMap) -> Bytes {
+    let mut said = Map::new();
+    if outcome.code != Code::Ok {
+        said.insert("error".into(), error(outcome));
+    }
+    let mut metadata = Map::new();
+    for name in trailers.keys().filter(|name| !is_status(name)) {
+        let values = trailers.get_all(name).iter();
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into());
+        metadata.insert(name.as_str().to_owned(), Value::Array(values.collect()));
+    }
+    if !metadata.is_empty() {
+        said.insert("metadata".into(), metadata.into());
+    }
+    end_frame(&said.into())
+}
+
+/// The body of an answer.
+struct Stream {
+    body: Incoming,
+    deadline: Deadline,
+    is_over: bool,
+}
+
+impl HttpBody for Stream {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let trailers = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(frame) => frame.into_trailers().unwrap_or_default(),
+            },
+            None => HeaderMap::new(),
+            Some(Err(error)) => Outcome::of_error(&error, self.deadline).trailers(),
+        };
+        self.is_over = true;
+        let outcome = Outcome::told(&trailers).unwrap_or_else(Outcome::missing);
+        Poll::Ready(Some(Ok(Frame::data(end(&outcome, &trailers)))))
+    }
+}

@@ -1,0 +1,85 @@
+//! HTTP/1.1 on the hub's port: an agent's upgrade, or calls one after the other.
+
+use std::convert::Infallible;
+use std::pin::pin;
+
+use bytes::Bytes;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+use tunnel::box_io::BoxIo;
+
+use super::requests::{Requests, Sessions};
+use crate::agent::registrar;
+use crate::context::origin::Origin;
+use crate::guard::handshakes::Handshake;
+use crate::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, REQUEST_HEAD};
+use crate::observe::limit::Limit;
+use crate::stop::Stop;
+
+/// Serves one connection to its end, and after an upgrade the session on it.
+pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
+    let requests = Requests::new(origin.clone(), Sessions::Alone(Mutex::default()));
+    let of = &requests;
+    let answer =
+        service_fn(move |request| async move { Ok::<_, Infallible>(of.answer(request).await) });
+    let connection = Builder::new()
+        .timer(TokioTimer::new())
+        // Between two requests, too.
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(REQUEST_HEAD)
+        .serve_connection(TokioIo::new(io), answer)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        () = requests.called() => None,
+        () = handshake.ousted() => {
+            return origin.hub.limits.reached(Limit::Handshakes, origin.peer, None);
+        }
+        // The whole exchange: hyper's own timeout is for reading the head alone.
+        () = sleep(HANDSHAKE_TIMEOUT) => {
+            return debug!(peer = %origin.peer, error = "too slow", "HTTP/1.1 connection failed");
+        }
+    };
+    drop(handshake);
+    let ended = match ended {
+        Some(ended) => ended,
+        None => tokio::select! {
+            ended = &mut connection => ended,
+            () = origin.stop.draining() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = &mut connection => ended,
+                    () = farewell(&origin.stop) => return,
+                }
+            }
+        },
+    };
+    if let Err(error) = ended {
+        return debug!(peer = %origin.peer, %error, "HTTP/1.1 connection failed");
+    }
+    if let Some((upgrade, admitted)) = requests.upgraded()
+        && let Some((io, read)) = websocket(upgrade).await
+    {
+        registrar::serve(io, read, admitted, origin).await;
+    }
+}
+
+/// Resolves when what still runs has ended, and has been told so.
+async fn farewell(stop: &Stop) {
+    stop.closing().await;
+    sleep(FAREWELL_TIMEOUT).await;
+}
+
+/// The WebSocket's byte stream, and what was read of it behind the request.
+async fn websocket(upgrade: OnUpgrade) -> Option<(BoxIo, Bytes)> {
+    let upgraded = timeout(HANDSHAKE_TIMEOUT, upgrade).await.ok()?.ok()?;
+    // It is what `serve` put in: taking it out leaves hyper's own layer behind.
+    let parts = upgraded.downcast::<TokioIo<BoxIo>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{debug, info};
 use tunnel::registration::Registration;
@@ -189,11 +190,22 @@ fn check_connect<B>(request: &Request<B>) -> Result<(), Rejection> {
     Err(Rejection::new(StatusCode::BAD_REQUEST, sentence))
 }
 
+/// Over HTTP/2 a key has no meaning (RFC 8441 5). But Envoy (1.40) passes that of an agent on, and leaves its answer, which
+/// the agent waits for, to whom it passes it on to.
+fn accept_over_http2(headers: &HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+    if let Some(Ok(accept)) = key.map(HeaderValue::try_from) {
+        response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
 /// The head of the answer that makes a WebSocket of the request.
 fn accept<B>(request: &Request<B>) -> Result<Response<()>, Rejection> {
     if request.version() == Version::HTTP_2 {
         if request.headers().get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version == "13") {
-            return Ok(Response::new(()));
+            return Ok(accept_over_http2(request.headers()));
         }
         let sentence = "this hub speaks version 13 of WebSocket";
         let version = HeaderValue::from_static("13");

@@ -79,8 +79,7 @@ async fn an_error_comes_with_its_details() {
     let answer = hub.client().await.call(asks(FAIL, BINARY), b"x").await.expect("an answer");
     let (messages, trailers) = said(&answer);
     assert!(messages.is_empty());
-    for line in
-        ["grpc-status: 9\r\n", "grpc-message: 50 %25 too", "grpc-status-details-bin: AAEC"]
+    for line in ["grpc-status: 9\r\n", "grpc-message: 50 %25 too", "grpc-status-details-bin: AAEC"]
     {
         assert!(trailers.contains(line), "{trailers}");
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
-use http::{HeaderMap, Request, Version};
+use http::{HeaderMap, HeaderValue, Request, Version};
 use tokio::io::{
     AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split,
 };
@@ -88,6 +88,20 @@ async fn an_agent_registers_beside_callers() {
     assert_eq!(within("word", control.recv()).await, Some(Control::Drain));
     hub.ended().await;
     within("the session's end", driver).await.unwrap();
+}
+
+/// Envoy 1.40 passes an agent's key on, and makes no answer to it.
+#[tokio::test]
+async fn a_key_that_comes_along_is_answered() {
+    let hub = Hub::start().await;
+    let front = hub.client().await;
+    let mut request = asks(wire::PATH, NAME);
+    // The example of RFC 6455 1.3.
+    let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+    request.headers_mut().insert("sec-websocket-key", key);
+    let (response, _sending) = front.open(request, false).await;
+    let answer = within("an answer", response).await.expect("an answer");
+    assert_eq!(answer.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
 #[tokio::test]

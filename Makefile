@@ -51,6 +51,18 @@ e2e: build $(CERTS)/hub.pem ## Real clients and servers in Go and Python, grpcur
 	scripts/e2e/install.sh
 	scripts/e2e/run
 
+.PHONY: browser
+browser: build $(CERTS)/hub.pem ## Pages in Chromium call through the hub by gRPC-Web and Connect (installs them; wants Node.js)
+	scripts/e2e/install.sh
+	scripts/browser/install.sh
+	scripts/browser/run
+
+.PHONY: tools
+tools: build $(CERTS)/hub.pem ## What people call gRPC servers with, through the hub: docs/tools.md (installs it into .tools/)
+	scripts/e2e/install.sh
+	scripts/tools/install.sh all
+	scripts/e2e/run --only /tools/
+
 .PHONY: h2spec
 h2spec: build $(CERTS)/hub.pem ## Conformance with HTTP/2, of the hub and through it (installs h2spec into .tools/; wants libnghttp2)
 	$(CARGO) build --release --locked -p http2 --example hpack

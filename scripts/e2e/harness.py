@@ -340,6 +340,12 @@ class World:
         agent = self.agent(hub, kind, "--upstream", address, *flags)
         return Route(hub.target, kind, hub.ca, [hub.process, agent, upstream])
 
+    def translated(self, hub):
+        """The route to the plain server, as one that knows gRPC alone."""
+        upstream, address = self.upstream("plain")
+        agent = self.agent(hub, "translated", "--upstream", address)
+        return Route(hub.target, "translated", hub.ca, [hub.process, agent, upstream])
+
     def straight(self, transport, kind):
         """The route to an upstream without a hub."""
         upstream, address = self.upstream(f"{kind}-tls" if transport == "tls" else kind)

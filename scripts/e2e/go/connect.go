@@ -23,6 +23,8 @@ type httpCaller struct {
 	base string
 	// through the hub, and not straight to the server.
 	through bool
+	// translated to gRPC on the way.
+	translated bool
 }
 
 var httpCases = map[string]func(*httpCaller, context.Context) error{
@@ -49,21 +51,24 @@ func runHTTPCases(args []string) error {
 	var to target
 	set := flag.NewFlagSet("http", flag.ExitOnError)
 	to.flags(set)
+	http1 := set.Bool("http1", false, "speak HTTP/1.1")
+	translated := set.Bool("translated", false, "the hub makes gRPC of what it is asked")
 	set.Parse(args)
-	client, base, err := to.httpClient()
+	client, base, err := to.httpClient(*http1)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	return tell(set.Args(), httpCases, &httpCaller{client, base, to.name != ""})
+	return tell(set.Args(), httpCases, &httpCaller{client, base, to.name != "", *translated})
 }
 
-// httpClient speaks HTTP/2 and nothing else.
-func (t *target) httpClient() (*http.Client, string, error) {
+// httpClient speaks HTTP/2, or HTTP/1.1, and nothing else.
+func (t *target) httpClient(http1 bool) (*http.Client, string, error) {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	base := "http://" + t.address
-	transport.Protocols.SetUnencryptedHTTP2(t.caFile == "")
-	transport.Protocols.SetHTTP2(t.caFile != "")
+	transport.Protocols.SetHTTP1(http1)
+	transport.Protocols.SetUnencryptedHTTP2(!http1 && t.caFile == "")
+	transport.Protocols.SetHTTP2(!http1 && t.caFile != "")
 	if t.caFile != "" {
 		config, err := t.tls()
 		if err != nil {
@@ -114,8 +119,23 @@ func (c *httpCaller) connectAsGRPCWeb(ctx context.Context) error {
 	return c.unary(ctx, "POST|application/grpc-web+proto||", connect.WithGRPCWeb())
 }
 
+// translated is what the server sees of a request that the hub has made gRPC of.
+func translated(seen string) string {
+	codec := "proto"
+	if strings.HasPrefix(seen, "GET") || strings.Contains(seen, "json") {
+		codec = "json"
+	}
+	if seen == "POST|application/grpc||" {
+		return seen
+	}
+	return "POST|application/grpc+" + codec + "||"
+}
+
 // unary calls with messages of some sizes, which come back as they were; `seen` is what the server saw.
 func (c *httpCaller) unary(ctx context.Context, seen string, options ...connect.ClientOption) error {
+	if c.translated {
+		seen = translated(seen)
+	}
 	for _, size := range []int{0, 1, 1000} {
 		message := &echopb.Message{Text: strings.Repeat("ü", size), Payload: random(size)}
 		response, err := c.echo(options...).CallUnary(ctx, connect.NewRequest(message))

@@ -22,9 +22,6 @@ fuzz_target!(|data: &[u8]| {
     };
     let told = |peer, forwarded: &[&[u8]], x: &[&[u8]]| forwarded_for(peer, &trusted, forwarded, x);
     assert_eq!(told(CALLER, forwarded, x), None, "nobody else is believed");
-    let said = told(PROXY, forwarded, x);
-    // What is said twice is said once.
-    assert_eq!(told(PROXY, forwarded, x), said);
     // A proxy adds whom it has heard from, at the end of a line or in one of its own.
     let own: &[u8] = b"for=192.0.2.1";
     let added = [forwarded, &[own]].concat();
@@ -34,6 +31,10 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(told(PROXY, &[], &added), Some(CALLER), "{x:?}");
     let line = [x.last().copied().unwrap_or_default(), b", ", own].concat();
     assert_eq!(told(PROXY, &[], &[&line]), Some(CALLER), "{line:?}");
+    // Behind a quote that nobody has closed it may not be understood, but nothing else is.
+    let line = [forwarded.last().copied().unwrap_or_default(), b", for=192.0.2.1"].concat();
+    let told_so = told(PROXY, &[&line], &[]);
+    assert!(told_so.is_none() || told_so == Some(CALLER), "{told_so:?}: {line:?}");
     // Where it adds to one of the two, the other changes that to nothing, or not at all.
     let other = told(PROXY, forwarded, &added);
     assert!(other.is_none() || other == Some(CALLER), "{other:?}: {data:?}");

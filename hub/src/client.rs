@@ -20,7 +20,7 @@ mod lane_io;
 mod lanes;
 mod own;
 mod parking;
-mod record;
+pub(crate) mod record;
 mod route;
 mod wakers;
 

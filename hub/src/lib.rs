@@ -12,7 +12,7 @@
 //!
 //! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
 //! [`run`] starts it all, on listeners that the caller has bound. A module uses those below it in this list only:
-//! `front`, `agent`, `client` and `web`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
+//! `front`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
 //! `config`.
 
 mod agent;

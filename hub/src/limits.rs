@@ -118,6 +118,12 @@ pub const OWN_LANE_BYTES: usize = 64 * KIB as usize;
 /// libraries take 4 MiB by default; what goes beyond can be streamed. All that wait so count among what the hub holds.
 pub const WEB_MESSAGE_MAX: usize = 64 * MIB as usize;
 
+/// The window of each stream in memory: what lies in it counts nowhere, and there is no way to be filled.
+pub const WEB_STREAM_WINDOW: u32 = 64 * KIB;
+/// Streams in memory that are remembered after they were given up, so that what is still on its way on them is no breach: all
+/// that a connection may have.
+pub const WEB_RESETS_KEPT: usize = MAX_CLIENT_STREAMS as usize;
+
 // --- lanes, at the hub ---
 
 /// Agents of one name that one caller has lanes to, on one connection: enough to go on when one goes, and few

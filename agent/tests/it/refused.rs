@@ -121,7 +121,7 @@ async fn by_a_front_that_sends_elsewhere() {
 async fn at_another_path() {
     let hub = Hub::start(&[]).await;
     let agent = Agent::start("testserver", &format!("ws://{}/elsewhere", hub.address), &[]);
-    assert_soon(agent, "agents open a WebSocket at /ws; nothing else is here (HTTP 404)").await;
+    assert_soon(agent, "agents open a WebSocket at /ws, and nobody else does (HTTP 404)").await;
 }
 
 #[tokio::test]

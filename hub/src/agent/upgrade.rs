@@ -163,10 +163,7 @@ fn busy() -> Rejection {
 
 fn check_path<B>(request: &Request<B>) -> Result<(), Rejection> {
     if request.uri().path() != wire::PATH {
-        let sentence = format!(
-            "gRPC clients speak HTTP/2 with this port, agents open a WebSocket at {}; nothing else is here",
-            wire::PATH
-        );
+        let sentence = format!("agents open a WebSocket at {}, and nobody else does", wire::PATH);
         return Err(Rejection::new(StatusCode::NOT_FOUND, sentence));
     }
     if request.version() == Version::HTTP_2 {

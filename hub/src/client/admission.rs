@@ -16,6 +16,7 @@ use super::groups::source;
 use super::record::Record;
 use super::route::{Head, Route};
 use crate::config::auth::{Auth, Caller, Denied};
+use crate::config::networks::network;
 use crate::limits::MAX_HEADER_LIST;
 use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
@@ -40,17 +41,12 @@ impl Connection {
         let behind = self.origin.behind(fields);
         let is_fit = self.switch.unfit(id).is_none() && size <= MAX_HEADER_LIST as usize;
         let is_web = is_fit && self.is_web(&head, form, &route);
-        let mut record = self.record(&head, &route, caller.as_ref().ok(), behind);
+        let record = self.record(&head, &route, caller.as_ref().ok(), behind);
         let key = key(caller.as_ref().ok(), behind);
         let paces = self.callers.enter(key.as_deref());
-        let who = caller.as_ref().ok().cloned();
         let is_session = matches!(route, Ok(Route::Session));
-        let next = if is_web {
-            record.is_written_elsewhere();
-            Next::Web
-        } else {
-            self.next(id, route, caller, behind, size)
-        };
+        let who = caller.as_ref().ok().filter(|_| !is_session).cloned();
+        let next = if is_web { Next::Web } else { self.next(id, route, caller, behind, size) };
         let call = Call { who, is_session, ..Call::new(record, form, paces, next) };
         if let Some(user) = self.switch.user(id) {
             self.sessions += usize::from(call.is_session);
@@ -170,7 +166,9 @@ impl Connection {
         self.own_lanes.clear();
         let calls: Vec<CallId> = self.switch.call_ids().collect();
         for id in calls {
-            if let Some(refusal) = self.call(id).and_then(|call| revised(call, auth)) {
+            // Calls in other words are looked at where they are put so.
+            let call = self.call(id).filter(|call| !call.is_in_other_words());
+            if let Some(refusal) = call.and_then(|call| revised(call, auth)) {
                 self.cut_off(id, refusal);
             }
         }
@@ -203,7 +201,8 @@ impl Connection {
         if let Next::Agent(group) = call.next {
             return self.wait_for_lane(id, group);
         }
-        if matches!(call.next, Next::Web) {
+        let is_answered_there = matches!(call.form, AnswerForm::Http | AnswerForm::HttpHead);
+        if matches!(call.next, Next::Web) && !is_answered_there {
             // It comes back, and is paced then.
             return self.pass_on_to_web(id);
         }
@@ -272,7 +271,7 @@ fn revised(call: &Call, auth: &Auth) -> Option<Refusal> {
 /// callers have credentials, nobody reaches an agent without one; so no address is ever taken for one.
 fn key(caller: Option<&Caller>, behind: Option<IpAddr>) -> Option<Cow<'_, str>> {
     let id = caller.and_then(Caller::id).map(Cow::Borrowed);
-    id.or_else(|| Some(behind?.to_string().into()))
+    id.or_else(|| Some(network(behind?).to_string().into()))
 }
 
 fn unauthenticated(denied: Denied) -> Refusal {

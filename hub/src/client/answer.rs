@@ -6,7 +6,6 @@ use http2::fields::{Fields, Indexing};
 
 use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
-use crate::observe::outcome::Outcome;
 
 /// A head, and the body that follows it.
 pub(super) fn answer(refusal: &Refusal, form: AnswerForm) -> (Fields, Bytes) {
@@ -22,14 +21,6 @@ pub(super) fn trailers(refusal: &Refusal) -> Fields {
     let mut fields = Fields::new();
     push(&mut fields, &refusal.trailers());
     fields
-}
-
-/// What the client is told by it.
-pub(super) fn outcome(refusal: &Refusal, form: AnswerForm) -> Outcome {
-    match form {
-        AnswerForm::Http | AnswerForm::HttpHead => Outcome::Http(refusal.http_status()),
-        _ => Outcome::Grpc(refusal.code() as u16),
-    }
 }
 
 fn push(fields: &mut Fields, headers: &HeaderMap) {

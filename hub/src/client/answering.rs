@@ -15,6 +15,7 @@ use crate::limits::OWN_CALLS;
 use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
 use crate::observe::limit::Limit;
+use crate::observe::outcome::Outcome;
 
 impl Connection {
     // --- own services ---
@@ -71,6 +72,8 @@ impl Connection {
         }
         if let Some(call) = self.call(id) {
             call.lane = Some(lane);
+            // Whatever becomes of it is written there.
+            call.record.is_written_elsewhere(true);
         }
         self.set_busy(lane);
     }
@@ -144,16 +147,18 @@ impl Connection {
         }
     }
 
-    /// Ends all calls that go on: their connection does. Agents are told on their sessions. Returns `true` if none are left.
-    pub(super) fn cut_off_all(&mut self) -> bool {
+    /// Ends all calls that go on: their connection does. Agents are told on their sessions; and where the whole hub ends, so
+    /// are calls in other words where they are put so. Returns `true` if none are left.
+    pub(super) fn cut_off_all(&mut self, hub_ends: bool) -> bool {
         let calls: Vec<CallId> = self.switch.call_ids().collect();
         for id in calls {
-            if self.call(id).is_none_or(|call| !call.is_session) {
+            let Some(call) = self.call(id) else { continue };
+            if !(call.is_session || hub_ends && call.is_in_other_words()) {
                 self.cut_off(id, Refusal::GoingAway);
             }
         }
         self.handle_events();
-        self.sessions == 0
+        self.switch.calls() == 0
     }
 
     // --- the end ---
@@ -176,7 +181,7 @@ impl Connection {
         }
         call.leaves_parking("given-up");
         let refused = call.refused.as_ref();
-        let refused = refused.map(|refusal| (refusal, answer::outcome(refusal, call.form)));
+        let refused = refused.map(|refusal| (refusal, Outcome::of_refusal(refusal, call.form)));
         call.record.ended(end, refused);
     }
 

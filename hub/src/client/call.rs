@@ -58,6 +58,11 @@ impl Call {
         }
     }
 
+    /// It has gone to where it is put in gRPC's words, and is answered for there.
+    pub(super) fn is_in_other_words(&self) -> bool {
+        matches!(self.next, Next::Web) && self.lane.is_some()
+    }
+
     /// It waits for its name no longer; the outcome is one of a few words.
     pub(super) fn leaves_parking(&mut self, outcome: &'static str) {
         if let Some((parked, _)) = self.parked.take() {

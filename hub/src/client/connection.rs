@@ -112,7 +112,9 @@ pub(super) enum End {
 /// by itself after the last of them. On closing, what still runs is cut off.
 pub(crate) async fn serve(io: BoxIo, origin: Origin, web: Option<Web>) {
     let mut connection = Connection::new(io, origin, web);
-    let _counted = connection.origin.hub.metrics.client_connection();
+    let metrics = connection.origin.hub.metrics.clone();
+    // What is in memory is a part of another.
+    let _counted = connection.web.map(|_| metrics.client_connection());
     let peer = connection.origin.peer;
     debug!(%peer, "client connected");
     let end = connection.run().await;
@@ -141,7 +143,7 @@ impl Connection {
             web_lane: None,
             sessions: 0,
             has_sessions: Arc::default(),
-            place: Some(origin.hub.clients.token()),
+            place: web.map(|_| origin.hub.clients.token()),
             io,
             pings_wait_until: now,
             is_flushed: true,
@@ -165,7 +167,10 @@ impl Connection {
         let (mut draining, mut closing) = (pin!(stop.draining()), pin!(stop.closing()));
         let mut keys = self.origin.hub.doors.watch(self.origin.worker);
         let mut heard_by: Option<Pin<Box<Sleep>>> = None;
-        let mut age = self.origin.hub.config.age().map(|age| Box::pin(sleep(age)));
+        // What is in memory takes leave with the connection that it is a part of.
+        let is_own = self.web.is_some();
+        let age = self.origin.hub.config.age().filter(|_| is_own);
+        let mut age = age.map(|age| Box::pin(sleep(age)));
         let mut grace = None;
         let mut farewell: Option<Pin<Box<Sleep>>> = None;
         let (mut drains, mut closes) = (false, false);
@@ -173,16 +178,16 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = &mut closing, if !closes => {
-                    if self.cut_off_all() {
+                    if self.cut_off_all(true) {
                         return End::Drained;
                     }
                     (closes, farewell) = (true, Some(Box::pin(sleep(FAREWELL_TIMEOUT))));
                 }
                 () = until(&mut farewell) => return End::Drained,
-                () = until(&mut grace) => if self.cut_off_all() {
+                () = until(&mut grace) => if self.cut_off_all(false) {
                     return End::Drained;
                 },
-                is_old = until_draining(&mut draining, &mut age), if !drains => {
+                is_old = until_draining(&mut draining, &mut age), if is_own && !drains => {
                     self.switch.drain();
                     heard_by = Some(Box::pin(sleep(FAREWELL_TIMEOUT)));
                     let patience = self.origin.hub.config.max_connection_age_grace;
@@ -235,8 +240,10 @@ impl Connection {
     /// Reads, and does what the client asks for. Ready when it is gone, or has done something wrong.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.callers.is_front() || self.has_sessions.load(Ordering::Relaxed) {
-                self.switch.client_guard().is_front();
+            let carries_sessions = self.sessions > 0 && self.has_sessions.load(Ordering::Relaxed);
+            let is_front = self.callers.is_front() || carries_sessions;
+            self.switch.client_guard().is_front(is_front);
+            if is_front {
                 self.switch.serves_front();
             }
             ready!(self.switch.client_guard().poll_more(cx));

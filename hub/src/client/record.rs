@@ -63,10 +63,15 @@ impl Record {
         self.name.as_ref()
     }
 
-    /// Another one is written of the same call.
-    pub(crate) fn is_written_elsewhere(&mut self) {
-        self.written = true;
-        self.running = None;
+    /// Another one is written of the same call; or, with `false`, not after all.
+    pub(crate) fn is_written_elsewhere(&mut self, is: bool) {
+        self.written = is;
+        self.running = (!is).then(|| self.origin.hub.metrics.stream());
+    }
+
+    /// The hub itself has answered, outside the switch.
+    pub(crate) fn answered(&mut self, outcome: Outcome, refusal: Option<&Refusal>) {
+        self.write(outcome, refusal, Level::DEBUG);
     }
 
     /// Who calls.

@@ -45,9 +45,9 @@ impl PeerGuard {
     }
 
     /// The connection is that of a proxy, through which several call: what one of them does must not slow it down.
-    pub(crate) fn is_front(&mut self) {
-        if !std::mem::replace(&mut self.is_front, true) {
-            self.frames.follow(&FRONT);
+    pub(crate) fn is_front(&mut self, is: bool) {
+        if std::mem::replace(&mut self.is_front, is) != is {
+            self.frames.follow(if is { &FRONT } else { &CLIENT });
         }
     }
 

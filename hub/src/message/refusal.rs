@@ -89,6 +89,17 @@ pub(crate) enum Refusal {
     /// The session went away under the call.
     #[error("the connection to \"{0}\" was lost during the call")]
     SessionLost(Name),
+    /// A message that must be whole is too large for that.
+    #[error(
+        "the message is larger than the {0} bytes that the hub takes of one in Connect's unary form"
+    )]
+    MessageTooLarge(usize),
+    /// The caller's own deadline has passed before the hub could pass anything on.
+    #[error("the deadline has passed before all of the request was there")]
+    TooLate,
+    /// A page of an origin that may not call.
+    #[error("--cors-origin does not list this origin")]
+    Origin,
     /// The hub, or the connection that the call is on, ends, and the call had not by then.
     #[error("this hub ends the connection, and your call had not ended in the time for that")]
     GoingAway,
@@ -114,7 +125,7 @@ fn seconds_ago(since: Duration) -> String {
 
 impl Refusal {
     /// Every `hub-reason`, in the order of [`Self::index`].
-    pub(crate) const REASONS: [&str; 13] = [
+    pub(crate) const REASONS: [&str; 14] = [
         "no-name",
         "bad-name",
         "no-connect",
@@ -128,6 +139,7 @@ impl Refusal {
         "upstream-unreachable",
         "upstream-closed",
         "going-away",
+        "too-late",
     ];
 
     /// The place of its reason among [`Self::REASONS`].
@@ -139,13 +151,18 @@ impl Refusal {
             Self::UnknownName(_) => 3,
             Self::Offline { .. } => 4,
             Self::NoToken | Self::UnknownToken => 5,
-            Self::Denied(_) | Self::Revised => 6,
-            Self::Limit(_) | Self::Held | Self::OwnCalls | Self::HeaderList(_) => 7,
+            Self::Denied(_) | Self::Revised | Self::Origin => 6,
+            Self::Limit(_)
+            | Self::Held
+            | Self::OwnCalls
+            | Self::HeaderList(_)
+            | Self::MessageTooLarge(_) => 7,
             Self::SessionLost(_) => 8,
             Self::BadRequest(_) => 9,
             Self::UpstreamUnreachable(_) => 10,
             Self::UpstreamClosed { .. } => 11,
             Self::GoingAway => 12,
+            Self::TooLate => 13,
         }
     }
 
@@ -159,7 +176,8 @@ impl Refusal {
             Self::UnknownName(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Offline { .. } => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::NoToken | Self::UnknownToken => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
-            Self::Denied(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
+            Self::Denied(_) | Self::Origin => (Code::PermissionDenied, StatusCode::FORBIDDEN),
+            Self::MessageTooLarge(_) => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
             Self::Revised | Self::GoingAway => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::UpstreamUnreachable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Limit(_) | Self::Held | Self::OwnCalls | Self::UpstreamClosed { .. } => {
@@ -168,6 +186,7 @@ impl Refusal {
             Self::HeaderList(_) => {
                 (Code::ResourceExhausted, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
             }
+            Self::TooLate => (Code::DeadlineExceeded, StatusCode::REQUEST_TIMEOUT),
             Self::SessionLost(_) => (Code::Unavailable, StatusCode::BAD_GATEWAY),
         }
     }

@@ -5,6 +5,9 @@ use std::fmt;
 use h2::Reason;
 use http::StatusCode;
 
+use crate::message::form::AnswerForm;
+use crate::message::refusal::Refusal;
+
 /// gRPC's status names, by their code.
 const GRPC_STATUSES: [&str; 17] = [
     "OK",
@@ -47,6 +50,14 @@ impl Outcome {
     /// What a complete response says: `grpc-status` where there is one, else the HTTP status.
     pub(crate) fn of(status: StatusCode, grpc_status: Option<u16>) -> Self {
         grpc_status.map_or(Self::Http(status), Self::Grpc)
+    }
+
+    /// What a caller is told who is refused in this form.
+    pub(crate) fn of_refusal(refusal: &Refusal, form: AnswerForm) -> Self {
+        match form {
+            AnswerForm::Http | AnswerForm::HttpHead => Self::Http(refusal.http_status()),
+            _ => Self::Grpc(refusal.code() as u16),
+        }
     }
 
     /// Which of the labels it has.

@@ -7,12 +7,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::duplex;
 use tokio::sync::Mutex;
 use tracing::debug;
-use tunnel::limits::{CONNECTION_WINDOW, MAX_RESPONSE_HEADER_LIST, MAX_SEND_BUFFER, STREAM_WINDOW};
+use tunnel::limits::{CONNECTION_WINDOW, MAX_RESPONSE_HEADER_LIST, MAX_SEND_BUFFER};
 
 use super::body::Body;
+use super::pending::Pending;
 use crate::client::connection;
 use crate::context::origin::Origin;
-use crate::limits::OWN_LANE_BYTES;
+use crate::limits::{OWN_LANE_BYTES, WEB_RESETS_KEPT, WEB_STREAM_WINDOW};
 
 /// Begins with the first call.
 #[derive(Debug)]
@@ -30,12 +31,24 @@ impl Calls {
     ///
     /// # Errors
     /// The stream was reset, or the connection has ended, before there was an answer.
-    pub(super) async fn call(&self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
+    pub(super) async fn call(
+        &self,
+        request: Request<Body>,
+        pending: &mut Pending,
+    ) -> hyper::Result<Response<Incoming>> {
         let mut streams = self.streams().await?;
-        streams.send_request(request).await
+        pending.is_passed_on(true);
+        match streams.try_send_request(request).await {
+            Ok(response) => Ok(response),
+            Err(mut error) => {
+                // What was not sent is no call.
+                pending.is_passed_on(error.take_message().is_none());
+                Err(error.into_error())
+            }
+        }
     }
 
-    /// The connection; a new one, where the last has taken leave, as all do that grow old.
+    /// The connection; a new one, where the last has ended.
     async fn streams(&self) -> hyper::Result<SendRequest<Body>> {
         let mut place = self.streams.lock().await;
         if let Some(streams) = place.as_mut()
@@ -53,10 +66,13 @@ async fn connect(origin: &Origin) -> hyper::Result<SendRequest<Body>> {
     let (near, far) = duplex(OWN_LANE_BYTES);
     tokio::spawn(connection::serve(Box::new(far), origin.clone(), None));
     let (streams, connection) = Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_stream_window_size(WEB_STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(MAX_SEND_BUFFER)
         .max_header_list_size(MAX_RESPONSE_HEADER_LIST)
+        // One caller's cancelled calls do not end those of the others.
+        .max_concurrent_reset_streams(WEB_RESETS_KEPT)
+        .max_local_error_reset_streams(None)
         .handshake(TokioIo::new(near))
         .await?;
     tokio::spawn(async move {

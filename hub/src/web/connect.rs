@@ -10,61 +10,42 @@ use http::{HeaderMap, HeaderValue};
 
 pub(super) use self::streaming::stream;
 pub(super) use self::unary::unary;
+use super::outcome::Deadline;
 use super::plain::set;
+use crate::message::refusal::Refusal;
+use crate::message::timeout;
 
 const TIMEOUT: &str = "connect-timeout-ms";
 const VERSION: &str = "connect-protocol-version";
 const GRPC_ENCODING: &str = "grpc-encoding";
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Says as gRPC does what both say of a call; `codec` is what its messages are.
-fn make_grpc(headers: &mut HeaderMap, codec: &str) {
+/// Says as gRPC does what both say of a call; `codec` is what its messages are. Returns when the caller waits no longer.
+///
+/// # Errors
+/// Its timeout is none.
+fn make_grpc(headers: &mut HeaderMap, codec: &str) -> Result<Deadline, Refusal> {
     set(headers, CONTENT_TYPE, format!("application/grpc+{codec}"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.remove(VERSION);
     headers.remove(CONTENT_LENGTH);
-    if let Some(timeout) = headers.remove(TIMEOUT).and_then(|value| timeout(value.as_bytes())) {
-        headers.insert("grpc-timeout", timeout);
+    let deadline = match headers.remove(TIMEOUT) {
+        Some(value) => {
+            Deadline::after(Some(timeout::connect(value.as_bytes()).ok_or_else(|| {
+                Refusal::BadRequest(format!("`{TIMEOUT}` is no number of at most ten digits"))
+            })?))
+        }
+        None => Deadline::after(None),
+    };
+    if let Some(left) = deadline.left() {
+        headers.insert("grpc-timeout", left);
     }
-}
-
-/// Milliseconds of at most ten digits, where gRPC has eight and a unit; `None`, if it is no such number.
-fn timeout(digits: &[u8]) -> Option<HeaderValue> {
-    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() <= 10)?;
-    let millis: u64 = digits.parse().ok()?;
-    let text =
-        if millis < 100_000_000 { format!("{millis}m") } else { format!("{}S", millis / 1000) };
-    HeaderValue::try_from(text).ok()
+    Ok(deadline)
 }
 
 /// Moves a field, if it is there.
 fn rename(headers: &mut HeaderMap, from: &'static str, to: &'static str) {
     if let Some(value) = headers.remove(from) {
         headers.insert(to, value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timeout_keeps_its_length() {
-        for (millis, grpc) in [
-            ("1", Some("1m")),
-            ("99999999", Some("99999999m")),
-            ("100000000", Some("100000S")),
-            ("9999999999", Some("9999999S")),
-            ("12345678901", None),
-            ("1s", None),
-            ("", None),
-        ] {
-            let told = timeout(millis.as_bytes());
-            assert_eq!(
-                told.as_ref().map(HeaderValue::as_bytes),
-                grpc.map(str::as_bytes),
-                "{millis}"
-            );
-        }
     }
 }

@@ -1,32 +1,20 @@
 //! Pages from elsewhere: what a browser asks before it lets one call, and what it lets the page see (Fetch standard, "CORS
 //! protocol").
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::body::{self, Body};
 use crate::config::cors::CorsOrigins;
 
 /// For how long a browser need not ask again: the longest that Chromium heeds.
 const MAX_AGE: Duration = Duration::from_secs(7200);
-/// What a page may see anyway.
-const SAFE: [&str; 7] = [
-    "cache-control",
-    "content-language",
-    "content-length",
-    "content-type",
-    "expires",
-    "last-modified",
-    "pragma",
-];
-
 /// Whether a request asks only what a page may do.
 pub(super) fn is_preflight<B>(request: &Request<B>) -> bool {
     request.method() == Method::OPTIONS
@@ -34,28 +22,21 @@ pub(super) fn is_preflight<B>(request: &Request<B>) -> bool {
         && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The answer to it: all that the page asked for, if it is from one of the origins.
-pub(super) fn preflight(asked: &HeaderMap, origins: &CorsOrigins) -> Response<Body> {
-    let Some(origin) = allowed(asked, origins) else {
-        let mut refused = Response::new(body::full("--cors-origin does not list this origin\n"));
-        *refused.status_mut() = StatusCode::FORBIDDEN;
-        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        refused.headers_mut().insert(CONTENT_TYPE, plain);
-        return refused;
-    };
+/// The answer to it, if the page is of one of the origins: the headers that it asks for, with the methods that gRPC-Web and
+/// Connect have.
+pub(super) fn preflight(asked: &HeaderMap, origins: &CorsOrigins) -> Option<Response<Body>> {
+    let origin = allowed(asked, origins)?;
     let mut answer = Response::new(body::empty());
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    show(headers, Some(origin), origins);
+    headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(MAX_AGE.as_secs()));
-    headers.insert(VARY, HeaderValue::from_static("origin"));
-    for (asks, allows) in [
-        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
-        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
-    ] {
-        headers.extend(asked.get(asks).map(|value| (allows, value.clone())));
+    if let Some(wanted) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
     }
-    answer
+    Some(answer)
 }
 
 /// What an answer must say of the origin that a request comes from, if it may see it.
@@ -69,25 +50,17 @@ pub(super) fn allowed(asked: &HeaderMap, origins: &CorsOrigins) -> Option<Header
     }
 }
 
-/// Whether a server has its own answer to who may see this.
-pub(super) fn speaks_for_itself(headers: &HeaderMap) -> bool {
-    headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
-}
-
-/// Lets the page see all that an answer says in its head.
-pub(super) fn expose(headers: &mut HeaderMap, origin: HeaderValue) {
-    let mut names = String::new();
-    for name in headers.keys().map(HeaderName::as_str).filter(|name| !SAFE.contains(name)) {
-        // Writing to a string cannot fail.
-        let _ = write!(names, "{}{name}", if names.is_empty() { "" } else { "," });
+/// Lets the page of an allowed origin see all of an answer. Requests of pages carry no credentials of the browser's, so that
+/// `*` is every header (Fetch standard).
+pub(super) fn show(headers: &mut HeaderMap, allowed: Option<HeaderValue>, origins: &CorsOrigins) {
+    if *origins != CorsOrigins::Any {
+        // Also of who may not see it: a cache would show it to whoever may.
+        headers.append(VARY, HeaderValue::from_static("origin"));
     }
-    if let Ok(names) = HeaderValue::from_str(&names)
-        && !names.is_empty()
-    {
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
+    if let Some(origin) = allowed {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
     }
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.append(VARY, HeaderValue::from_static("origin"));
 }
 
 #[cfg(test)]
@@ -110,30 +83,25 @@ mod tests {
     #[test]
     fn a_listed_origin_may_do_what_it_asks() {
         let these = CorsOrigins::These(vec![PAGE.into()]);
-        let answer = preflight(&asks(PAGE), &these);
+        let answer = preflight(&asks(PAGE), &these).expect("an answer");
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], PAGE);
-        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_METHODS], "POST");
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_METHODS], "GET, POST");
+        assert_eq!(answer.headers()[VARY], "origin");
         let headers = &answer.headers()[ACCESS_CONTROL_ALLOW_HEADERS];
         assert_eq!(headers, "content-type,name,x-grpc-web");
-        let answer = preflight(&asks("https://other.test"), &these);
-        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-        assert!(!answer.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
+        assert!(preflight(&asks("https://other.test"), &these).is_none());
         let answer = preflight(&asks("https://other.test"), &CorsOrigins::Any);
-        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert_eq!(answer.expect("an answer").headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     }
 
     #[test]
-    fn a_page_sees_what_is_said_in_the_head() {
+    fn a_cache_tells_pages_apart() {
+        let (these, mut headers) = (CorsOrigins::These(vec![PAGE.into()]), HeaderMap::new());
+        show(&mut headers, None, &these);
+        assert_eq!((headers.len(), &headers[VARY]), (1, &HeaderValue::from_static("origin")));
         let mut headers = HeaderMap::new();
-        for name in ["content-type", "hub-reason", "x-served-by"] {
-            headers.insert(name, HeaderValue::from_static("x"));
-        }
-        expose(&mut headers, HeaderValue::from_static(PAGE));
-        let exposed = headers[ACCESS_CONTROL_EXPOSE_HEADERS].to_str().expect("text");
-        let mut exposed: Vec<_> = exposed.split(',').collect();
-        exposed.sort_unstable();
-        assert_eq!(exposed, ["hub-reason", "x-served-by"]);
-        assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], PAGE);
+        show(&mut headers, Some(HeaderValue::from_static(PAGE)), &these);
+        assert_eq!(headers[ACCESS_CONTROL_EXPOSE_HEADERS], "*");
     }
 }

@@ -1,6 +1,8 @@
 //! gRPC-Web, binary and text: gRPC whose trailers are the last frame of the body (PROTOCOL-WEB.md).
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use base64::Engine as _;
@@ -8,14 +10,18 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming};
+use tonic::Code;
 
-use super::body::{Body, BodyError, boxed, full};
+use super::body::{Body, BodyError, boxed, empty};
 use super::calls::Calls;
-use super::outcome::{Deadline, Outcome, mend_message};
+use super::frames::{CUT_OFF, Frames};
+use super::outcome::{Deadline, GRPC_STATUS, Outcome, mend_message, told_by_head};
+use super::pending::Pending;
 use super::plain::{make_http2, refused, set};
 use crate::message::form::AnswerForm;
+use crate::message::refusal::Refusal;
 
 /// The flag of the frame that has trailers in it.
 const TRAILERS: u8 = 0x80;
@@ -25,25 +31,25 @@ pub(super) async fn call(
     calls: &Calls,
     request: Request<Incoming>,
     kind: &'static str,
+    mut pending: Pending,
 ) -> Response<Body> {
     let (mut head, body) = request.into_parts();
     let is_text = kind.contains("-text");
     if let Err(refusal) = make_grpc(&mut head, kind, is_text) {
-        return refused(&refusal, AnswerForm::GrpcWeb(kind));
+        return refused(&refusal, AnswerForm::GrpcWeb(kind), pending);
     }
-    let deadline = Deadline::of(&head.headers);
-    let body = if is_text { boxed(Decoded::new(body)) } else { boxed(body) };
-    match calls.call(Request::from_parts(head, body)).await {
+    let (deadline, is_broken) = (Deadline::of(&head.headers), Arc::new(AtomicBool::new(false)));
+    let body = if is_text { boxed(Decoded::new(body, is_broken.clone())) } else { boxed(body) };
+    match calls.call(Request::from_parts(head, body), &mut pending).await {
         Ok(response) => answer(response, kind, is_text, deadline),
+        Err(_) if is_broken.load(Ordering::Relaxed) => {
+            ended(&Outcome::new(Code::InvalidArgument, "the request is no Base64"), kind)
+        }
         Err(error) => ended(&Outcome::of_error(&error, deadline), kind),
     }
 }
 
-fn make_grpc(
-    head: &mut Parts,
-    kind: &str,
-    is_text: bool,
-) -> Result<(), crate::message::refusal::Refusal> {
+fn make_grpc(head: &mut Parts, kind: &str, is_text: bool) -> Result<(), Refusal> {
     make_http2(head)?;
     let codec = kind.split_once('+').map(|(_, codec)| format!("+{codec}")).unwrap_or_default();
     set(&mut head.headers, CONTENT_TYPE, format!("application/grpc{codec}"));
@@ -62,25 +68,24 @@ fn answer(
     deadline: Deadline,
 ) -> Response<Body> {
     let (mut head, body) = response.into_parts();
-    let told = Outcome::told(&head.headers);
-    let is_grpc = head.headers.get(CONTENT_TYPE).is_some_and(is_grpc);
-    if told.is_none() && !(is_grpc && head.status.is_success()) {
-        return ended(&Outcome::of_http(head.status), kind);
+    let told = told_by_head(head.status, &head.headers);
+    if let Some(outcome) = &told
+        && !head.headers.contains_key(GRPC_STATUS)
+    {
+        return ended(outcome, kind);
     }
+    // Callers go by the HTTP status before they look at gRPC's.
+    head.status = StatusCode::OK;
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     head.headers.remove(CONTENT_LENGTH);
     mend_message(&mut head.headers);
-    let is_all = told.is_some();
-    Response::from_parts(head, boxed(Web { body, is_text, deadline, is_over: is_all }))
-}
-
-pub(super) fn is_grpc(kind: &HeaderValue) -> bool {
-    kind.as_bytes().starts_with(b"application/grpc")
+    let (frames, is_over) = (Frames::default(), told.is_some());
+    Response::from_parts(head, boxed(Web { body, is_text, deadline, frames, is_over }))
 }
 
 /// An answer that is nothing but a status: it stands in the head.
 fn ended(outcome: &Outcome, kind: &'static str) -> Response<Body> {
-    let mut response = Response::new(full(Bytes::new()));
+    let mut response = Response::new(empty());
     *response.headers_mut() = outcome.trailers();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
@@ -91,6 +96,7 @@ struct Web {
     body: Incoming,
     is_text: bool,
     deadline: Deadline,
+    frames: Frames,
     is_over: bool,
 }
 
@@ -107,13 +113,22 @@ impl HttpBody for Web {
         }
         let mut trailers = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => return Poll::Ready(Some(Ok(self.frame(data)))),
+                Ok(data) => {
+                    self.frames.came(&data);
+                    return Poll::Ready(Some(Ok(self.frame(data))));
+                }
                 Err(frame) => frame.into_trailers().unwrap_or_default(),
             },
-            None => Outcome::missing().trailers(),
+            None => HeaderMap::new(),
             Some(Err(error)) => Outcome::of_error(&error, self.deadline).trailers(),
         };
         self.is_over = true;
+        if !self.frames.are_whole() {
+            return Poll::Ready(Some(Err(CUT_OFF.into())));
+        }
+        if Outcome::told(&trailers).is_none() {
+            trailers.extend(Outcome::missing().trailers());
+        }
         mend_message(&mut trailers);
         let frame = self.frame(trailers_frame(&trailers));
         Poll::Ready(Some(Ok(frame)))
@@ -148,11 +163,18 @@ struct Decoded<B> {
     body: B,
     /// What is left of a group of four.
     rest: Vec<u8>,
+    /// Told when it is no Base64.
+    is_broken: Arc<AtomicBool>,
 }
 
 impl<B> Decoded<B> {
-    fn new(body: B) -> Self {
-        Self { body, rest: Vec::with_capacity(4) }
+    fn new(body: B, is_broken: Arc<AtomicBool>) -> Self {
+        Self { body, rest: Vec::with_capacity(4), is_broken }
+    }
+
+    fn broken(&self, why: BodyError) -> BodyError {
+        self.is_broken.store(true, Ordering::Relaxed);
+        why
     }
 }
 
@@ -167,27 +189,38 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => Some(match frame.into_data() {
-                Ok(data) => decoded(&mut self.rest, &data).map(Frame::data),
-                Err(frame) => Ok(frame),
-            }),
-            Some(Err(error)) => Some(Err(error.into())),
-            None if self.rest.is_empty() => None,
-            None => Some(Err("the text ends in the middle of a group of four".into())),
-        })
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            None if self.rest.is_empty() => return Poll::Ready(None),
+            None => {
+                let why = "the text ends in the middle of a group of four";
+                return Poll::Ready(Some(Err(self.broken(why.into()))));
+            }
+        };
+        Poll::Ready(Some(match frame.into_data() {
+            Ok(data) => match decoded(&mut self.rest, &data) {
+                Ok(bytes) => Ok(Frame::data(bytes)),
+                Err(error) => Err(self.broken(error)),
+            },
+            Err(frame) => Ok(frame),
+        }))
     }
 }
 
+/// Groups of four, of which only the last may be padded; the next piece begins behind it.
 fn decoded(rest: &mut Vec<u8>, text: &[u8]) -> Result<Bytes, BodyError> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
-    for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
-        rest.push(*byte);
-        if rest.len() == 4 {
-            STANDARD.decode_vec(&rest, &mut bytes)?;
-            rest.clear();
-        }
+    rest.extend(text.iter().filter(|byte| !byte.is_ascii_whitespace()));
+    let whole = rest.len() / 4 * 4;
+    let mut bytes = Vec::with_capacity(whole / 4 * 3);
+    let mut from = 0;
+    while from < whole {
+        let padded = rest[from..whole].iter().position(|byte| *byte == b'=');
+        let to = padded.map_or(whole, |at| (from + at) / 4 * 4 + 4);
+        STANDARD.decode_vec(&rest[from..to], &mut bytes)?;
+        from = to;
     }
+    rest.drain(..whole);
     Ok(bytes.into())
 }
 

@@ -47,11 +47,13 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
         }
     };
     drop(handshake);
+    // The hub waits for it as for any client.
+    let counted = (origin.hub.clients.token(), origin.hub.metrics.client_connection());
     let ended = match ended {
         Some(ended) => ended,
         None => tokio::select! {
             ended = &mut connection => ended,
-            () = origin.stop.draining() => {
+            () = takes_leave(&origin) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = &mut connection => ended,
@@ -60,6 +62,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
             }
         },
     };
+    drop(counted);
     if let Err(error) = ended {
         return debug!(peer = %origin.peer, %error, "HTTP/1.1 connection failed");
     }
@@ -67,6 +70,20 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
         && let Some((io, read)) = websocket(upgrade).await
     {
         registrar::serve(io, read, admitted, origin).await;
+    }
+}
+
+/// Resolves when no more calls are to come on it: the hub drains, or it is old.
+async fn takes_leave(origin: &Origin) {
+    let old = async {
+        match origin.hub.config.age() {
+            Some(age) => sleep(age).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = origin.stop.draining() => {}
+        () = old => {}
     }
 }
 

@@ -9,11 +9,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{DuplexStream, duplex};
 use tracing::debug;
-use tunnel::limits::{CONNECTION_WINDOW, MAX_HEADER_LIST_READ, MAX_SEND_BUFFER, STREAM_WINDOW};
+use tunnel::limits::{CONNECTION_WINDOW, MAX_HEADER_LIST_READ, MAX_SEND_BUFFER};
 
 use super::requests::{Requests, Sessions};
 use crate::context::origin::Origin;
-use crate::limits::OWN_LANE_BYTES;
+use crate::limits::{OWN_LANE_BYTES, WEB_STREAM_WINDOW};
 
 /// Begins to serve them. `has_sessions` is set when an agent's session has begun among them.
 pub(crate) fn serve(origin: Origin, has_sessions: Arc<AtomicBool>) -> DuplexStream {
@@ -31,7 +31,7 @@ async fn run(io: DuplexStream, origin: Origin, has_sessions: Arc<AtomicBool>) {
     });
     let connection = Builder::new(TokioExecutor::new())
         .enable_connect_protocol()
-        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_stream_window_size(WEB_STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(MAX_SEND_BUFFER)
         .max_header_list_size(MAX_HEADER_LIST_READ)

@@ -1,9 +1,12 @@
 //! How a call has ended, told by what came of it: gRPC's status, or what stands for one.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use h2::Reason;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use prost::Message as _;
 use tokio::time::Instant;
@@ -17,6 +20,8 @@ use crate::message::timeout;
 pub(super) const GRPC_STATUS: &str = "grpc-status";
 pub(super) const GRPC_MESSAGE: &str = "grpc-message";
 pub(super) const GRPC_DETAILS: &str = "grpc-status-details-bin";
+
+const STATUS_FIELDS: [&str; 3] = [GRPC_STATUS, GRPC_MESSAGE, GRPC_DETAILS];
 
 /// Base64 as gRPC's callers and servers write it: with padding, or without (gRPC over HTTP/2, "Requests").
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -35,6 +40,9 @@ pub(super) struct Outcome {
     details: Vec<u8>,
 }
 
+/// No call lasts for so long.
+const FAR_OFF: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// When a caller waits no longer, if it has said so.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Option<Instant>);
@@ -43,7 +51,28 @@ impl Deadline {
     /// By the head of a call that has just come.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let timeout = headers.get("grpc-timeout").and_then(|value| timeout::grpc(value.as_bytes()));
+        Self::after(timeout)
+    }
+
+    pub(super) fn after(timeout: Option<Duration>) -> Self {
         Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+    }
+
+    /// When that is; far off, if it was not said.
+    pub(super) fn at(self) -> Instant {
+        self.0.unwrap_or_else(|| Instant::now() + FAR_OFF)
+    }
+
+    /// How long there is left, as gRPC says it; `None`, if it was not said.
+    pub(super) fn left(self) -> Option<HeaderValue> {
+        let left = self.0?.saturating_duration_since(Instant::now());
+        let millis = left.as_millis();
+        let text = if millis < 100_000_000 {
+            format!("{millis}m")
+        } else {
+            format!("{}S", left.as_secs().min(99_999_999))
+        };
+        HeaderValue::try_from(text).ok()
     }
 
     fn has_passed(self) -> bool {
@@ -98,7 +127,7 @@ impl Outcome {
         let code = match reason {
             Reason::REFUSED_STREAM => Code::Unavailable,
             Reason::CANCEL if deadline.has_passed() => {
-                return Self::new(Code::DeadlineExceeded, "the deadline has passed");
+                return Self::too_late();
             }
             Reason::CANCEL => Code::Cancelled,
             Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
@@ -106,6 +135,11 @@ impl Outcome {
             _ => Code::Internal,
         };
         Self::new(code, format!("the server reset the stream: {reason}"))
+    }
+
+    /// A call whose time is over before it has begun.
+    pub(super) fn too_late() -> Self {
+        Self::new(Code::DeadlineExceeded, "the deadline has passed")
     }
 
     /// What is missing at the end of a stream (gRPC over HTTP/2, "Responses").
@@ -147,7 +181,21 @@ pub(super) fn mend_message(fields: &mut HeaderMap) {
 
 /// Whether a field is about gRPC's status.
 pub(super) fn is_status(name: &HeaderName) -> bool {
-    [GRPC_STATUS, GRPC_MESSAGE, GRPC_DETAILS].contains(&name.as_str())
+    STATUS_FIELDS.contains(&name.as_str())
+}
+
+/// Takes these off.
+pub(super) fn take_status_off(fields: &mut HeaderMap) {
+    for name in STATUS_FIELDS {
+        fields.remove(name);
+    }
+}
+
+/// What an answer's head says: how the call has ended, if it is nothing but that, or that it is no gRPC.
+pub(super) fn told_by_head(status: StatusCode, headers: &HeaderMap) -> Option<Outcome> {
+    let is_grpc = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
+    let is_answer = status.is_success() && headers.get(CONTENT_TYPE).is_some_and(is_grpc);
+    Outcome::told(headers).or_else(|| (!is_answer).then(|| Outcome::of_http(status)))
 }
 
 /// `grpc-message` as its sender meant it; what is broken stays as it is (gRPC over HTTP/2, "Responses").
@@ -206,9 +254,18 @@ mod tests {
         let deadline = Deadline::of(&trailers(&[("grpc-timeout", "200m")]));
         let cancelled = h2::Error::from(Reason::CANCEL);
         assert_eq!(Outcome::of_error(&cancelled, deadline).code, Code::Cancelled);
-        tokio::time::advance(std::time::Duration::from_millis(200)).await;
+        tokio::time::advance(Duration::from_millis(200)).await;
         assert_eq!(Outcome::of_error(&cancelled, deadline).code, Code::DeadlineExceeded);
         assert_eq!(Outcome::of_error(&cancelled, Deadline(None)).code, Code::Cancelled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_said_as_grpc_says_it() {
+        for (timeout, said) in [(1, "1m"), (99_999_999, "99999999m"), (9_999_999_999, "9999999S")] {
+            let left = Deadline::after(Some(Duration::from_millis(timeout))).left();
+            assert_eq!(left.as_ref().map(HeaderValue::as_bytes), Some(said.as_bytes()));
+        }
+        assert_eq!(Deadline::after(None).left(), None);
     }
 
     #[test]

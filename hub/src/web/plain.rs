@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use super::body::{Body, boxed, full};
 use super::calls::{Calls, reset};
+use super::pending::Pending;
 use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
 
@@ -24,13 +25,17 @@ const OF_CONNECTION: [HeaderName; 6] = [
 ];
 
 /// Passes a request on as it is, and its answer back.
-pub(super) async fn call(calls: &Calls, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn call(
+    calls: &Calls,
+    request: Request<Incoming>,
+    mut pending: Pending,
+) -> Response<Body> {
     let (mut head, body) = request.into_parts();
     let form = form(&head.method, &head.uri, &head.headers);
     if let Err(refusal) = make_http2(&mut head) {
-        return refused(&refusal, form);
+        return refused(&refusal, form, pending);
     }
-    match calls.call(Request::from_parts(head, boxed(body))).await {
+    match calls.call(Request::from_parts(head, boxed(body)), &mut pending).await {
         Ok(response) => response.map(boxed),
         Err(error) => broken(&error),
     }
@@ -45,7 +50,8 @@ pub(super) fn form(method: &Method, uri: &Uri, headers: &HeaderMap) -> AnswerFor
 }
 
 /// The hub's own answer.
-pub(super) fn refused(refusal: &Refusal, form: AnswerForm) -> Response<Body> {
+pub(super) fn refused(refusal: &Refusal, form: AnswerForm, pending: Pending) -> Response<Body> {
+    pending.refused(refusal, form);
     refusal.response(form).map(|()| full(refusal.body(form)))
 }
 
@@ -57,6 +63,7 @@ fn broken(error: &hyper::Error) -> Response<Body> {
     };
     let mut response = Response::new(full(sentence));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
+    set(response.headers_mut(), CONTENT_TYPE, "text/plain; charset=utf-8");
     response
 }
 
@@ -66,6 +73,9 @@ fn broken(error: &hyper::Error) -> Response<Body> {
 /// It says no host, or none that can be.
 pub(super) fn make_http2(head: &mut Parts) -> Result<(), Refusal> {
     let bad = |why: &str| Refusal::BadRequest(why.to_owned());
+    if head.headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(bad("`host` is given more than once"));
+    }
     let host = head.headers.remove(HOST);
     let authority = match (head.uri.authority(), host) {
         (Some(authority), _) => authority.clone(),
@@ -138,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_request_has_a_host() {
-        for request in [Request::get("/"), Request::get("/").header("host", "a b")] {
+        let twice = Request::get("/").header("host", "a.test").header("host", "b.test");
+        for request in [Request::get("/"), Request::get("/").header("host", "a b"), twice] {
             assert!(matches!(made(request), Err(Refusal::BadRequest(_))));
         }
         let absolute = Request::get("http://a.test/x").header("host", "b.test");

@@ -16,6 +16,7 @@ use tunnel::wire;
 
 use super::body::{Body, full};
 use super::calls::Calls;
+use super::pending::Pending;
 use super::whole::Room;
 use super::{connect, cors, grpc_web, plain};
 use crate::agent::{registrar, upgrade};
@@ -24,6 +25,7 @@ use crate::config::networks::network;
 use crate::context::origin::Origin;
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::message::form::AnswerForm;
+use crate::message::refusal::Refusal;
 use crate::registry::Admitted;
 
 /// All requests of one connection.
@@ -31,7 +33,7 @@ use crate::registry::Admitted;
 pub(crate) struct Requests {
     origin: Origin,
     pub(super) calls: Calls,
-    pub(super) room: Room,
+    pub(super) room: Arc<Room>,
     sessions: Sessions,
     /// Told with the first that is a call.
     called: Notify,
@@ -77,38 +79,47 @@ impl Requests {
             return self.register(request).await;
         }
         self.called.notify_one();
+        let pending = Pending::of(&request, &self.origin);
         let Some(origins) = &self.origin.hub.config.cors_origins else {
-            return self.call(request).await;
+            return self.call(request, pending).await;
         };
         if cors::is_preflight(&request) && !request.headers().contains_key(wire::NAME) {
-            return cors::preflight(request.headers(), origins);
+            return match cors::preflight(request.headers(), origins) {
+                Some(answer) => {
+                    pending.answered(answer.status());
+                    answer
+                }
+                None => plain::refused(&Refusal::Origin, AnswerForm::Http, pending),
+            };
         }
-        self.call_of_page(request, origins).await
+        self.call_of_page(request, pending, origins).await
     }
 
     async fn call_of_page(
         &self,
         request: Request<Incoming>,
+        pending: Pending,
         origins: &CorsOrigins,
     ) -> Response<Body> {
-        let origin = cors::allowed(request.headers(), origins);
-        let is_plain = matches!(form(&request), AnswerForm::Http | AnswerForm::HttpHead);
-        let mut response = self.call(request).await;
-        if let Some(origin) = origin
-            && !(is_plain && cors::speaks_for_itself(response.headers()))
-        {
-            cors::expose(response.headers_mut(), origin);
+        let asked = cors::allowed(request.headers(), origins);
+        let is_web =
+            !matches!(form(&request), AnswerForm::Grpc | AnswerForm::Http | AnswerForm::HttpHead);
+        let mut response = self.call(request, pending).await;
+        // Who may see any other answer is its server's affair.
+        if is_web {
+            cors::show(response.headers_mut(), asked, origins);
         }
         response
     }
 
-    async fn call(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn call(&self, request: Request<Incoming>, pending: Pending) -> Response<Body> {
+        let calls = &self.calls;
         match form(&request) {
-            AnswerForm::GrpcWeb(kind) => grpc_web::call(&self.calls, request, kind).await,
-            AnswerForm::ConnectStream(kind) => connect::stream(&self.calls, request, kind).await,
-            AnswerForm::ConnectUnary => connect::unary(self, request).await,
+            AnswerForm::GrpcWeb(kind) => grpc_web::call(calls, request, kind, pending).await,
+            AnswerForm::ConnectStream(kind) => connect::stream(calls, request, kind, pending).await,
+            AnswerForm::ConnectUnary => connect::unary(self, request, pending).await,
             AnswerForm::Grpc | AnswerForm::Http | AnswerForm::HttpHead => {
-                plain::call(&self.calls, request).await
+                plain::call(calls, request, pending).await
             }
         }
     }
@@ -153,7 +164,8 @@ fn is_registration(request: &Request<Incoming>) -> bool {
     let asks_for_websocket = |value: &http::HeaderValue| {
         value.to_str().is_ok_and(|value| value.eq_ignore_ascii_case("websocket"))
     };
-    request.uri().path() == wire::PATH
+    let is_call = request.headers().contains_key(wire::NAME);
+    request.uri().path() == wire::PATH && !is_call
         || request.extensions().get::<Protocol>().is_some()
         || request.headers().get(UPGRADE).is_some_and(asks_for_websocket)
 }

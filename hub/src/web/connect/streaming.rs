@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use serde_json::{Map, Value};
 use tonic::Code;
@@ -16,8 +16,9 @@ use crate::message::connect::end_frame;
 use crate::message::form::AnswerForm;
 use crate::web::body::{Body, BodyError, boxed, full};
 use crate::web::calls::Calls;
-use crate::web::grpc_web::is_grpc;
-use crate::web::outcome::{Deadline, Outcome, is_status};
+use crate::web::frames::{CUT_OFF, Frames};
+use crate::web::outcome::{Deadline, Outcome, is_status, take_status_off, told_by_head};
+use crate::web::pending::Pending;
 use crate::web::plain::{make_http2, refused};
 
 const ENCODING: &str = "connect-content-encoding";
@@ -28,16 +29,17 @@ pub(in crate::web) async fn stream(
     calls: &Calls,
     request: Request<Incoming>,
     kind: &'static str,
+    mut pending: Pending,
 ) -> Response<Body> {
     let (mut head, body) = request.into_parts();
-    if let Err(refusal) = make_http2(&mut head) {
-        return refused(&refusal, AnswerForm::ConnectStream(kind));
-    }
-    make_grpc(&mut head.headers, kind.rsplit('+').next().unwrap_or_default());
+    let codec = kind.rsplit('+').next().unwrap_or_default();
+    let deadline = match make_http2(&mut head).and_then(|()| make_grpc(&mut head.headers, codec)) {
+        Ok(deadline) => deadline,
+        Err(refusal) => return refused(&refusal, AnswerForm::ConnectStream(kind), pending),
+    };
     rename(&mut head.headers, ENCODING, GRPC_ENCODING);
     rename(&mut head.headers, ACCEPT_ENCODING, GRPC_ACCEPT_ENCODING);
-    let deadline = Deadline::of(&head.headers);
-    match calls.call(Request::from_parts(head, boxed(body))).await {
+    match calls.call(Request::from_parts(head, boxed(body)), &mut pending).await {
         Ok(response) => answer(response, kind, deadline),
         Err(error) => ended(&Outcome::of_error(&error, deadline), kind),
     }
@@ -45,30 +47,20 @@ pub(in crate::web) async fn stream(
 
 fn answer(response: Response<Incoming>, kind: &'static str, deadline: Deadline) -> Response<Body> {
     let (mut head, body) = response.into_parts();
+    let told = told_by_head(head.status, &head.headers);
+    // The status is in the last frame.
+    head.status = StatusCode::OK;
     let headers = &mut head.headers;
-    let told = Outcome::told(headers);
-    if told.is_none()
-        && !(headers.get(CONTENT_TYPE).is_some_and(is_grpc) && head.status.is_success())
-    {
-        return ended(&Outcome::of_http(head.status), kind);
-    }
+    take_status_off(headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.remove(CONTENT_LENGTH);
     rename(headers, GRPC_ENCODING, ENCODING);
     rename(headers, GRPC_ACCEPT_ENCODING, ACCEPT_ENCODING);
-    if let Some(outcome) = told {
-        *headers = std::mem::take(headers)
-            .into_iter()
-            .scan(None, |last, (name, value)| {
-                // A name stands with the first of its values alone.
-                *last = name.or_else(|| last.take());
-                last.clone().map(|name| (name, value))
-            })
-            .filter(|(name, _)| !is_status(name))
-            .collect();
-        return Response::from_parts(head, full(end(&outcome, &HeaderMap::new())));
-    }
-    Response::from_parts(head, boxed(Stream { body, deadline, is_over: false }))
+    let body = match told {
+        Some(outcome) => full(end(&outcome, &HeaderMap::new())),
+        None => boxed(Stream { body, deadline, frames: Frames::default(), is_over: false }),
+    };
+    Response::from_parts(head, body)
 }
 
 /// An answer that is nothing but an end.
@@ -100,6 +92,7 @@ fn end(outcome: &Outcome, trailers: &HeaderMap) -> Bytes {
 struct Stream {
     body: Incoming,
     deadline: Deadline,
+    frames: Frames,
     is_over: bool,
 }
 
@@ -116,13 +109,19 @@ impl HttpBody for Stream {
         }
         let trailers = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(data) => {
+                    self.frames.came(&data);
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
                 Err(frame) => frame.into_trailers().unwrap_or_default(),
             },
             None => HeaderMap::new(),
             Some(Err(error)) => Outcome::of_error(&error, self.deadline).trailers(),
         };
         self.is_over = true;
+        if !self.frames.are_whole() {
+            return Poll::Ready(Some(Err(CUT_OFF.into())));
+        }
         let outcome = Outcome::told(&trailers).unwrap_or_else(Outcome::missing);
         Poll::Ready(Some(Ok(Frame::data(end(&outcome, &trailers)))))
     }

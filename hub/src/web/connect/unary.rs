@@ -1,101 +1,178 @@
 //! Unary calls: bodies are messages without a frame, and an error is an HTTP status with a JSON object.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use hyper::body::Incoming;
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Incoming};
+use tokio::time::timeout_at;
 use tonic::Code;
+use tunnel::wire;
 
 use super::error::error;
 use super::query::{self, Query};
-use super::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, make_grpc};
+use super::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, VERSION, make_grpc};
+use crate::limits::WEB_MESSAGE_MAX;
 use crate::message::connect::http_status;
 use crate::message::form::AnswerForm;
-use crate::web::body::{Body, full};
-use crate::web::grpc_web::is_grpc;
-use crate::web::outcome::{Deadline, Outcome, is_status};
+use crate::message::refusal::Refusal;
+use crate::web::body::{Body, BodyError, boxed, empty, full};
+use crate::web::calls::reset;
+use crate::web::frames::PREFIX;
+use crate::web::outcome::{Deadline, Outcome, is_status, take_status_off, told_by_head};
+use crate::web::pending::Pending;
 use crate::web::plain::{make_http2, refused, set};
 use crate::web::requests::Requests;
 use crate::web::whole::{Whole, WholeError};
 
 /// A frame's flag: its message is compressed.
 const COMPRESSED: u8 = 1;
-/// What stands in front of a message: a flag and its length.
-const PREFIX: usize = 5;
 
 /// Makes a call.
 pub(in crate::web) async fn unary(
     requests: &Requests,
     request: Request<Incoming>,
+    mut pending: Pending,
 ) -> Response<Body> {
     let (mut head, body) = request.into_parts();
-    if let Err(refusal) = make_http2(&mut head) {
-        return refused(&refusal, AnswerForm::ConnectUnary);
-    }
-    let codec = codec(&head);
-    let is_get = head.method == Method::GET;
-    let framed =
-        if is_get { from_query(&mut head) } else { from_body(&mut head, body, requests).await };
-    let (codec, message) = match framed {
-        Ok((from_query, message)) => (from_query.unwrap_or(codec), message),
-        Err(outcome) => return failed(&outcome, &HeaderMap::new()),
+    let asked = match ask(&mut head, body, requests).await {
+        Ok(asked) => asked,
+        Err(Some(refusal)) => return refused(&refusal, AnswerForm::ConnectUnary, pending),
+        // Nobody hears it.
+        Err(None) => return Response::new(empty()),
     };
-    make_grpc(&mut head.headers, &codec);
-    let deadline = Deadline::of(&head.headers);
-    let response = match requests.calls.call(Request::from_parts(head, full(message))).await {
+    let Asked { codec, message, deadline } = asked;
+    if let Some(left) = deadline.left() {
+        head.headers.insert("grpc-timeout", left);
+    }
+    let request = Request::from_parts(head, boxed(message));
+    let response = match requests.calls.call(request, &mut pending).await {
         Ok(response) => response,
-        Err(error) => return failed(&Outcome::of_error(&error, deadline), &HeaderMap::new()),
+        Err(error) => return failed(&Outcome::of_error(&error, deadline), HeaderMap::new()),
     };
     let (head, body) = response.into_parts();
-    if let Some(outcome) = Outcome::told(&head.headers) {
-        return done(head.headers, &HeaderMap::new(), &outcome, b"", &codec);
+    if let Some(outcome) = told_by_head(head.status, &head.headers) {
+        return failed(&outcome, merged(head.headers, &HeaderMap::new()));
     }
-    if !(head.headers.get(CONTENT_TYPE).is_some_and(is_grpc) && head.status.is_success()) {
-        return failed(&Outcome::of_http(head.status), &HeaderMap::new());
-    }
-    match Whole::read(body, &requests.room).await {
-        Ok(whole) => {
-            let trailers = whole.trailers.clone().unwrap_or_default();
-            let outcome = Outcome::told(&trailers).unwrap_or_else(Outcome::missing);
-            done(head.headers, &trailers, &outcome, &whole.bytes, &codec)
+    match Whole::read(body, b"", &requests.room).await {
+        Ok(whole) => done(head.headers, whole, &codec),
+        Err(WholeError::Broken(error)) => {
+            failed(&Outcome::of_error(&*error, deadline), HeaderMap::new())
         }
-        Err(error) => failed(&not_whole(error, deadline), &HeaderMap::new()),
+        // The server has seen the call, but its caller gets nothing of that.
+        Err(error) => {
+            let (refusal, form) =
+                (no_room(&error).unwrap_or(Refusal::Held), AnswerForm::ConnectUnary);
+            refusal.response(form).map(|()| full(refusal.body(form)))
+        }
     }
 }
 
 // --- the request ---
 
-/// What the message is, as its content type says.
-fn codec(head: &Parts) -> String {
-    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    kind.strip_prefix("application/").unwrap_or(kind).to_ascii_lowercase()
+/// What is asked for.
+struct Asked {
+    /// What the messages are.
+    codec: String,
+    /// In its frame.
+    message: Whole,
+    deadline: Deadline,
 }
 
-type Framed = Result<(Option<String>, Bytes), Outcome>;
+/// Makes the head one of gRPC's, and the message a frame.
+///
+/// # Errors
+/// Why it cannot be; none, if the caller has given up.
+async fn ask(
+    head: &mut Parts,
+    body: Incoming,
+    requests: &Requests,
+) -> Result<Asked, Option<Refusal>> {
+    make_http2(head)?;
+    if head.method == Method::GET {
+        check_is_asked_for(&head.headers)?;
+        let Query { message, codec, compression } = from_query(head)?;
+        let deadline = make_grpc(&mut head.headers, &codec)?;
+        let compression = compression.and_then(|name| HeaderValue::try_from(name).ok());
+        say_encodings(&mut head.headers, compression.clone());
+        let message = Full::new(Bytes::from(message));
+        let message = framed(message, compression.is_some(), requests).await;
+        return Ok(Asked { codec, message: message.map_err(|error| no_room(&error))?, deadline });
+    }
+    let codec = codec(&head.headers)?;
+    let deadline = make_grpc(&mut head.headers, &codec)?;
+    let encoding = head.headers.remove(CONTENT_ENCODING).filter(|name| name != "identity");
+    say_encodings(&mut head.headers, encoding.clone());
+    let message = framed(body, encoding.is_some(), requests);
+    let message = timeout_at(deadline.at(), message).await.map_err(|_| Refusal::TooLate)?;
+    Ok(Asked { codec, message: message.map_err(|error| no_room(&error))?, deadline })
+}
 
-fn from_query(head: &mut Parts) -> Framed {
-    let query = head.uri.query().and_then(query::read);
-    let bad =
-        || Outcome::new(Code::InvalidArgument, "the query is no message of Connect's protocol");
-    let Query { message, codec, compression } = query.ok_or_else(bad)?;
+/// What the message is, as its content type says.
+fn codec(headers: &HeaderMap) -> Result<String, Refusal> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let codec = kind.strip_prefix("application/").filter(|codec| is_codec(codec));
+    codec.map(str::to_owned).ok_or_else(|| {
+        Refusal::BadRequest(
+            "a message of Connect's is application/proto or application/json".into(),
+        )
+    })
+}
+
+fn is_codec(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Nobody else makes calls by GET without knowing: any page may have a browser fetch an image, but not with headers of its own.
+fn check_is_asked_for(headers: &HeaderMap) -> Result<(), Refusal> {
+    let own = [wire::NAME, wire::HUB_TOKEN, VERSION].iter().any(|name| headers.contains_key(*name));
+    let is_of_same_page = headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    if own || is_of_same_page {
+        return Ok(());
+    }
+    Err(Refusal::BadRequest(format!(
+        "a call by GET wants one of the headers name, {VERSION}, hub-token"
+    )))
+}
+
+fn from_query(head: &mut Parts) -> Result<Query, Refusal> {
+    let bad = || Refusal::BadRequest("the query is no message of Connect's protocol".into());
+    let query = head.uri.query().and_then(query::read).filter(|query| is_codec(&query.codec));
+    let query = query.ok_or_else(bad)?;
     head.method = Method::POST;
     let mut uri = std::mem::take(&mut head.uri).into_parts();
     let path = uri.path_and_query.as_ref().map_or("/", |whole| whole.path());
     uri.path_and_query = path.parse().ok();
     head.uri = Uri::from_parts(uri).map_err(|_| bad())?;
-    let compression = compression.and_then(|name| HeaderValue::try_from(name).ok());
-    say_encodings(&mut head.headers, compression.clone());
-    Ok((Some(codec), framed(&message, compression.is_some())))
+    Ok(query)
 }
 
-async fn from_body(head: &mut Parts, body: Incoming, requests: &Requests) -> Framed {
-    let encoding = head.headers.remove(CONTENT_ENCODING).filter(|name| name != "identity");
-    say_encodings(&mut head.headers, encoding.clone());
-    let whole = Whole::read(body, &requests.room).await;
-    let whole = whole.map_err(|error| not_whole(error, Deadline::of(&HeaderMap::new())))?;
-    Ok((None, framed(&whole.bytes, encoding.is_some())))
+/// A message in its frame: a flag, its length, itself.
+async fn framed<B>(body: B, is_compressed: bool, requests: &Requests) -> Result<Whole, WholeError>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BodyError>>,
+{
+    let flag = if is_compressed { COMPRESSED } else { 0 };
+    let mut whole = Whole::read(body, &[flag, 0, 0, 0, 0], &requests.room).await?;
+    // It is bounded: `WEB_MESSAGE_MAX`.
+    let length = (whole.bytes().len() - PREFIX) as u32;
+    whole.bytes()[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+    Ok(whole)
+}
+
+/// Nothing, if the caller has given up.
+fn no_room(error: &WholeError) -> Option<Refusal> {
+    match error {
+        WholeError::TooLarge => Some(Refusal::MessageTooLarge(WEB_MESSAGE_MAX)),
+        WholeError::Full => Some(Refusal::Held),
+        WholeError::Broken(error) if reset(&**error).is_some() => None,
+        WholeError::Broken(error) => {
+            Some(Refusal::BadRequest(format!("its body broke off: {error}")))
+        }
+    }
 }
 
 /// How the message is compressed, and how an answer may be.
@@ -120,64 +197,42 @@ fn say_encodings(headers: &mut HeaderMap, encoding: Option<HeaderValue>) {
     }
 }
 
-fn framed(message: &[u8], is_compressed: bool) -> Bytes {
-    let mut frame = BytesMut::with_capacity(PREFIX + message.len());
-    frame.put_u8(if is_compressed { COMPRESSED } else { 0 });
-    // It is bounded: `WEB_MESSAGE_MAX`, or a query.
-    frame.put_u32(message.len() as u32);
-    frame.put_slice(message);
-    frame.freeze()
-}
-
-fn not_whole(error: WholeError, deadline: Deadline) -> Outcome {
-    match error {
-        WholeError::Broken(error) => Outcome::of_error(&*error, deadline),
-        error => Outcome::new(Code::ResourceExhausted, error.to_string()),
-    }
-}
-
 // --- the answer ---
 
-fn done(
-    headers: HeaderMap,
-    trailers: &HeaderMap,
-    outcome: &Outcome,
-    body: &[u8],
-    codec: &str,
-) -> Response<Body> {
-    let headers = merged(headers, trailers);
+fn done(headers: HeaderMap, mut whole: Whole, codec: &str) -> Response<Body> {
+    let trailers = whole.trailers.take().unwrap_or_default();
+    let outcome = Outcome::told(&trailers).unwrap_or_else(Outcome::missing);
+    let mut headers = merged(headers, &trailers);
     if outcome.code != Code::Ok {
-        return failed(outcome, &headers);
+        return failed(&outcome, headers);
     }
-    let Some((is_compressed, message)) = the_message(body) else {
+    let Some(is_compressed) = is_one_message(whole.bytes()) else {
         let why = "the server's answer is not one message";
-        return failed(&Outcome::new(Code::Unimplemented, why), &headers);
+        return failed(&Outcome::new(Code::Unimplemented, why), headers);
     };
-    let encoding = headers.get(GRPC_ENCODING).filter(|_| is_compressed).cloned();
-    let mut response = Response::new(full(message.to_vec()));
-    *response.headers_mut() = headers;
-    let headers = response.headers_mut();
-    headers.remove(GRPC_ENCODING);
+    whole.skip(PREFIX);
+    let encoding = headers.remove(GRPC_ENCODING).filter(|_| is_compressed);
     if let Some(encoding) = encoding {
         headers.insert(CONTENT_ENCODING, encoding);
     }
-    set(headers, CONTENT_TYPE, format!("application/{codec}"));
+    set(&mut headers, CONTENT_TYPE, format!("application/{codec}"));
+    let mut response = Response::new(boxed(whole));
+    *response.headers_mut() = headers;
     response
 }
 
-/// The only message of a body, and whether it is compressed.
-fn the_message(body: &[u8]) -> Option<(bool, &[u8])> {
+/// Whether the only message of a body is compressed; `None`, if it is not one.
+fn is_one_message(body: &[u8]) -> Option<bool> {
     let (prefix, message) = body.split_first_chunk::<PREFIX>()?;
     let [flags, length @ ..] = *prefix;
     let is_whole = u32::from_be_bytes(length) as usize == message.len();
-    is_whole.then_some((flags & COMPRESSED != 0, message))
+    is_whole.then_some(flags & COMPRESSED != 0)
 }
 
 /// All that gRPC says at the beginning and at the end, which is one in an answer of Connect's.
 fn merged(mut headers: HeaderMap, trailers: &HeaderMap) -> HeaderMap {
-    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", GRPC_ACCEPT_ENCODING] {
-        headers.remove(name);
-    }
+    take_status_off(&mut headers);
+    headers.remove(GRPC_ACCEPT_ENCODING);
     headers.remove(CONTENT_LENGTH);
     for (name, value) in trailers.iter().filter(|(name, _)| !is_status(name)) {
         if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
@@ -188,10 +243,10 @@ fn merged(mut headers: HeaderMap, trailers: &HeaderMap) -> HeaderMap {
 }
 
 /// An error, with what else was said.
-fn failed(outcome: &Outcome, headers: &HeaderMap) -> Response<Body> {
+fn failed(outcome: &Outcome, headers: HeaderMap) -> Response<Body> {
     let mut response = Response::new(full(error(outcome).to_string()));
     *response.status_mut() = http_status(outcome.code);
-    *response.headers_mut() = headers.clone();
+    *response.headers_mut() = headers;
     response.headers_mut().remove(GRPC_ENCODING);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -203,12 +258,36 @@ mod tests {
 
     #[test]
     fn a_body_is_one_message() {
-        assert_eq!(the_message(&framed(b"abc", false)), Some((false, &b"abc"[..])));
-        assert_eq!(the_message(&framed(b"", true)), Some((true, &b""[..])));
-        let two = [framed(b"a", false), framed(b"b", false)].concat();
-        for body in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x02a", &two] {
-            assert_eq!(the_message(body), None, "{body:?}");
+        assert_eq!(is_one_message(b"\0\0\0\0\x03abc"), Some(false));
+        assert_eq!(is_one_message(b"\x01\0\0\0\0"), Some(true));
+        for body in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x02a", b"\0\0\0\0\x01a\0\0\0\0\0"] {
+            assert_eq!(is_one_message(body), None, "{body:?}");
         }
+    }
+
+    #[test]
+    fn a_codec_is_a_word() {
+        let of = |kind: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            codec(&headers).ok()
+        };
+        assert_eq!(of("Application/JSON; charset=utf-8").as_deref(), Some("json"));
+        for kind in ["text/html", "application/", "application/grpc+proto", ""] {
+            assert_eq!(of(kind), None, "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_no_call() {
+        let with = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            check_is_asked_for(&headers).is_ok()
+        };
+        assert!(with("name", "testserver") && with(VERSION, "1") && with("hub-token", "x"));
+        assert!(with("sec-fetch-site", "same-origin"));
+        assert!(!with("sec-fetch-site", "cross-site") && !with("accept", "image/png"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::support::admin::exchange;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Answer, Client};
 use crate::support::hub::{Hub, hub_config};
-use crate::support::message::{message, receive_exactly};
+use crate::support::message::{message, plain, receive, receive_exactly};
 use crate::support::service::Test;
 use crate::support::world::World;
 use crate::support::{NAME, within};
@@ -145,6 +145,53 @@ async fn what_is_given_up_is_given_up_at_the_server() {
     sending.send_reset(Reason::CANCEL);
     assert_eq!(call.reset().await, Reason::CANCEL);
     world.assert_unharmed().await;
+}
+
+/// A reset in the middle of a message is none that a page could take for the rest of it.
+#[tokio::test]
+async fn what_breaks_off_in_a_message_breaks_off() {
+    let mut world = World::start().await;
+    let (response, _sending) = world.client.open(asks("/a.B/C", BINARY), true).await;
+    let mut answering = world.session.call().await.begin();
+    answering.send_data(message(&[7; 1000]).slice(..500), false).unwrap();
+    let mut body = within("a head", response).await.expect("a head").into_body();
+    within("half of it", receive_exactly(&mut body, 500)).await;
+    answering.send_reset(Reason::INTERNAL_ERROR);
+    let (rest, end) = within("the end", receive(&mut body)).await;
+    assert_eq!(
+        (rest.len(), end.expect_err("broken off").reason()),
+        (0, Some(Reason::INTERNAL_ERROR))
+    );
+}
+
+/// What the hub answers before it is a call of its own is counted, too.
+#[tokio::test]
+async fn what_becomes_no_call_is_counted() {
+    let hub = Hub::start().await;
+    let client = hub.client().await;
+    let query = plain(http::Method::GET, NAME, "/a.B/C?connect=v1&encoding=proto");
+    let answer = client.request(query).await.expect("an answer");
+    assert_eq!((answer.http_status(), answer.hub_reason()), (400, Some("bad-request")));
+    let line =
+        "hub_calls_total{target=\"agent\",outcome=\"INVALID_ARGUMENT\",hub_reason=\"bad-request\"}";
+    crate::support::until("the count", async || hub.metric(line).await == 1.0).await;
+    let (_response, mut sending) = client.open(asks(ECHO, "application/proto"), false).await;
+    sending.send_data(Bytes::from_static(b"half"), false).unwrap();
+    sending.send_reset(Reason::CANCEL);
+    let line = "hub_calls_total{target=\"agent\",outcome=\"RESET\",hub_reason=\"none\"}";
+    crate::support::until("the count", async || hub.metric(line).await == 1.0).await;
+    crate::support::until("none", async || hub.metric("hub_streams_in_flight").await == 0.0).await;
+}
+
+#[tokio::test]
+async fn what_is_no_base64_is_told_so() {
+    let mut world = World::start().await;
+    let (response, mut sending) = world.client.open(asks("/a.B/C", TEXT), false).await;
+    let mut call = world.session.call().await;
+    sending.send_data(Bytes::from_static(b"AAAA*AAA"), true).unwrap();
+    call.reset().await;
+    let answer = within("an answer", response).await.expect("an answer");
+    assert_eq!(answer.headers()["grpc-status"], "3");
 }
 
 /// Each call is counted once, though it passes through the hub twice.

@@ -4,8 +4,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::admin::exchange;
+use crate::support::client::Client;
 use crate::support::hub::Hub;
-use crate::support::message::ok;
+use crate::support::message::{grpc, ok, send};
 use crate::support::world::World;
 use crate::support::{NAME, within};
 
@@ -56,11 +57,62 @@ async fn what_the_hub_says_itself() {
         ("GET / HTTP/1.1\r\nHost: x\r\n", "404", "hub-reason: no-name"),
         ("GET / HTTP/1.1\r\nHost: x\r\nname: nobody\r\n", "503", "hub-reason: unknown-name"),
         ("GET / HTTP/1.1\r\nHost: a b\r\n", "400", "hub-reason: bad-request"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", "400", "hub-reason: bad-request"),
     ] {
         let said = exchange(hub.address, &format!("{request}Connection: close\r\n\r\n")).await;
         assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {said}");
         assert!(said.contains(words), "{request}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_path_that_agents_have_is_a_servers_too() {
+    let mut world = World::start().await;
+    let request =
+        format!("GET /ws HTTP/1.1\r\nHost: x\r\nname: {NAME}\r\nConnection: close\r\n\r\n");
+    let (said, ()) = tokio::join!(exchange(world.hub.address, &request), async {
+        let call = world.session.call().await;
+        let mut respond = call.respond;
+        respond.send_response(http::Response::new(()), true).unwrap();
+    });
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+}
+
+/// Calls that come while a hub drains are served, and it waits for a reader that is slow.
+#[tokio::test]
+async fn a_hub_that_stops_serves_whoever_is_there() {
+    const BODY: usize = 4 << 20;
+    let mut world = World::start().await;
+    let running = Client::connect(world.hub.address).await;
+    let (response, _sending) = running.open(grpc(NAME, "/a.B/Running"), true).await;
+    let call = world.session.call().await;
+    let mut late = TcpStream::connect(world.hub.address).await.unwrap();
+    let request = format!("GET /a HTTP/1.1\r\nHost: x\r\nname: {NAME}\r\n\r\n");
+    // It has shown what it speaks before the hub takes no more.
+    late.write_all(&request.as_bytes()[..10]).await.unwrap();
+    world.hub.drain();
+    within("GOAWAY", running.gone()).await;
+    late.write_all(&request.as_bytes()[10..]).await.unwrap();
+    let mut respond = world.session.call().await.respond;
+    let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+    let sent = tokio::spawn(async move {
+        send(&mut body, vec![7; BODY].into(), true).await.unwrap();
+    });
+    call.answer();
+    assert_eq!(within("an answer", response).await.expect("an answer").status(), 200);
+    let mut said = Vec::new();
+    let read = async {
+        // Much slower than what is behind it could wait for, were it not waited for.
+        let mut piece = vec![0; 256 << 10];
+        while let n @ 1.. = late.read(&mut piece).await.unwrap() {
+            said.extend_from_slice(&piece[..n]);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    within("all of it", read).await;
+    sent.await.unwrap();
+    assert!(said.len() > BODY, "{} bytes", said.len());
+    world.hub.ended().await;
 }
 
 /// A hub that stops lets what runs end, and closes what is idle.

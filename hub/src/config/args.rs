@@ -100,7 +100,7 @@ pub struct Args {
     #[arg(long, env = "HUB_DEFAULT_NAME", value_name = "NAME")]
     pub default_name: Option<Name>,
 
-    /// Pages of these origins may call from browsers, by gRPC-Web or Connect: https://app.example.com, or * for all
+    /// Pages of these origins may call from browsers, by gRPC-Web or Connect: `https://app.example.com`, or `*` for all
     #[arg(long, env = "HUB_CORS_ORIGIN", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origin: Vec<CorsOrigin>,
 

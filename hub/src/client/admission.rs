@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use http::uri::PathAndQuery;
 use http2::error::Reason;
+use http2::fields::Fields;
 use http2::message::Malformed;
 use switch::{CallId, Unfit};
 use tunnel::name::Name;
@@ -46,7 +48,14 @@ impl Connection {
         let paces = self.callers.enter(key.as_deref());
         let is_session = matches!(route, Ok(Route::Session));
         let who = caller.as_ref().ok().filter(|_| !is_session).cloned();
-        let next = if is_web { Next::Web } else { self.next(id, route, caller, behind, size) };
+        let next = if !is_web {
+            self.next(id, route, caller, behind, size)
+        } else if is_read_by_libraries(self.switch.request(id)) {
+            Next::Web
+        } else {
+            let why = "its path has characters that only gRPC's own form may have";
+            Next::Refuse(Refusal::BadRequest(why.to_owned()))
+        };
         let call = Call { who, is_session, ..Call::new(record, form, paces, next) };
         if let Some(user) = self.switch.user(id) {
             self.sessions += usize::from(call.is_session);
@@ -272,6 +281,12 @@ fn revised(call: &Call, auth: &Auth) -> Option<Refusal> {
 fn key(caller: Option<&Caller>, behind: Option<IpAddr>) -> Option<Cow<'_, str>> {
     let id = caller.and_then(Caller::id).map(Cow::Borrowed);
     id.or_else(|| Some(network(behind?).to_string().into()))
+}
+
+/// Whether h2 and hyper take its path. They would end the stream for it, and, for what is no UTF-8, all others beside it.
+fn is_read_by_libraries(head: Option<&Fields>) -> bool {
+    let path = head.and_then(|head| head.get(b":path"));
+    path.is_some_and(|path| PathAndQuery::try_from(path).is_ok() && path.is_ascii())
 }
 
 fn unauthenticated(denied: Denied) -> Refusal {

@@ -1,8 +1,7 @@
 //! gRPC-Web, binary and text: gRPC whose trailers are the last frame of the body (PROTOCOL-WEB.md).
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use base64::Engine as _;
@@ -14,12 +13,12 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tonic::Code;
 
-use super::body::{Body, BodyError, boxed, empty};
+use super::body::{Body, BodyError, boxed, empty, watched};
 use super::calls::Calls;
 use super::frames::{CUT_OFF, Frames};
 use super::outcome::{Deadline, GRPC_STATUS, Outcome, mend_message, told_by_head};
 use super::pending::Pending;
-use super::plain::{make_http2, refused, set};
+use super::plain::{make_http2, of_http2, refused, set};
 use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
 
@@ -38,12 +37,13 @@ pub(super) async fn call(
     if let Err(refusal) = make_grpc(&mut head, kind, is_text) {
         return refused(&refusal, AnswerForm::GrpcWeb(kind), pending);
     }
-    let (deadline, is_broken) = (Deadline::of(&head.headers), Arc::new(AtomicBool::new(false)));
-    let body = if is_text { boxed(Decoded::new(body, is_broken.clone())) } else { boxed(body) };
+    let deadline = Deadline::of(&head.headers);
+    let body = of_http2(body);
+    let (body, is_broken) = if is_text { watched(Decoded::new(body)) } else { watched(body) };
     match calls.call(Request::from_parts(head, body), &mut pending).await {
         Ok(response) => answer(response, kind, is_text, deadline),
         Err(_) if is_broken.load(Ordering::Relaxed) => {
-            ended(&Outcome::new(Code::InvalidArgument, "the request is no Base64"), kind)
+            ended(&Outcome::new(Code::InvalidArgument, "the request's body is broken"), kind)
         }
         Err(error) => ended(&Outcome::of_error(&error, deadline), kind),
     }
@@ -163,18 +163,11 @@ struct Decoded<B> {
     body: B,
     /// What is left of a group of four.
     rest: Vec<u8>,
-    /// Told when it is no Base64.
-    is_broken: Arc<AtomicBool>,
 }
 
 impl<B> Decoded<B> {
-    fn new(body: B, is_broken: Arc<AtomicBool>) -> Self {
-        Self { body, rest: Vec::with_capacity(4), is_broken }
-    }
-
-    fn broken(&self, why: BodyError) -> BodyError {
-        self.is_broken.store(true, Ordering::Relaxed);
-        why
+    fn new(body: B) -> Self {
+        Self { body, rest: Vec::with_capacity(4) }
     }
 }
 
@@ -195,14 +188,11 @@ where
             None if self.rest.is_empty() => return Poll::Ready(None),
             None => {
                 let why = "the text ends in the middle of a group of four";
-                return Poll::Ready(Some(Err(self.broken(why.into()))));
+                return Poll::Ready(Some(Err(why.into())));
             }
         };
         Poll::Ready(Some(match frame.into_data() {
-            Ok(data) => match decoded(&mut self.rest, &data) {
-                Ok(bytes) => Ok(Frame::data(bytes)),
-                Err(error) => Err(self.broken(error)),
-            },
+            Ok(data) => decoded(&mut self.rest, &data).map(Frame::data),
             Err(frame) => Ok(frame),
         }))
     }

@@ -41,6 +41,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
         () = handshake.ousted() => {
             return origin.hub.limits.reached(Limit::Handshakes, origin.peer, None);
         }
+        () = origin.stop.closing() => return,
         // The whole exchange: hyper's own timeout is for reading the head alone.
         () = sleep(HANDSHAKE_TIMEOUT) => {
             return debug!(peer = %origin.peer, error = "too slow", "HTTP/1.1 connection failed");

@@ -1,14 +1,19 @@
 //! A request as HTTP/2 has it, whichever version it came in: its host said once, and nothing in it that is about one connection.
 
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Incoming};
 
-use super::body::{Body, boxed, full};
+use super::body::{Body, boxed, full, watched};
 use super::calls::{Calls, reset};
 use super::pending::Pending;
 use crate::message::form::AnswerForm;
@@ -35,8 +40,13 @@ pub(super) async fn call(
     if let Err(refusal) = make_http2(&mut head) {
         return refused(&refusal, form, pending);
     }
-    match calls.call(Request::from_parts(head, boxed(body)), &mut pending).await {
+    let (body, is_broken) = watched(of_http2(body));
+    match calls.call(Request::from_parts(head, body), &mut pending).await {
         Ok(response) => response.map(boxed),
+        Err(_) if is_broken.load(Ordering::Relaxed) => {
+            let refusal = Refusal::BadRequest("its body is broken".to_owned());
+            refusal.response(form).map(|()| full(refusal.body(form)))
+        }
         Err(error) => broken(&error),
     }
 }
@@ -67,12 +77,31 @@ fn broken(error: &hyper::Error) -> Response<Body> {
     response
 }
 
+/// A body whose trailers have nothing in them that HTTP/2 has no place for.
+pub(super) fn of_http2<B>(body: B) -> impl HttpBody<Data = Bytes, Error = B::Error>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    body.map_frame(|mut frame| {
+        if let Some(trailers) = frame.trailers_mut() {
+            for name in OF_CONNECTION.iter().chain([&TE, &HOST, &CONTENT_LENGTH]) {
+                trailers.remove(name);
+            }
+        }
+        frame
+    })
+}
+
 /// Makes an HTTP/2 request of it.
 ///
 /// # Errors
 /// It says no host, or none that can be.
 pub(super) fn make_http2(head: &mut Parts) -> Result<(), Refusal> {
     let bad = |why: &str| Refusal::BadRequest(why.to_owned());
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !head.headers.get_all(TRANSFER_ENCODING).iter().all(is_chunked) {
+        return Err(bad("of `transfer-encoding`, only chunked is taken"));
+    }
     if head.headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(bad("`host` is given more than once"));
     }
@@ -152,6 +181,9 @@ mod tests {
         for request in [Request::get("/"), Request::get("/").header("host", "a b"), twice] {
             assert!(matches!(made(request), Err(Refusal::BadRequest(_))));
         }
+        let gzip =
+            Request::post("/").header("host", "a").header("transfer-encoding", "gzip, chunked");
+        assert!(matches!(made(gzip), Err(Refusal::BadRequest(_))));
         let absolute = Request::get("http://a.test/x").header("host", "b.test");
         assert_eq!(made(absolute).expect("a request").uri, "http://a.test/x");
     }

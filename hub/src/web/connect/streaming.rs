@@ -19,7 +19,7 @@ use crate::web::calls::Calls;
 use crate::web::frames::{CUT_OFF, Frames};
 use crate::web::outcome::{Deadline, Outcome, is_status, take_status_off, told_by_head};
 use crate::web::pending::Pending;
-use crate::web::plain::{make_http2, refused};
+use crate::web::plain::{make_http2, of_http2, refused};
 
 const ENCODING: &str = "connect-content-encoding";
 const ACCEPT_ENCODING: &str = "connect-accept-encoding";
@@ -39,7 +39,7 @@ pub(in crate::web) async fn stream(
     };
     rename(&mut head.headers, ENCODING, GRPC_ENCODING);
     rename(&mut head.headers, ACCEPT_ENCODING, GRPC_ACCEPT_ENCODING);
-    match calls.call(Request::from_parts(head, boxed(body)), &mut pending).await {
+    match calls.call(Request::from_parts(head, boxed(of_http2(body))), &mut pending).await {
         Ok(response) => answer(response, kind, deadline),
         Err(error) => ended(&Outcome::of_error(&error, deadline), kind),
     }

@@ -11,6 +11,8 @@ use super::{asks, served};
 use crate::support::admin::exchange;
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Answer, Client};
+use crate::support::frames::{DATA, END_HEADERS, END_STREAM, FrameConnection, HEADERS, frame};
+use crate::support::hpack::encode;
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{message, plain, receive, receive_exactly};
 use crate::support::service::Test;
@@ -145,6 +147,32 @@ async fn what_is_given_up_is_given_up_at_the_server() {
     sending.send_reset(Reason::CANCEL);
     assert_eq!(call.reset().await, Reason::CANCEL);
     world.assert_unharmed().await;
+}
+
+/// What no library reads is refused in words, and ends no call beside it.
+#[tokio::test]
+async fn an_odd_path_ends_nobody_elses_call() {
+    let (hub, _agent) = served(hub_config()).await;
+    let mut front = FrameConnection::connect(hub.address).await;
+    let head = |path: &[u8]| {
+        let mut head = encode(&[
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", "hub.test"),
+            ("content-type", BINARY),
+            ("name", NAME),
+        ]);
+        // A literal without indexing, of the name that HPACK's table has at 4 (RFC 7541 6.2.2).
+        head.splice(0..0, [&[0x04, path.len() as u8], path].concat());
+        head
+    };
+    let running = frame(HEADERS, END_HEADERS, 1, &head(ECHO.as_bytes()));
+    let odd = frame(HEADERS, END_HEADERS | END_STREAM, 3, &head(b"/a\x80b"));
+    let angle = frame(HEADERS, END_HEADERS | END_STREAM, 5, &head(b"/a<b>"));
+    front.write(&[running, odd, angle]).await;
+    assert_eq!([front.next(HEADERS).await, front.next(HEADERS).await], [3, 5]);
+    front.write(&[frame(DATA, END_STREAM, 1, &message(b"ping"))]).await;
+    front.answer(1).await;
 }
 
 /// A reset in the middle of a message is none that a page could take for the rest of it.

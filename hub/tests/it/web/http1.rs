@@ -65,6 +65,41 @@ async fn what_the_hub_says_itself() {
     }
 }
 
+/// What stands in chunked trailers about the connection has no place in HTTP/2.
+#[tokio::test]
+async fn trailers_pass_but_for_what_is_about_the_connection() {
+    let mut world = World::start().await;
+    let request = format!(
+        "POST /a HTTP/1.1\r\nHost: x\r\nname: {NAME}\r\nConnection: close\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nconnection: x\r\nte: gzip\r\nx-sum: 1\r\n\r\n"
+    );
+    let (said, ()) = tokio::join!(exchange(world.hub.address, &request), async {
+        let mut call = world.session.call().await;
+        let (body, trailers) = call.body().await;
+        let trailers = trailers.expect("trailers");
+        assert_eq!(
+            (&body[..], trailers.len(), &trailers["x-sum"]),
+            (&b"hi"[..], 1, &"1".parse().unwrap())
+        );
+        call.respond.send_response(http::Response::new(()), true).unwrap();
+    });
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+}
+
+#[tokio::test]
+async fn a_broken_body_is_its_callers_fault() {
+    let mut world = World::start().await;
+    let request = format!(
+        "POST /a HTTP/1.1\r\nHost: x\r\nname: {NAME}\r\nConnection: close\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nno length\r\n"
+    );
+    let (said, _) = tokio::join!(exchange(world.hub.address, &request), async {
+        world.session.call().await.reset().await
+    });
+    assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+    assert!(said.contains("hub-reason: bad-request"), "{said}");
+}
+
 #[tokio::test]
 async fn a_path_that_agents_have_is_a_servers_too() {
     let mut world = World::start().await;

@@ -19,6 +19,7 @@ use crate::context::origin::Origin;
 use crate::guard::handshakes::Handshake;
 use crate::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, REQUEST_HEAD};
 use crate::observe::limit::Limit;
+use crate::registry::Admitted;
 use crate::stop::Stop;
 
 /// Serves one connection to its end, and after an upgrade the session on it.
@@ -67,9 +68,13 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     if let Err(error) = ended {
         return debug!(peer = %origin.peer, %error, "HTTP/1.1 connection failed");
     }
-    if let Some((upgrade, admitted)) = requests.upgraded()
-        && let Some((io, read)) = websocket(upgrade).await
-    {
+    if let Some((upgrade, admitted)) = requests.upgraded() {
+        serve_session(upgrade, admitted, origin).await;
+    }
+}
+
+async fn serve_session(upgrade: OnUpgrade, admitted: Admitted, origin: Origin) {
+    if let Some((io, read)) = websocket(upgrade).await {
         registrar::serve(io, read, admitted, origin).await;
     }
 }

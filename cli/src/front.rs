@@ -4,12 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::header::{LOCATION, SERVER};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower_service::Service;
-use tunnel::wire::words;
+use tunnel::wire::{code_of_http, is_grpc, words};
 
 /// Calls, whose answers it looks at.
 #[derive(Clone, Debug)]
@@ -58,9 +58,8 @@ impl Future for Answer {
 
 /// What an answer means that has no status of gRPC's; `None`, if it has, or is one by its own words.
 fn of_front(status: StatusCode, headers: &HeaderMap, has_server: bool) -> Option<Status> {
-    let is_grpc = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
     let has_status = headers.contains_key("grpc-status");
-    if has_status || status == StatusCode::OK && headers.get("content-type").is_some_and(is_grpc) {
+    if has_status || status == StatusCode::OK && is_grpc(headers) {
         return None;
     }
     let who = if has_server {
@@ -72,19 +71,7 @@ fn of_front(status: StatusCode, headers: &HeaderMap, has_server: bool) -> Option
         words(headers, &SERVER).map(|name| format!(" (server: {name})")).unwrap_or_default();
     let advice = advice(status, headers);
     let message = format!("{who}{server} answered HTTP {}: {advice}", status.as_u16());
-    Some(Status::new(code(status), message))
-}
-
-/// As gRPC maps it (gRPC, "HTTP to gRPC Status Code Mapping").
-fn code(status: StatusCode) -> Code {
-    match status.as_u16() {
-        400 => Code::Internal,
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 => Code::Unimplemented,
-        429 | 502..=504 => Code::Unavailable,
-        _ => Code::Unknown,
-    }
+    Some(Status::new(Code::from(code_of_http(status)), message))
 }
 
 fn advice(status: StatusCode, headers: &HeaderMap) -> String {
@@ -102,6 +89,8 @@ fn advice(status: StatusCode, headers: &HeaderMap) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn told(

@@ -10,6 +10,7 @@
 //! limits, records and refusals are the same for all callers, and messages pass undecoded. Only what is around them is put in
 //! other words.
 
+mod answer;
 pub(crate) mod body;
 mod calls;
 mod connect;

@@ -1,6 +1,7 @@
 //! The wire contract in names: path, protocol, headers, control messages, close codes.
 
-use http::{HeaderMap, HeaderName};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::STRANGERS_WORDS;
@@ -140,6 +141,26 @@ impl From<CloseCode> for u16 {
             CloseCode::NotHttp2 => 4001,
             CloseCode::Other(other) => other,
         }
+    }
+}
+
+/// Whether a head says that gRPC follows.
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The code of gRPC's status for an answer that is none (gRPC, "HTTP to gRPC Status Code Mapping").
+#[must_use]
+pub fn code_of_http(status: StatusCode) -> i32 {
+    match status.as_u16() {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
     }
 }
 

@@ -44,7 +44,7 @@ impl PeerGuard {
         self.promise = Some(promise);
     }
 
-    /// The connection is that of a proxy, through which several call: what one of them does must not slow it down.
+    /// Whether the connection is that of a proxy, through which several call: what one of them does must not slow it down.
     pub(crate) fn is_front(&mut self, is: bool) {
         if std::mem::replace(&mut self.is_front, is) != is {
             self.frames.follow(if is { &FRONT } else { &CLIENT });

@@ -12,7 +12,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service;
 use tunnel::bridge::RequestBody;
-use tunnel::wire::HUB_REASON;
+use tunnel::wire::{HUB_REASON, is_grpc};
 
 use super::{REFLECTION, REFLECTION_ALPHA, service};
 use crate::message::refusal::Refusal;
@@ -35,7 +35,7 @@ impl Service<Request<RequestBody>> for Hinting {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        if !request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
+        if !is_grpc(request.headers()) {
             return Box::pin(std::future::ready(Ok(no_grpc())));
         }
         let of = service(request.uri().path());
@@ -47,10 +47,6 @@ impl Service<Request<RequestBody>> for Hinting {
             Ok(if is_reflection { response.map(hinting) } else { response })
         })
     }
-}
-
-fn is_grpc(kind: &HeaderValue) -> bool {
-    kind.as_bytes().starts_with(b"application/grpc")
 }
 
 /// gRPC-Web and Connect have been put in gRPC's words by now.

@@ -1,8 +1,6 @@
 //! Where one message of a stream ends and the next begins: a flag, a length, and so many bytes (gRPC over HTTP/2, "Messages";
 //! gRPC-Web and Connect have the same).
 
-/// Why an answer breaks off: whatever followed would be taken for the rest of a message.
-pub(super) const CUT_OFF: &str = "the call ended in the middle of a message";
 /// What stands in front of a message.
 pub(super) const PREFIX: usize = 5;
 

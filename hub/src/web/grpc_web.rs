@@ -13,9 +13,9 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tonic::Code;
 
+use super::answer::{Answer, Form};
 use super::body::{Body, BodyError, boxed, empty, watched};
 use super::calls::Calls;
-use super::frames::{CUT_OFF, Frames};
 use super::outcome::{Deadline, GRPC_STATUS, Outcome, mend_message, told_by_head};
 use super::pending::Pending;
 use super::plain::{make_http2, of_http2, refused, set};
@@ -79,8 +79,10 @@ fn answer(
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     head.headers.remove(CONTENT_LENGTH);
     mend_message(&mut head.headers);
-    let (frames, is_over) = (Frames::default(), told.is_some());
-    Response::from_parts(head, boxed(Web { body, is_text, deadline, frames, is_over }))
+    let form = if is_text { TEXT } else { BINARY };
+    let is_all = told.is_some();
+    let body = if is_all { empty() } else { boxed(Answer::new(body, deadline, form)) };
+    Response::from_parts(head, body)
 }
 
 /// An answer that is nothing but a status: it stands in the head.
@@ -91,61 +93,15 @@ fn ended(outcome: &Outcome, kind: &'static str) -> Response<Body> {
     response
 }
 
-/// The body of an answer: messages as they are, then the frame of trailers.
-struct Web {
-    body: Incoming,
-    is_text: bool,
-    deadline: Deadline,
-    frames: Frames,
-    is_over: bool,
-}
-
-impl HttpBody for Web {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.is_over {
-            return Poll::Ready(None);
-        }
-        let mut trailers = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
-                    self.frames.came(&data);
-                    return Poll::Ready(Some(Ok(self.frame(data))));
-                }
-                Err(frame) => frame.into_trailers().unwrap_or_default(),
-            },
-            None => HeaderMap::new(),
-            Some(Err(error)) => Outcome::of_error(&error, self.deadline).trailers(),
-        };
-        self.is_over = true;
-        if !self.frames.are_whole() {
-            return Poll::Ready(Some(Err(CUT_OFF.into())));
-        }
-        if Outcome::told(&trailers).is_none() {
-            trailers.extend(Outcome::missing().trailers());
-        }
-        mend_message(&mut trailers);
-        let frame = self.frame(trailers_frame(&trailers));
-        Poll::Ready(Some(Ok(frame)))
-    }
-}
-
-impl Web {
-    /// Each piece of text ends with its own padding: a caller is not kept waiting for a byte or two.
-    fn frame(&self, data: Bytes) -> Frame<Bytes> {
-        Frame::data(if self.is_text { STANDARD.encode(&data).into() } else { data })
-    }
-}
+/// Each piece of text ends with its own padding: a caller is not kept waiting for a byte or two.
+const TEXT: Form = Form { piece: |bytes| STANDARD.encode(&bytes).into(), ..BINARY };
+const BINARY: Form = Form { piece: |bytes| bytes, last: trailers_frame };
 
 /// A flag, a length, and lines as HTTP/1.1 has them.
-fn trailers_frame(trailers: &HeaderMap) -> Bytes {
+fn trailers_frame(mut trailers: HeaderMap) -> Bytes {
+    mend_message(&mut trailers);
     let mut lines = BytesMut::new();
-    for (name, value) in trailers {
+    for (name, value) in &trailers {
         for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             lines.put_slice(piece);
         }
@@ -220,7 +176,7 @@ mod tests {
 
     #[test]
     fn trailers_are_lines_in_a_frame() {
-        let frame = trailers_frame(&Outcome::missing().trailers());
+        let frame = trailers_frame(Outcome::missing().trailers());
         assert_eq!(frame[..5], [0x80, 0, 0, 0, frame.len() as u8 - 5]);
         let lines = std::str::from_utf8(&frame[5..]).expect("text");
         assert!(lines.starts_with("grpc-status: 13\r\ngrpc-message: the server"), "{lines}");

@@ -6,12 +6,13 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use h2::Reason;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use percent_encoding::percent_decode;
 use prost::Message as _;
 use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::pb;
+use tunnel::wire::{code_of_http, is_grpc};
 
 use super::calls::reset;
 use crate::message::refusal::percent_encoded;
@@ -107,14 +108,7 @@ impl Outcome {
 
     /// What an answer means that is no gRPC (gRPC, "HTTP to gRPC Status Code Mapping").
     pub(super) fn of_http(status: StatusCode) -> Self {
-        let code = match status.as_u16() {
-            400 => Code::Internal,
-            401 => Code::Unauthenticated,
-            403 => Code::PermissionDenied,
-            404 => Code::Unimplemented,
-            429 | 502..=504 => Code::Unavailable,
-            _ => Code::Unknown,
-        };
+        let code = Code::from(code_of_http(status));
         Self::new(code, format!("the server answered HTTP {}, and no gRPC", status.as_u16()))
     }
 
@@ -193,28 +187,13 @@ pub(super) fn take_status_off(fields: &mut HeaderMap) {
 
 /// What an answer's head says: how the call has ended, if it is nothing but that, or that it is no gRPC.
 pub(super) fn told_by_head(status: StatusCode, headers: &HeaderMap) -> Option<Outcome> {
-    let is_grpc = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
-    let is_answer = status.is_success() && headers.get(CONTENT_TYPE).is_some_and(is_grpc);
+    let is_answer = status.is_success() && is_grpc(headers);
     Outcome::told(headers).or_else(|| (!is_answer).then(|| Outcome::of_http(status)))
 }
 
 /// `grpc-message` as its sender meant it; what is broken stays as it is (gRPC over HTTP/2, "Responses").
 fn percent_decoded(text: &[u8]) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        let pair = after.first_chunk::<2>().filter(|_| *first == b'%');
-        let byte = pair.and_then(hex);
-        decoded.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-/// A byte of two hexadecimal digits.
-pub(super) fn hex(pair: &[u8; 2]) -> Option<u8> {
-    let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high? * 16 + low?).ok()
+    percent_decode(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

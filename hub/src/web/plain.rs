@@ -33,10 +33,10 @@ const OF_CONNECTION: [HeaderName; 6] = [
 pub(super) async fn call(
     calls: &Calls,
     request: Request<Incoming>,
+    form: AnswerForm,
     mut pending: Pending,
 ) -> Response<Body> {
     let (mut head, body) = request.into_parts();
-    let form = form(&head.method, &head.uri, &head.headers);
     if let Err(refusal) = make_http2(&mut head) {
         return refused(&refusal, form, pending);
     }

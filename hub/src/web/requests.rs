@@ -81,7 +81,8 @@ impl Requests {
         self.called.notify_one();
         let pending = Pending::of(&request, &self.origin);
         let Some(origins) = &self.origin.hub.config.cors_origins else {
-            return self.call(request, pending).await;
+            let form = form(&request);
+            return self.call(request, form, pending).await;
         };
         if cors::is_preflight(&request) && !request.headers().contains_key(wire::NAME) {
             return match cors::preflight(request.headers(), origins) {
@@ -102,9 +103,9 @@ impl Requests {
         origins: &CorsOrigins,
     ) -> Response<Body> {
         let asked = cors::allowed(request.headers(), origins);
-        let is_web =
-            !matches!(form(&request), AnswerForm::Grpc | AnswerForm::Http | AnswerForm::HttpHead);
-        let mut response = self.call(request, pending).await;
+        let form = form(&request);
+        let is_web = !matches!(form, AnswerForm::Grpc | AnswerForm::Http | AnswerForm::HttpHead);
+        let mut response = self.call(request, form, pending).await;
         // Who may see any other answer is its server's affair.
         if is_web {
             cors::show(response.headers_mut(), asked, origins);
@@ -112,14 +113,19 @@ impl Requests {
         response
     }
 
-    async fn call(&self, request: Request<Incoming>, pending: Pending) -> Response<Body> {
+    async fn call(
+        &self,
+        request: Request<Incoming>,
+        form: AnswerForm,
+        pending: Pending,
+    ) -> Response<Body> {
         let calls = &self.calls;
-        match form(&request) {
+        match form {
             AnswerForm::GrpcWeb(kind) => grpc_web::call(calls, request, kind, pending).await,
             AnswerForm::ConnectStream(kind) => connect::stream(calls, request, kind, pending).await,
             AnswerForm::ConnectUnary => connect::unary(self, request, pending).await,
             AnswerForm::Grpc | AnswerForm::Http | AnswerForm::HttpHead => {
-                plain::call(calls, request, pending).await
+                plain::call(calls, request, form, pending).await
             }
         }
     }

@@ -3,8 +3,7 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-use crate::web::outcome::hex;
+use percent_encoding::percent_decode_str;
 
 /// Base64 as it may stand in a URI, with padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -46,18 +45,7 @@ pub(super) fn read(query: &str) -> Option<Query> {
 
 /// Percent-encoded, as forms are; what is broken stays as it is.
 fn decoded(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let byte = after.first_chunk::<2>().filter(|_| *first == b'%').and_then(hex);
-        decoded.push(match (byte, first) {
-            (Some(byte), _) => byte,
-            (None, b'+') => b' ',
-            (None, other) => *other,
-        });
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    decoded
+    percent_decode_str(&text.replace('+', " ")).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,9 @@
 //! Streams: messages in frames as gRPC has them, and a last one that says how it ended.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper::body::{Body as HttpBody, Frame, Incoming};
+use hyper::body::Incoming;
 use serde_json::{Map, Value};
 use tonic::Code;
 
@@ -14,9 +11,9 @@ use super::error::error;
 use super::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, make_grpc, rename};
 use crate::message::connect::end_frame;
 use crate::message::form::AnswerForm;
-use crate::web::body::{Body, BodyError, boxed, full};
+use crate::web::answer::{Answer, Form};
+use crate::web::body::{Body, boxed, full};
 use crate::web::calls::Calls;
-use crate::web::frames::{CUT_OFF, Frames};
 use crate::web::outcome::{Deadline, Outcome, is_status, take_status_off, told_by_head};
 use crate::web::pending::Pending;
 use crate::web::plain::{make_http2, of_http2, refused};
@@ -58,7 +55,7 @@ fn answer(response: Response<Incoming>, kind: &'static str, deadline: Deadline) 
     rename(headers, GRPC_ACCEPT_ENCODING, ACCEPT_ENCODING);
     let body = match told {
         Some(outcome) => full(end(&outcome, &HeaderMap::new())),
-        None => boxed(Stream { body, deadline, frames: Frames::default(), is_over: false }),
+        None => boxed(Answer::new(body, deadline, STREAM)),
     };
     Response::from_parts(head, body)
 }
@@ -69,6 +66,11 @@ fn ended(outcome: &Outcome, kind: &'static str) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
+
+const STREAM: Form = Form {
+    piece: |bytes| bytes,
+    last: |trailers| end(&Outcome::told(&trailers).unwrap_or_else(Outcome::missing), &trailers),
+};
 
 /// The frame that ends a stream ("EndStreamResponse").
 fn end(outcome: &Outcome, trailers: &HeaderMap) -> Bytes {
@@ -86,43 +88,4 @@ fn end(outcome: &Outcome, trailers: &HeaderMap) -> Bytes {
         said.insert("metadata".into(), metadata.into());
     }
     end_frame(&said.into())
-}
-
-/// The body of an answer.
-struct Stream {
-    body: Incoming,
-    deadline: Deadline,
-    frames: Frames,
-    is_over: bool,
-}
-
-impl HttpBody for Stream {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.is_over {
-            return Poll::Ready(None);
-        }
-        let trailers = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
-                    self.frames.came(&data);
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Err(frame) => frame.into_trailers().unwrap_or_default(),
-            },
-            None => HeaderMap::new(),
-            Some(Err(error)) => Outcome::of_error(&error, self.deadline).trailers(),
-        };
-        self.is_over = true;
-        if !self.frames.are_whole() {
-            return Poll::Ready(Some(Err(CUT_OFF.into())));
-        }
-        let outcome = Outcome::told(&trailers).unwrap_or_else(Outcome::missing);
-        Poll::Ready(Some(Ok(Frame::data(end(&outcome, &trailers)))))
-    }
 }

@@ -1,8 +1,6 @@
 //! Behind a proxy that says whose requests it passes on.
 
 use http::{HeaderValue, Request};
-use hub::limits::REGISTRATIONS;
-use tunnel::program::raise_open_files;
 
 use crate::services::clients::list;
 use crate::support::admin::exchange;
@@ -10,6 +8,7 @@ use crate::support::client::answer;
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
 use crate::support::raw_agent::RawAgent;
+use crate::support::registrations::exhaust;
 use crate::support::world::World;
 use crate::support::{NAME, until};
 
@@ -61,8 +60,6 @@ async fn each_address_has_a_lane_of_its_own() {
 
 #[tokio::test]
 async fn each_address_has_limits_of_its_own() {
-    const AT_ONCE: usize = 1024;
-    let _ = raise_open_files();
     let hub = Hub::start_with(behind(&["127.0.0.1"])).await;
     let asks = |address: &str| {
         let offer = tunnel::wire::SUBPROTOCOL;
@@ -71,17 +68,7 @@ async fn each_address_has_limits_of_its_own() {
              Sec-WebSocket-Protocol: {offer}\r\n\r\n"
         )
     };
-    let (busy, asked) = (asks("192.0.2.7"), 4 * REGISTRATIONS.burst as usize / AT_ONCE);
-    let mut is_refused = false;
-    for _ in 0..asked {
-        let answers = (0..AT_ONCE).map(|_| exchange(hub.address, &busy));
-        let answers = futures_util::future::join_all(answers).await;
-        is_refused |= answers.iter().any(|answer| answer.starts_with("HTTP/1.1 429"));
-        if is_refused {
-            break;
-        }
-    }
-    assert!(is_refused);
+    exhaust(hub.address, &asks("192.0.2.7")).await;
     let other = exchange(hub.address, &asks("203.0.113.9")).await;
     assert!(other.starts_with("HTTP/1.1 426"), "{other}");
 }

@@ -2,10 +2,8 @@
 
 use std::net::SocketAddr;
 
-use hub::limits::REGISTRATIONS;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tunnel::program::raise_open_files;
 
 use crate::services::clients::list;
 use crate::support::admin::exchange;
@@ -13,6 +11,7 @@ use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, builder};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
+use crate::support::registrations::exhaust;
 use crate::support::secure::Certificate;
 use crate::support::upstream::Upstream;
 use crate::support::{until, within};
@@ -95,25 +94,13 @@ async fn a_balancer_has_to_say_it() {
 /// Limits go by address: behind a balancer by that which it tells.
 #[tokio::test]
 async fn each_address_has_limits_of_its_own() {
-    const AT_ONCE: usize = 1024;
-    let _ = raise_open_files();
     let hub = Hub::start_with(behind(hub_config())).await;
     let asks = |address: &str| {
         let header = format!("PROXY TCP4 {address} 198.51.100.1 4660 443\r\n");
         let offer = tunnel::wire::SUBPROTOCOL;
         format!("{header}GET /ws HTTP/1.1\r\nHost: hub\r\nSec-WebSocket-Protocol: {offer}\r\n\r\n")
     };
-    let (busy, asked) = (asks("192.0.2.7"), 4 * REGISTRATIONS.burst as usize / AT_ONCE);
-    let mut is_refused = false;
-    for _ in 0..asked {
-        let answers = (0..AT_ONCE).map(|_| exchange(hub.address, &busy));
-        let answers = futures_util::future::join_all(answers).await;
-        is_refused |= answers.iter().any(|answer| answer.starts_with("HTTP/1.1 429"));
-        if is_refused {
-            break;
-        }
-    }
-    assert!(is_refused);
+    exhaust(hub.address, &asks("192.0.2.7")).await;
     let other = exchange(hub.address, &asks("203.0.113.9")).await;
     assert!(other.starts_with("HTTP/1.1 426"), "{other}");
 }

@@ -12,6 +12,7 @@ pub(crate) mod message;
 pub(crate) mod pair;
 pub(crate) mod peer;
 pub(crate) mod raw_agent;
+pub(crate) mod registrations;
 pub(crate) mod secure;
 pub(crate) mod service;
 pub(crate) mod upstream;

@@ -1,6 +1,7 @@
 //! The command line of `agent`, as typed.
 
-mod upstream_tls;
+mod scopes;
+mod upstream;
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -12,18 +13,17 @@ use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
-use http::uri::Authority;
 use tunnel::byte_size::ByteSize;
-use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
+use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, NAMES_MAX, SESSIONS_MAX};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::program::{without_secrets, without_serve};
 use tunnel::proxy::ProxySetting;
 use tunnel::registration::parse_label;
 use tunnel::setting::Setting;
-use tunnel::speaks::WebProtocol;
 
-use self::upstream_tls::UpstreamTlsArgs;
+use self::scopes::Says;
+pub use self::upstream::{Behind, UpstreamArgs};
 use crate::fluentd::{Command, CommandError};
 use crate::hub_headers::HubHeader;
 use crate::hub_uri::HubUri;
@@ -35,16 +35,17 @@ use crate::upstream::UpstreamAddr;
 #[command(
     name = "agent",
     version,
-    override_usage = "agent [serve] --name NAME [OPTIONS]\n       agent serve NAME [OPTIONS]"
+    override_usage = "agent [serve] --name NAME [OPTIONS]\n       agent serve NAME [OPTIONS]\n       agent [OPTIONS] --name NAME [--upstream …] --name NAME [--upstream …]"
 )]
 pub struct Args {
     /// After `serve`: the name to register, as in --name
     #[arg(value_name = "NAME")]
     pub positional_name: Option<Name>,
 
-    /// The name to register: what clients send as metadata `name`
-    #[arg(long, env = "AGENT_NAME", value_name = "NAME")]
-    pub name: Option<Name>,
+    /// The name to register: what clients send as metadata `name`. May be repeated: what is said of an upstream then holds
+    /// for the name before it, and what is said before the first name for all
+    #[arg(long = "name", env = "AGENT_NAME", value_name = "NAME", value_delimiter = ',')]
+    pub names: Vec<Name>,
 
     /// The hub: ws://host:port/ws, or wss://… for TLS. May be repeated: where the first cannot be reached, the next is
     /// dialled, and so on; each dial after a session has ended begins with the first again
@@ -70,9 +71,9 @@ pub struct Args {
     #[arg(long, env = "AGENT_PROXY", value_name = "URL", hide_env_values = true)]
     pub proxy: Option<ProxySetting>,
 
-    /// The server to expose: host:port, http://…, https://… or unix:/path [default: the built-in services]
-    #[arg(long, env = "AGENT_UPSTREAM", value_name = "ADDR")]
-    pub upstream: Option<UpstreamAddr>,
+    /// What is exposed.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
 
     /// File with the credential for the hub; read anew for each dial
     #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE")]
@@ -115,17 +116,8 @@ pub struct Args {
     #[arg(long = "label", env = "AGENT_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
 
-    /// Replaces :authority, for an upstream that routes by host
-    #[arg(long, env = "AGENT_AUTHORITY", value_name = "HOST")]
-    pub authority: Option<Authority>,
-
-    /// What the upstream speaks itself beside gRPC: grpc-web, connect. The hub leaves such calls as they are, and makes
-    /// gRPC of all others
-    #[arg(long, env = "AGENT_UPSTREAM_SPEAKS", value_name = "PROTOCOLS", value_delimiter = ',')]
-    pub upstream_speaks: Vec<WebProtocol>,
-
-    /// Connections to the upstream at once, one for each caller; less where the system allows fewer open files. @FILE
-    /// says it in a file that is read anew on SIGHUP
+    /// Connections to upstreams at once, one for each caller; less where the system allows fewer open files. Names share
+    /// them alike. @FILE says it in a file that is read anew on SIGHUP
     #[arg(long, env = "AGENT_MAX_LANES", value_name = "N", default_value_t = Setting::Value(LANES_MAX))]
     pub max_lanes: Setting<NonZeroU32>,
 
@@ -134,7 +126,7 @@ pub struct Args {
     pub lane_memory: ByteSize,
 
     /// The process that the built-in fluentd service supervises, e.g. "fluentd -c fluent.conf"
-    #[arg(long, env = "AGENT_FLUENTD_COMMAND", value_name = "COMMAND", value_parser = command, conflicts_with = "upstream")]
+    #[arg(long, env = "AGENT_FLUENTD_COMMAND", value_name = "COMMAND", value_parser = command)]
     pub fluentd_command: Option<Command>,
 
     /// text or json
@@ -146,9 +138,9 @@ pub struct Args {
     #[arg(long, env = "AGENT_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<Setting<LogFilter>>,
 
-    /// What the upstream shows, and is shown.
-    #[command(flatten)]
-    pub upstream_tls: UpstreamTlsArgs,
+    /// Each name, and what is behind it.
+    #[arg(skip)]
+    pub behind: Vec<Behind>,
 }
 
 impl Args {
@@ -168,33 +160,70 @@ impl Args {
         let matches =
             matches.map_err(|error| without_secrets(error, &["--proxy", "--hub-header"]))?;
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let wrong = |kind, message| Err(Self::command().error(kind, message));
+        let wrong = |kind, message: String| Err(Self::command().error(kind, message));
         if typed("positional_name") && !serve {
             // Or a slip such as `agent status` would register a name.
             let message = "a name alone is no command: say agent serve NAME, or agent --name NAME";
-            return wrong(ErrorKind::UnknownArgument, message);
+            return wrong(ErrorKind::UnknownArgument, message.to_owned());
         }
-        if typed("positional_name") && typed("name") {
+        if typed("positional_name") && typed("names") {
             let message = "the name is given twice, as an argument and with --name";
-            return wrong(ErrorKind::ArgumentConflict, message);
+            return wrong(ErrorKind::ArgumentConflict, message.to_owned());
         }
-        let args = Self::from_arg_matches(&matches)?;
-        if args.name().is_none() {
-            let message = "no name: give --name NAME, or set AGENT_NAME";
-            return wrong(ErrorKind::MissingRequiredArgument, message);
+        let mut args = Self::from_arg_matches(&matches)?;
+        if let Some(name) = args.positional_name.take() {
+            args.names = vec![name];
         }
-        if args.upstream_tls.is_said() && !args.upstream.as_ref().is_some_and(UpstreamAddr::is_tls)
-        {
-            let message = "--upstream-tls-… and --upstream-alpn are for an upstream over TLS: --upstream https://host:port";
-            return wrong(ErrorKind::ArgumentConflict, message);
+        match args.upstream.behind(&args.names, &matches) {
+            Ok(behind) => args.behind = behind,
+            Err(error) => return wrong(ErrorKind::ArgumentConflict, error.to_string()),
         }
-        Ok(args)
+        match args.misused() {
+            Some((kind, message)) => wrong(kind, message),
+            None => Ok(args),
+        }
     }
 
-    /// The name to register. What is typed wins over the environment.
-    #[must_use]
-    pub fn name(&self) -> Option<&Name> {
-        self.positional_name.as_ref().or(self.name.as_ref())
+    /// What is wrong with it as a whole.
+    fn misused(&self) -> Option<(ErrorKind, String)> {
+        if self.names.is_empty() {
+            let message = "no name: give --name NAME, or set AGENT_NAME".to_owned();
+            return Some((ErrorKind::MissingRequiredArgument, message));
+        }
+        let conflict = self.names_misused().or_else(|| self.tls_misused());
+        conflict
+            .or_else(|| self.command_misused())
+            .map(|message| (ErrorKind::ArgumentConflict, message))
+    }
+
+    fn names_misused(&self) -> Option<String> {
+        if self.names.len() > NAMES_MAX {
+            return Some(format!("an agent has at most {NAMES_MAX} names"));
+        }
+        let mut names = self.names.iter().enumerate();
+        let twice = names.find(|(at, name)| self.names[..*at].contains(name));
+        twice.map(|(_, name)| format!("the name \"{name}\" is given twice"))
+    }
+
+    fn tls_misused(&self) -> Option<String> {
+        const ONLY: &str = "--upstream-tls-… and --upstream-alpn are for an upstream over TLS: --upstream https://host:port";
+        let is_tls = |behind: &Behind| behind.upstream.as_ref().is_some_and(UpstreamAddr::is_tls);
+        let (tls, other): (Vec<_>, Vec<_>) = self.behind.iter().partition(|behind| is_tls(behind));
+        let says = |says| other.iter().find(|behind| behind.says_tls == Some(says));
+        if let Some(Behind { name, .. }) = says(Says::OfIt) {
+            return Some(format!("{ONLY}, and that of the name \"{name}\" is none"));
+        }
+        // Said of all, it is for those of them which it is for.
+        says(Says::OfAll).filter(|_| tls.is_empty()).map(|_| ONLY.to_owned())
+    }
+
+    fn command_misused(&self) -> Option<String> {
+        let is_for_nobody = self.behind.iter().all(|behind| behind.upstream.is_some());
+        let misused = self.fluentd_command.is_some() && is_for_nobody;
+        misused.then(|| {
+            "--fluentd-command cannot be used with --upstream: it is for the built-in services"
+                .to_owned()
+        })
     }
 }
 
@@ -235,57 +264,4 @@ fn command(text: &str) -> Result<Command, CommandError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
-        Args::from_line(line.iter().map(OsString::from))
-    }
-
-    #[test]
-    fn the_name_is_a_flag_or_an_argument_of_serve() {
-        for line in [&["agent", "--name", "a"][..], &["agent", "serve", "a"]] {
-            let args = parse(line).expect("good usage");
-            assert_eq!(args.name().map(Name::as_str), Some("a"));
-        }
-    }
-
-    #[test]
-    fn hubs_are_named_one_by_one_or_together() {
-        for more in
-            [&["--hub-uri", "ws://a", "--hub-uri", "wss://b"][..], &["--hub-uri", "ws://a,wss://b"]]
-        {
-            let args = parse(&[&["agent", "serve", "a"], more].concat()).expect("good usage");
-            let uris: Vec<_> = args.hub_uris.iter().map(ToString::to_string).collect();
-            assert_eq!(uris, ["ws://a/ws", "wss://b/ws"]);
-        }
-    }
-
-    #[test]
-    fn bad_usage_is_told() {
-        for (line, word) in [
-            (&["agent"][..], "--name"),
-            (&["agent", "status"], "agent serve NAME"),
-            (&["agent", "--name", "A"], "a-z"),
-            (&["agent", "serve", "a", "--name", "b"], "given twice"),
-            (&["agent", "serve", "a", "--hub-uri", "http://hub"], "ws://"),
-            (&["agent", "serve", "a", "--hub-uri", "ws://a,http://b"], "ws://"),
-            (&["agent", "serve", "a", "--keepalive-interval", "99ms"], "at least 100ms"),
-            (&["agent", "serve", "a", "--keepalive-interval", "61m"], "at most 1h"),
-            (&["agent", "serve", "a", "--max-session-age", "900ms"], "at least 1s"),
-            (&["agent", "serve", "a", "--upstream", "50051"], "host:port"),
-            (&["agent", "serve", "a", "--sessions", "0"], "1..=64"),
-            (&["agent", "serve", "a", "--label", "zone"], "KEY=VALUE, and this has no `=`"),
-            (&["agent", "serve", "a", "--label", "=eu"], "has no key"),
-            (&["agent", "serve", "a", "--label", "zone=\u{fc}"], "plain ASCII"),
-            (&["agent", "serve", "a", "--fluentd-command", "sh -c 'x"], "--fluentd-command"),
-            (
-                &["agent", "serve", "a", "--upstream", ":1", "--fluentd-command", "x"],
-                "cannot be used with",
-            ),
-        ] {
-            let error = parse(line).expect_err("bad usage").to_string();
-            assert!(error.contains(word), "{line:?}: {error}");
-        }
-    }
-}
+mod tests;

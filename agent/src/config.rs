@@ -6,44 +6,31 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use rustls::pki_types::ServerName;
 use tokio::sync::Notify;
-use tonic::service::Routes;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::log::Log;
-use tunnel::name::Name;
 use tunnel::proxy::ProxySetting;
 use tunnel::registration::Registration;
 use tunnel::setting::Setting;
-use tunnel::speaks::Speaks;
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of};
 use tunnel::ws::KeepaliveConfig;
 
+use crate::exposed::Exposed;
 use crate::hub_headers::HubHeaders;
 use crate::hub_uri::{HubUri, HubUris};
 use crate::limits::LANE_MEMORY;
 use crate::transport::TlsClient;
-use crate::upstream::UpstreamAddr;
-
-/// What an agent exposes.
-#[derive(Clone, Debug)]
-pub enum Upstream {
-    /// A server at this address: its bytes are relayed.
-    Server(UpstreamAddr),
-    /// Services in this process.
-    Services(Routes),
-}
 
 /// How an agent runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The name to register.
-    pub name: Name,
+    /// What is exposed.
+    pub first: Exposed,
+    /// What else is, on the same sessions: at most [`NAMES_MAX`](tunnel::limits::NAMES_MAX) with the first. The hub takes
+    /// all of them, or none.
+    pub others: Vec<Exposed>,
     /// Where the hub is, or the hubs: each session is with the first one that takes it.
     pub hubs: HubUris,
-    /// What is exposed.
-    pub upstream: Upstream,
     /// Holds the credential; read anew for each dial.
     pub token_file: Option<PathBuf>,
     /// What the upgrade carries for whoever is in front of the hubs.
@@ -54,17 +41,11 @@ pub struct Config {
     pub trust: Trust,
     /// What the agent shows a hub that asks for a certificate.
     pub identity: Option<Identity>,
-    /// The same for an upstream over TLS.
-    pub upstream_tls: UpstreamTls,
     /// How many sessions to hold; `None`: as many as the hub advises.
     pub sessions: Option<u16>,
     /// What to say about this agent.
     pub labels: BTreeMap<String, String>,
-    /// Replaces `:authority` of calls.
-    pub authority: Option<Authority>,
-    /// What the upstream speaks beside gRPC; the hub leaves such calls as they are.
-    pub speaks: Speaks,
-    /// How many lanes to take at once, each of them a connection to the upstream; fewer where the system allows fewer
+    /// How many lanes to take at once, each of them a connection to an upstream; fewer where the system allows fewer
     /// open files.
     pub max_lanes: Setting<NonZeroU32>,
     /// Bytes that lanes may have on their way from the hub together, beyond what each begins with.
@@ -90,21 +71,18 @@ pub struct Config {
 impl Config {
     /// An agent of one hub with the defaults of the command line.
     #[must_use]
-    pub fn new(name: Name, hub: HubUri, upstream: Upstream) -> Self {
+    pub fn new(first: Exposed, hub: HubUri) -> Self {
         Self {
-            name,
+            first,
+            others: Vec::new(),
             hubs: hub.into(),
-            upstream,
             token_file: None,
             hub_headers: HubHeaders::default(),
             proxy: ProxySetting::Environment,
             trust: Trust::System,
             identity: None,
-            upstream_tls: UpstreamTls::default(),
             sessions: None,
             labels: BTreeMap::new(),
-            authority: None,
-            speaks: Speaks::default(),
             max_lanes: Setting::Value(LANES_MAX),
             lane_memory: LANE_MEMORY,
             keepalive_interval: None,
@@ -118,6 +96,17 @@ impl Config {
         }
     }
 
+    /// All that is exposed.
+    pub(crate) fn exposed(&self) -> impl Iterator<Item = &Exposed> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The names, for people.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<_> = self.exposed().map(|exposed| exposed.name.as_str()).collect();
+        names.join(", ")
+    }
+
     /// How a session with a hub that advises such an interval is kept alive.
     pub(crate) fn keepalive(&self, advised: Option<Duration>) -> KeepaliveConfig {
         let interval = self.keepalive_interval.or(advised).unwrap_or(KEEPALIVE_INTERVAL);
@@ -126,90 +115,34 @@ impl Config {
         KeepaliveConfig { interval, timeout }
     }
 
+    /// TLS towards the hubs, where it is spoken. Files that are named for nothing are read, too: a mistake in them should not
+    /// wait for the day they are needed. But a container without certificates is no obstacle to `ws://`.
+    pub(crate) fn tls_client(&self) -> Result<Option<TlsClient>, TlsError> {
+        let is_named = matches!(self.trust, Trust::CaFile(_)) || self.identity.is_some();
+        if !is_named && !self.hubs.iter().any(|hub| hub.tls) {
+            return Ok(None);
+        }
+        Ok(Some(TlsClient {
+            config: client_config_of(self.identity.as_ref(), &self.trust, &[b"http/1.1"])?,
+            trust: self.trust.clone(),
+            server_name: None,
+            ca_flag: "--tls-ca-file",
+        }))
+    }
+
     /// What one session says when it registers under this number, of an agent that takes so many lanes.
     pub(crate) fn registration(&self, slot: u16, max_lanes: NonZeroU32) -> Registration {
         Registration {
-            name: self.name.clone(),
+            first: self.first.registration(),
+            others: self.others.iter().map(Exposed::registration).collect(),
             instance: self.instance.clone(),
             slot,
             labels: self.labels.clone(),
-            scheme: match &self.upstream {
-                Upstream::Server(addr) => addr.scheme(),
-                Upstream::Services(_) => Scheme::HTTP,
-            },
-            authority: self.authority.clone(),
-            speaks: self.speaks,
             max_lanes: Some(max_lanes.get()),
             keepalive_interval: self.keepalive_interval,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
-}
-
-/// TLS towards an upstream: what is said of the hub does not hold for it.
-#[derive(Clone, Debug)]
-pub struct UpstreamTls {
-    /// Whose certificate it may show.
-    pub trust: Trust,
-    /// What the agent shows an upstream that asks for a certificate.
-    pub identity: Option<Identity>,
-    /// Whom its certificate is to be for, and what it is asked for; `None`: the host that is dialled.
-    pub server_name: Option<ServerName<'static>>,
-    /// Whether it is offered HTTP/2 by ALPN, and has to take it. Without, it is taken at its word.
-    pub has_alpn: bool,
-}
-
-impl Default for UpstreamTls {
-    fn default() -> Self {
-        Self { trust: Trust::System, identity: None, server_name: None, has_alpn: true }
-    }
-}
-
-/// TLS towards both sides, where it is spoken.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tls {
-    /// HTTP/1.1, for the upgrade.
-    pub(crate) hub: Option<TlsClient>,
-    /// HTTP/2.
-    pub(crate) upstream: Option<TlsClient>,
-}
-
-impl Tls {
-    /// Reads whom to trust, if that matters: a container without certificates is no obstacle to `ws://`.
-    pub(crate) fn new(config: &Config) -> Result<Self, TlsError> {
-        let is_named = |trust: &Trust, identity: &Option<Identity>| {
-            matches!(trust, Trust::CaFile(_)) || identity.is_some()
-        };
-        // Files that are named for nothing are read, too: a mistake in them should not wait for the day they are needed.
-        let hub =
-            config.hubs.iter().any(|hub| hub.tls) || is_named(&config.trust, &config.identity);
-        let tls = &config.upstream_tls;
-        let upstream = matches!(&config.upstream, Upstream::Server(addr) if addr.is_tls());
-        let upstream = upstream || is_named(&tls.trust, &tls.identity);
-        Ok(Self {
-            hub: hub.then(|| towards_hubs(config)).transpose()?,
-            upstream: upstream.then(|| towards_upstream(tls)).transpose()?,
-        })
-    }
-}
-
-fn towards_hubs(config: &Config) -> Result<TlsClient, TlsError> {
-    Ok(TlsClient {
-        config: client_config_of(config.identity.as_ref(), &config.trust, &[b"http/1.1"])?,
-        trust: config.trust.clone(),
-        server_name: None,
-        ca_flag: "--tls-ca-file",
-    })
-}
-
-fn towards_upstream(tls: &UpstreamTls) -> Result<TlsClient, TlsError> {
-    let alpn: &[&[u8]] = if tls.has_alpn { &[b"h2"] } else { &[] };
-    Ok(TlsClient {
-        config: client_config_of(tls.identity.as_ref(), &tls.trust, alpn)?,
-        trust: tls.trust.clone(),
-        server_name: tls.server_name.clone(),
-        ca_flag: "--upstream-tls-ca-file",
-    })
 }
 
 #[cfg(test)]

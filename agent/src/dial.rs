@@ -112,7 +112,7 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
     let max_lanes = *places.borrow_and_update();
     let registration = registration(agent, number, max_lanes)?;
     let tls = agent.tls();
-    let tls = tls.hub.as_ref().filter(|_| hub.tls);
+    let tls = tls.as_ref().filter(|_| hub.tls);
     let tcp = to_hub(&hub.host, hub.port, &agent.config.proxy).await?;
     let stream = secured(tcp, &hub.host, tls).await?;
     let upgraded = upgrade(stream, hub.uri(), registration).await;

@@ -3,7 +3,7 @@
 //! ```text
 //!  hub <--ws(s)-- slot -- session -- lane --+-- relay ---> upstream (TCP, TLS, unix socket), a connection each
 //!      dial, backoff                        +-- builtin -> services in this process
-//!                       monitor: is the upstream there?
+//!                       reach, for each name: how to get to its upstream; monitor: is it there?
 //! ```
 //!
 //! The agent moves bytes and parses no HTTP/2, unless it is itself the server: [`Upstream::Services`]
@@ -13,7 +13,8 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let (_reporter, health) = tonic_health::server::health_reporter();
 //! let upstream = agent::Upstream::Services(tonic::service::Routes::new(health));
-//! let config = agent::Config::new("testserver".parse()?, "ws://localhost:8080/ws".parse()?, upstream);
+//! let exposed = agent::Exposed::new("testserver".parse()?, upstream);
+//! let config = agent::Config::new(exposed, "ws://localhost:8080/ws".parse()?);
 //! agent::run(config, std::future::pending()).await?;
 //! # Ok(())
 //! # }
@@ -26,6 +27,7 @@ mod backoff;
 mod builtin;
 mod config;
 mod dial;
+mod exposed;
 pub mod fluentd;
 mod front;
 mod handshake;
@@ -35,6 +37,7 @@ mod lane;
 pub mod limits;
 mod monitor;
 mod places;
+mod reach;
 mod relay;
 mod reload;
 mod rota;
@@ -50,12 +53,14 @@ mod upstream;
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-pub use self::args::Args;
-pub use self::config::{Config, Upstream, UpstreamTls};
+pub use self::args::{Args, Behind, UpstreamArgs};
+pub use self::config::Config;
+pub use self::exposed::{Exposed, Upstream, UpstreamTls};
 pub use self::hub_headers::{HubHeader, HubHeaderError, HubHeaders, HubHeadersError};
 pub use self::hub_uri::{HubUri, HubUriError, HubUris};
 pub use self::reload::ReloadError;
@@ -80,7 +85,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let slots = TaskTracker::new();
     tokio::select! {
         () = keep_up(&agent, &slots) => {}
-        () = watch_upstream(&agent) => {}
+        () = watch_upstreams(&agent) => {}
         () = reload_each(&agent) => {}
         () = shutdown => {}
     }
@@ -112,13 +117,10 @@ async fn reload_each(agent: &Shared) {
     }
 }
 
-/// Keeps an eye on a server; services in this process are always there.
-async fn watch_upstream(agent: &Shared) {
-    let Upstream::Server(addr) = &agent.config.upstream else {
-        return std::future::pending().await;
-    };
-    let dial = || async { lane::dial(addr, agent).await.map(drop) };
-    agent.monitor.run(addr, dial).await;
+/// For ever.
+async fn watch_upstreams(agent: &Arc<Shared>) {
+    let watching = agent.reaches.iter().cloned().map(|reach| async move { reach.watch().await });
+    watching.collect::<JoinSet<_>>().join_all().await;
 }
 
 /// Tells the hub, waits for running calls, cuts off the rest. The hub closes each session after its last

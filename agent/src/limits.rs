@@ -38,7 +38,7 @@ pub const BACKOFF_VERSION: Duration = Duration::from_secs(10);
 /// From the opening of a lane to its connection to the upstream: less than the hub waits for an upstream's SETTINGS
 /// ([`SETTINGS_TIMEOUT`]), so that it hears why there are none.
 pub const LANE_DIAL_TIMEOUT: Duration = Duration::from_secs(SETTINGS_TIMEOUT.as_secs() - 2);
-/// Dials to the upstream at once.
+/// Dials to one upstream at once.
 pub const LANE_DIALS: usize = 32;
 /// How long the upstream may go on after the hub has ended a lane: the hub itself waits no longer.
 pub const LANE_AFTER_HUB: Duration = Duration::from_secs(1);
@@ -48,6 +48,8 @@ pub const LANE_PLACE_PATIENCE: Duration = Duration::from_secs(2);
 pub const LANE_AFTER_UPSTREAM: Duration = Duration::from_secs(10);
 /// How often an upstream is asked for life, at most, that ends connections while nobody calls.
 pub const UPSTREAM_CHECK: Duration = Duration::from_secs(1);
+/// How often an upstream is tried that takes connections and speaks no HTTP/2: somebody has to change something.
+pub const UPSTREAM_UNFIT: Duration = Duration::from_secs(30);
 /// How often an upstream is dialled that was reachable less than [`UPSTREAM_RETRY_LONG`] ago.
 pub const UPSTREAM_RETRY_SOON: Duration = Duration::from_secs(1);
 /// How often later.

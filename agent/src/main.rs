@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agent::fluentd::Supervisor;
-use agent::{Args, Config, HubHeaders, HubUris, Upstream, builtin_services};
+use agent::{Args, Behind, Config, Exposed, HubHeaders, HubUris, Upstream, builtin_services};
 use anyhow::{anyhow, ensure};
 use tokio::sync::Notify;
+use tonic::service::Routes;
 use tracing::info;
 use tunnel::log::Log;
 use tunnel::program::{self, Stop};
@@ -45,11 +46,9 @@ async fn pass_on(mut signals: impl AsyncFnMut(), reload: Arc<Notify>) {
 }
 
 async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Config> {
-    let name = args.name().ok_or_else(|| anyhow!("no name given"))?.clone();
-    let upstream = match args.upstream {
-        Some(addr) => Upstream::Server(addr),
-        None => Upstream::Services(builtin_services(supervisor).await),
-    };
+    let services = builtin_services(supervisor).await;
+    let mut exposed = args.behind.into_iter().map(|behind| exposed(behind, &services));
+    let first = exposed.next().ok_or_else(|| anyhow!("no name given"))?;
     if let Some(path) = &args.token_file {
         // Later a missing file is waited for, but at the start it is a mistake.
         let token = std::fs::read_to_string(path)
@@ -68,22 +67,32 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         }
     }
     Ok(Config {
+        others: exposed.collect(),
         hubs,
         token_file: args.token_file,
         hub_headers,
         proxy,
         trust: Trust::from_flags(args.tls_ca_file, args.tls_insecure_skip_verify),
         identity: Identity::from_flags(args.tls_cert_file, args.tls_key_file),
-        upstream_tls: args.upstream_tls.into(),
         sessions: args.sessions,
         labels: args.labels.into_iter().collect(),
-        authority: args.authority,
-        speaks: args.upstream_speaks.into_iter().collect(),
         max_lanes: args.max_lanes,
         lane_memory: args.lane_memory.0,
         drain_timeout: args.drain_timeout,
         keepalive_interval: args.keepalive_interval,
         max_session_age: args.max_session_age,
-        ..Config::new(name, hub, upstream)
+        ..Config::new(first, hub)
     })
+}
+
+/// What is said on the command line of one name; without a server, the services in this process are behind it.
+fn exposed(behind: Behind, services: &Routes) -> Exposed {
+    let Behind { name, upstream, authority, speaks, tls, .. } = behind;
+    let services = || Upstream::Services(services.clone());
+    Exposed {
+        authority,
+        speaks: speaks.into_iter().collect(),
+        tls,
+        ..Exposed::new(name, upstream.map_or_else(services, Upstream::Server))
+    }
 }

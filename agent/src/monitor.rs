@@ -1,7 +1,7 @@
 //! Whether the upstream takes connections: told to the hub, which asks other agents of the name while it does not.
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{copy, sink};
 use tokio::sync::{Notify, watch};
@@ -9,13 +9,17 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 use tunnel::box_io::BoxIo;
 
-use crate::limits::{UPSTREAM_CHECK, UPSTREAM_RETRY, UPSTREAM_RETRY_LONG, UPSTREAM_RETRY_SOON};
+use crate::limits::{
+    UPSTREAM_CHECK, UPSTREAM_RETRY, UPSTREAM_RETRY_LONG, UPSTREAM_RETRY_SOON, UPSTREAM_UNFIT,
+};
 use crate::upstream::UpstreamError;
 
-/// One for each agent process.
+/// One for each upstream.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     up: watch::Sender<bool>,
+    /// It is there, and of no use.
+    unfit: AtomicBool,
     /// Connections to the upstream.
     live: AtomicUsize,
     /// The upstream has ended a connection.
@@ -37,8 +41,8 @@ pub(crate) struct Dialling<'m>(&'m Monitor);
 impl Monitor {
     /// The upstream is there until somebody finds that it is not.
     pub(crate) fn new() -> Self {
-        let (live, ended, dialling, dials) = Default::default();
-        Self { up: watch::Sender::new(true), live, ended, dialling, dials }
+        let (unfit, live, ended, dialling, dials) = Default::default();
+        Self { up: watch::Sender::new(true), unfit, live, ended, dialling, dials }
     }
 
     /// Tells of changes from now on.
@@ -62,6 +66,12 @@ impl Monitor {
         if self.up.send_if_modified(|up| std::mem::replace(up, false)) {
             warn!(%upstream, %error, "the upstream is not reachable; dialling it until it is");
         }
+    }
+
+    /// The upstream takes connections, and is of no use: as if it were away, for a while. Returns `true` if that is news.
+    pub(crate) fn is_unfit(&self) -> bool {
+        self.unfit.store(true, Ordering::SeqCst);
+        self.up.send_if_modified(|up| std::mem::replace(up, false))
     }
 
     /// The upstream has ended a connection.
@@ -108,8 +118,13 @@ impl Monitor {
                     () = self.check_when_ended(upstream, &dial) => {}
                 }
             } else {
+                if self.unfit.load(Ordering::SeqCst) {
+                    sleep(UPSTREAM_UNFIT).await;
+                }
                 until_back(&dial).await;
-                info!(%upstream, "the upstream is reachable again");
+                if !self.unfit.swap(false, Ordering::SeqCst) {
+                    info!(%upstream, "the upstream is reachable again");
+                }
                 self.up.send_replace(true);
             }
         }
@@ -212,6 +227,21 @@ mod tests {
         scene.is_there.set(true);
         scene.pass(2 * SECOND).await;
         assert!(scene.is_up());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_of_no_use_is_left_alone_for_a_while() {
+        let scene = Scene::new();
+        scene.is_there.set(true);
+        assert!(scene.monitor.is_unfit());
+        assert!(!scene.monitor.is_unfit(), "each session tells");
+        scene.pass(UPSTREAM_UNFIT + 2 * SECOND).await;
+        assert!(scene.is_up());
+        // It is not held against it later.
+        scene.monitor.failed(&UpstreamError::Timeout, &UPSTREAM);
+        scene.pass(2 * SECOND).await;
+        assert!(scene.is_up());
+        assert_eq!(*scene.dialled.borrow(), [31, 33]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,9 @@ use tunnel::program::raise_open_files;
 use tunnel::setting::SettingError;
 use tunnel::tls::TlsError;
 
-use crate::config::{Config, Tls};
+use crate::config::Config;
+use crate::exposed::Exposed;
+use crate::transport::TlsClient;
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +25,10 @@ pub enum ReloadError {
 
 /// What the files say now.
 pub(crate) struct Settings {
-    pub(crate) tls: Tls,
+    /// HTTP/1.1 over TLS, for the upgrade, where it is spoken.
+    pub(crate) tls: Option<TlsClient>,
+    /// HTTP/2 over TLS, for each upstream where it is spoken.
+    pub(crate) upstream_tls: Vec<Option<TlsClient>>,
     pub(crate) max_lanes: NonZeroU32,
 }
 
@@ -33,7 +38,11 @@ impl Settings {
     /// # Errors
     /// One cannot be used, and is told.
     pub(crate) fn read(config: &Config) -> Result<Self, ReloadError> {
-        Ok(Self { tls: Tls::new(config)?, max_lanes: within_open_files(config.max_lanes.read()?) })
+        Ok(Self {
+            tls: config.tls_client()?,
+            upstream_tls: config.exposed().map(Exposed::tls_client).collect::<Result<_, _>>()?,
+            max_lanes: within_open_files(config.max_lanes.read()?),
+        })
     }
 }
 

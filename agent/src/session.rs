@@ -67,7 +67,9 @@ async fn serve_lanes(lanes: &Lanes, agent: &Arc<Shared>) {
     let mut serving = JoinSet::new();
     loop {
         tokio::select! {
-            Some((lane, _)) = lanes.accept() => drop(serving.spawn(lane::serve(lane, agent.clone()))),
+            Some((lane, open)) = lanes.accept() => {
+                serving.spawn(lane::serve(lane, open.nth, agent.clone()));
+            }
             Some(_) = serving.join_next() => {}
             else => std::future::pending().await,
         }

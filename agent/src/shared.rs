@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -10,18 +10,19 @@ use tunnel::lanes::LaneMemory;
 use tunnel::limits::SESSIONS_PAIRED;
 
 use crate::age::AgeLimit;
-use crate::config::{Config, Tls};
-use crate::limits::LANE_DIALS;
-use crate::monitor::Monitor;
+use crate::config::Config;
 use crate::places::Places;
+use crate::reach::Reach;
 use crate::reload::{ReloadError, Settings};
 use crate::succession::Turns;
+use crate::transport::TlsClient;
 
 /// The agent: how it is configured, what it is asked to do, and what it has room for.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    tls: watch::Sender<Arc<Tls>>,
+    /// Towards the hubs, where it is spoken.
+    tls: watch::Sender<Option<TlsClient>>,
     /// How many sessions the hub advises.
     pub(crate) advised: watch::Sender<u16>,
     /// The agent is asked to stop.
@@ -34,33 +35,31 @@ pub(crate) struct Shared {
     pub(crate) age: AgeLimit,
     /// Old ones are replaced in turns.
     pub(crate) turns: Turns,
-    /// Whether the upstream is there.
-    pub(crate) monitor: Monitor,
+    /// What is behind each of its names, in their order.
+    pub(crate) reaches: Box<[Arc<Reach>]>,
     /// What lanes may have on their way.
     pub(crate) lane_memory: LaneMemory,
     /// Places for them.
     pub(crate) places: Places,
-    /// Dials to the upstream that may be under way at once.
-    pub(crate) dials: Semaphore,
 }
 
 impl Shared {
     /// # Errors
     /// A file cannot be used.
     pub(crate) fn new(config: Config) -> Result<Self, ReloadError> {
-        let Settings { tls, max_lanes } = Settings::read(&config)?;
+        let Settings { tls, upstream_tls, max_lanes } = Settings::read(&config)?;
+        let exposed = config.exposed().cloned().zip(upstream_tls);
         Ok(Self {
-            tls: watch::Sender::new(Arc::new(tls)),
+            tls: watch::Sender::new(tls),
+            reaches: exposed.map(|(exposed, tls)| Arc::new(Reach::new(exposed, tls))).collect(),
             advised: watch::Sender::new(1),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             sessions: TaskTracker::new(),
             age: AgeLimit::new(config.max_session_age),
             turns: Turns::new(),
-            monitor: Monitor::new(),
             lane_memory: LaneMemory::new(config.lane_memory),
             places: Places::new(max_lanes),
-            dials: Semaphore::new(LANE_DIALS),
             config,
         })
     }
@@ -70,8 +69,8 @@ impl Shared {
         self.config.sessions.is_none_or(|sessions| sessions <= SESSIONS_PAIRED)
     }
 
-    /// TLS towards both sides, as it is now.
-    pub(crate) fn tls(&self) -> Arc<Tls> {
+    /// TLS towards the hubs, as it is now.
+    pub(crate) fn tls(&self) -> Option<TlsClient> {
         self.tls.borrow().clone()
     }
 
@@ -85,9 +84,12 @@ impl Shared {
 
     fn read_anew(&self) -> Result<(), ReloadError> {
         let filter = self.config.log.read()?;
-        let Settings { tls, max_lanes } = Settings::read(&self.config)?;
+        let Settings { tls, upstream_tls, max_lanes } = Settings::read(&self.config)?;
         filter.apply();
-        self.tls.send_replace(Arc::new(tls));
+        self.tls.send_replace(tls);
+        for (reach, tls) in self.reaches.iter().zip(upstream_tls) {
+            reach.set_tls(tls);
+        }
         self.places.resize(max_lanes);
         Ok(())
     }

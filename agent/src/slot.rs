@@ -179,7 +179,7 @@ impl Slot {
             }
             Some(Ended::ByPeer { code: CloseCode::Replaced, .. }) if !has_ghost => {
                 // By none of this agent's own: they would take it from each other for ever.
-                let (name, hub) = (&self.agent.config.name, self.hub());
+                let (name, hub) = (self.agent.config.names(), self.hub());
                 warn!(%name, %hub, slot = self.index, "another agent has taken the name over");
                 Pause { rest: jittered(BACKOFF_FATAL), pause: now }
             }

@@ -11,7 +11,8 @@ use tunnel::lanes::{Lane, LaneMemory, Lanes, Open, Role, start};
 use tunnel::setting::Setting;
 use tunnel::ws::KeepaliveConfig;
 
-use crate::config::{Config, Upstream};
+use crate::config::Config;
+use crate::exposed::{Exposed, Upstream};
 use crate::shared::Shared;
 
 const KEEPALIVE: KeepaliveConfig =
@@ -29,7 +30,8 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 pub(crate) fn agent(upstream: Upstream, max_lanes: u32) -> Shared {
     let (name, hub) = ("testserver".parse(), "ws://hub/ws".parse());
     let max_lanes = NonZeroU32::new(max_lanes).expect("some");
-    let config = Config::new(name.expect("a name"), hub.expect("an address"), upstream);
+    let exposed = Exposed::new(name.expect("a name"), upstream);
+    let config = Config::new(exposed, hub.expect("an address"));
     Shared::new(Config { max_lanes: Setting::Value(max_lanes), ..config })
         .expect("no files are read")
 }

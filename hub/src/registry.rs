@@ -7,11 +7,12 @@ mod agent;
 mod entry;
 mod idle_limit;
 mod lane_book;
+mod link;
+mod names;
 mod page;
 mod parking;
 mod session;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,18 +22,21 @@ use tokio::time::Instant;
 use tunnel::lanes::Lanes;
 use tunnel::limits::SESSIONS_PAIRED;
 use tunnel::name::Name;
+use tunnel::registration::{self, Exposed};
 use tunnel::speaks::WebProtocol;
 
 use crate::config::auth::Holder;
-use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES, STARTING};
+use crate::limits::STARTING;
 use crate::message::refusal::Refusal;
 use crate::observe::activity::{Activity, What};
 use crate::observe::metrics::Metrics;
 
-pub(crate) use self::agent::{Agent, Upstream};
+pub(crate) use self::agent::{Agent, Upstream, share_of_lanes};
 pub(crate) use self::entry::{Away, Owned};
 use self::entry::{Entry, best, better_of_two};
 pub(crate) use self::lane_book::OpenLane;
+pub(crate) use self::link::Link;
+use self::names::Names;
 pub(crate) use self::page::{Listed, Page, Place};
 pub(crate) use self::parking::Parked;
 use self::parking::Parking;
@@ -53,14 +57,6 @@ pub(crate) struct Registry {
     /// Calls that wait for a name.
     parking: Arc<Parking>,
     started: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Names {
-    /// In order, so that a list of them can go on where it was.
-    entries: BTreeMap<Name, Entry>,
-    /// Names that lost their last session, oldest first, to forget them in time.
-    gone: VecDeque<(Name, Instant)>,
 }
 
 /// Whether calls for a name can be served.
@@ -86,10 +82,7 @@ impl Registry {
         holder: Option<&Holder>,
         instance: &str,
     ) -> Result<(), Owned> {
-        let checked = match self.names.read().entries.get(name) {
-            Some(entry) => entry.check_owner(holder, instance),
-            None => return Ok(()),
-        };
+        let checked = self.names.read().check_owner(name, holder, instance);
         if checked.is_err()
             && let Some(entry) = self.names.write().entries.get_mut(name)
         {
@@ -101,47 +94,66 @@ impl Registry {
     /// Whether an agent that is admitted has a session already, of which there is no doubt.
     pub(crate) fn is_there(&self, Admitted { registration, holder, .. }: &Admitted) -> bool {
         let names = self.names.read();
-        let entry = names.entries.get(&registration.name);
+        let entry = names.entries.get(&registration.first.name);
         let is_its = |session: &Arc<Session>| {
             let is_of_agent = session.agent.is(&registration.instance, holder.as_ref());
             // One that this one is to replace does not count.
-            let is_other = session.slot % SESSIONS_PAIRED != registration.slot % SESSIONS_PAIRED;
-            is_of_agent && is_other && session.is_usable() && !session.is_suspect()
+            let is_other =
+                session.link.slot % SESSIONS_PAIRED != registration.slot % SESSIONS_PAIRED;
+            is_of_agent && is_other && session.link.is_usable() && !session.link.is_suspect()
         };
         entry.is_some_and(|entry| entry.sessions.iter().any(is_its))
     }
 
-    /// Takes a session in.
+    /// Takes a session in, under all of its names or none.
     ///
     /// # Errors
-    /// Another agent has the name, and keeps it.
+    /// Another agent has one of them, and keeps it.
     pub(crate) fn register(
         self: &Arc<Self>,
         admitted: Admitted,
         tunnel: Lanes,
     ) -> Result<Registration, Owned> {
-        let Admitted { id, registration, holder, peer, worker } = admitted;
+        let Admitted { id, registration: asked, holder, peer, worker } = admitted;
         let mut names = self.names.write();
-        let entry = names.entries.entry(registration.name.clone()).or_default();
-        entry.check_owner(holder.as_ref(), &registration.instance)?;
-        let slot = registration.slot;
-        let same =
-            |session: &&Arc<Session>| session.agent.is(&registration.instance, holder.as_ref());
-        let agent = entry.sessions.iter().find(same).map(|session| session.agent.clone());
-        let agent = agent.unwrap_or_else(|| {
-            entry.probe_others(holder.as_ref(), &registration.instance);
-            let id = self.agents.fetch_add(1, Ordering::Relaxed);
-            Arc::new(Agent::new(id, registration, holder.clone()))
-        });
-        let session = Arc::new(Session::new(id, slot, agent, (peer, worker), holder, tunnel));
-        if let Some(old) = entry.insert(session.clone()) {
-            self.replaced(&old);
+        for Exposed { name, .. } in asked.exposed() {
+            names.check_owner(name, holder.as_ref(), &asked.instance)?;
         }
+        let count = asked.exposed().count();
+        let link = Link::new(id, asked.slot, (peer, worker), holder, count, tunnel);
+        let link = Arc::new(link);
+        let of_name = |(exposed, nth): (&Exposed, u16)| {
+            let entry = names.entries.entry(exposed.name.clone()).or_default();
+            let agent = self.agent(entry, exposed, &asked, link.holder.as_ref());
+            let session = Arc::new(Session::new(link.clone(), agent, nth));
+            if let Some(old) = entry.insert(session.clone()) {
+                self.replaced(&old);
+            }
+            session
+        };
+        let sessions: Arc<[_]> = asked.exposed().zip(0..).map(of_name).collect();
         drop(names);
-        if session.is_shown() {
+        for session in sessions.iter().filter(|session| session.is_shown()) {
             self.arrived(&session.agent.name);
         }
-        Ok(Registration { registry: self.clone(), session })
+        Ok(Registration { registry: self.clone(), link, sessions })
+    }
+
+    /// The agent that registers here: known from another session, or new.
+    fn agent(
+        &self,
+        entry: &mut Entry,
+        exposed: &Exposed,
+        asked: &registration::Registration,
+        holder: Option<&Holder>,
+    ) -> Arc<Agent> {
+        let is_same = |session: &&Arc<Session>| session.agent.is(&asked.instance, holder);
+        if let Some(session) = entry.sessions.iter().find(is_same) {
+            return session.agent.clone();
+        }
+        entry.probe_others(holder, &asked.instance);
+        let id = self.agents.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Agent::new(id, exposed, asked, holder.cloned()))
     }
 
     /// Notes what is known of an agent's upstream now.
@@ -170,8 +182,10 @@ impl Registry {
 
     /// Another session of its agent has taken its place.
     fn replaced(&self, session: &Session) {
-        self.metrics.session_replaced();
-        self.tell(&session.agent, What::Replaced { session: session.id.clone() });
+        if session.nth == 0 {
+            self.metrics.session_replaced();
+        }
+        self.tell(&session.agent, What::Replaced { session: session.link.id.clone() });
     }
 
     /// Another agent has taken the place of those that have these sessions, and nothing else. What they still say changes
@@ -303,23 +317,29 @@ impl Registry {
     }
 
     /// The session owes an answer, or is heard of again.
-    pub(crate) fn suspicion(&self, session: &Session) {
-        let is_suspect = session.is_suspect();
+    pub(crate) fn suspicion(&self, Registration { link, sessions, .. }: &Registration) {
+        let is_suspect = link.is_suspect();
         if is_suspect {
             self.metrics.session_suspected();
         } else {
-            session.is_heard_again();
+            link.is_heard_again();
         }
-        self.tell(&session.agent, What::Suspect { session: session.id.clone(), is_suspect });
-        self.arrived(&session.agent.name);
+        for Session { agent, .. } in sessions.iter().map(AsRef::as_ref) {
+            self.tell(agent, What::Suspect { session: link.id.clone(), is_suspect });
+            self.arrived(&agent.name);
+        }
     }
 
-    /// The session takes no new calls from now on.
-    pub(crate) fn drain(&self, session: &Session) {
-        if session.drain() {
-            self.tell(&session.agent, What::Draining { session: session.id.clone() });
-            self.changed();
+    /// The session takes no new calls from now on. Lanes without calls are ended.
+    pub(crate) fn drain(&self, Registration { link, sessions, .. }: &Registration) {
+        if !link.drain() {
+            return;
         }
+        for Session { agent, .. } in sessions.iter().map(AsRef::as_ref) {
+            agent.lanes.retire_idle(&link.id);
+            self.tell(agent, What::Draining { session: link.id.clone() });
+        }
+        self.changed();
     }
 
     /// A hub that has just started knows nobody yet.
@@ -329,34 +349,20 @@ impl Registry {
     }
 }
 
-impl Names {
-    /// Forgets names that have been gone for too long, or are too many.
-    fn forget(&mut self) {
-        let expired = |since: Instant| since.elapsed() > REMEMBER_NAME;
-        while let Some((_, since)) = self.gone.front()
-            && (self.gone.len() > REMEMBERED_NAMES || expired(*since))
-        {
-            let Some((name, since)) = self.gone.pop_front() else {
-                return;
-            };
-            // It may have come back, and gone again, since.
-            if self.entries.get(&name).is_some_and(|entry| entry.gone_since == Some(since)) {
-                self.entries.remove(&name);
-            }
-        }
-    }
-}
-
-/// A session's place in the registry; dropping it takes the session out.
+/// A session's place in the registry, under each of its names; dropping it takes the session out.
 #[derive(Debug)]
 pub(crate) struct Registration {
     registry: Arc<Registry>,
-    pub(crate) session: Arc<Session>,
+    pub(crate) link: Arc<Link>,
+    /// One for each name, in the order in which the agent has named them.
+    pub(crate) sessions: Arc<[Arc<Session>]>,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.session.is_over();
-        self.registry.unregister(&self.session);
+        self.link.is_over();
+        for session in &*self.sessions {
+            self.registry.unregister(session);
+        }
     }
 }

@@ -12,13 +12,16 @@ const KIB: u32 = 1 << 10;
 
 /// A name fits a DNS label chain of two and a metric label, and a list of them stays readable.
 pub const NAME_MAX_BYTES: usize = 128;
+/// Names of one agent: each is registered, probed and watched for itself. All their headers together stay well below what a
+/// hub, and proxies in between, read of a head.
+pub const NAMES_MAX: usize = 16;
 /// Labels describe an agent to people; they are kept for each session and listed.
 pub const LABELS_MAX: usize = 32;
 /// Bytes of one label, `key=value`.
 pub const LABEL_MAX_BYTES: usize = 256;
 /// Bytes of all labels of an agent: with as many, a hundred agents fit on a page of a list.
 pub const LABELS_MAX_BYTES: usize = 2 * KIB as usize;
-/// Bytes of `Hub-Instance`, `Hub-Agent-Version`, `Hub-Authority`: shown in lists and logs.
+/// Bytes of `Hub-Instance`, `Hub-Agent-Version` and, for each name, of `Hub-Authority`: shown in lists and logs.
 pub const HEADER_MAX_BYTES: usize = 255;
 /// The highest number of sessions that one agent process may hold. Four already use four cores of the
 /// hub (it advises at least 2, at most 4); more only for who measured it.

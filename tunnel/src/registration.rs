@@ -1,35 +1,34 @@
 //! What an agent says about itself when it registers a session: the headers of the upgrade.
 
+mod exposed;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue};
 
+pub use self::exposed::Exposed;
 use crate::limits::{
-    HEADER_MAX_BYTES, KEEPALIVE_ASKED, LABEL_MAX_BYTES, LABELS_MAX, LABELS_MAX_BYTES, SESSIONS_MAX,
+    HEADER_MAX_BYTES, KEEPALIVE_ASKED, LABEL_MAX_BYTES, LABELS_MAX, LABELS_MAX_BYTES, NAMES_MAX,
+    SESSIONS_MAX,
 };
 use crate::name::{Name, NameError};
-use crate::speaks::Speaks;
 use crate::wire;
 
 /// A registration as its headers say it; the credential is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// The name to register.
-    pub name: Name,
+    /// What it exposes.
+    pub first: Exposed,
+    /// What else it exposes on the same session, under other names: at most [`NAMES_MAX`] with the first. All of them are
+    /// registered, or none.
+    pub others: Vec<Exposed>,
     /// Random id of the agent process.
     pub instance: String,
     /// Which of the agent's sessions this is, from 0.
     pub slot: u16,
     /// What the agent says about itself.
     pub labels: BTreeMap<String, String>,
-    /// What the upstream's own transport is; the hub sets `:scheme` to it.
-    pub scheme: Scheme,
-    /// Replaces `:authority`, for an upstream that routes by host.
-    pub authority: Option<Authority>,
-    /// What the upstream speaks beside gRPC.
-    pub speaks: Speaks,
     /// How many lanes with calls the agent takes at once, on all its sessions together; `None` leaves it to the
     /// hub.
     pub max_lanes: Option<u32>,
@@ -54,6 +53,15 @@ pub enum RegistrationError {
     /// No valid name.
     #[error("bad name: {0}")]
     Name(#[from] NameError),
+    /// More names than a session has.
+    #[error("the header hub-name must have at most {NAMES_MAX} names")]
+    Names,
+    /// One name stands for two things.
+    #[error("the name \"{0}\" is given twice")]
+    Twice(Name),
+    /// A list that is not as long as the one of names.
+    #[error("the header {0} must have one part for each name, with ; between them")]
+    Parts(&'static str),
     /// No slot number.
     #[error("the header hub-slot must be a number from 0 to {max}", max = SESSIONS_MAX - 1)]
     Slot,
@@ -90,17 +98,13 @@ impl Registration {
     /// # Errors
     /// Says which header is wrong.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, RegistrationError> {
+        let (first, others) = exposed::read(headers)?;
         Ok(Self {
-            name: required(headers, wire::HUB_NAME)?.parse()?,
+            first,
+            others,
             instance: required(headers, wire::HUB_INSTANCE)?.to_owned(),
             slot: optional(headers, wire::HUB_SLOT)?.map_or(Ok(0), parse_slot)?,
             labels: parse_labels(labels_header(headers)?)?,
-            scheme: optional(headers, wire::HUB_UPSTREAM_SCHEME)?
-                .map_or(Ok(Scheme::HTTP), parse_scheme)?,
-            authority: optional(headers, wire::HUB_AUTHORITY)?.map(parse_authority).transpose()?,
-            speaks: optional(headers, wire::HUB_UPSTREAM_SPEAKS)?
-                .map(Speaks::from_header)
-                .unwrap_or_default(),
             max_lanes: number(headers, wire::HUB_MAX_LANES)?,
             keepalive_interval: number(headers, wire::HUB_KEEPALIVE_INTERVAL)?
                 .map(parse_interval)
@@ -121,10 +125,9 @@ impl Registration {
             headers.insert(name, value);
             Ok(())
         };
-        set(wire::HUB_NAME, self.name.as_str())?;
+        exposed::write(&self.exposed().collect::<Vec<_>>(), &mut set)?;
         set(wire::HUB_INSTANCE, &self.instance)?;
         set(wire::HUB_SLOT, &self.slot.to_string())?;
-        set(wire::HUB_UPSTREAM_SCHEME, self.scheme.as_str())?;
         set(wire::HUB_AGENT_VERSION, &self.agent_version)?;
         if let Some(max_lanes) = self.max_lanes {
             set(wire::HUB_MAX_LANES, &max_lanes.to_string())?;
@@ -137,13 +140,12 @@ impl Registration {
                 self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             set(wire::HUB_LABELS, &pairs.join(","))?;
         }
-        if let Some(authority) = &self.authority {
-            set(wire::HUB_AUTHORITY, authority.as_str())?;
-        }
-        if let Some(words) = self.speaks.to_header() {
-            set(wire::HUB_UPSTREAM_SPEAKS, &words)?;
-        }
         Ok(())
+    }
+
+    /// All that it exposes. A lane says by its place in here what it is for.
+    pub fn exposed(&self) -> impl Iterator<Item = &Exposed> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
 
@@ -222,21 +224,12 @@ fn parse_interval(millis: u32) -> Result<Duration, RegistrationError> {
     }
 }
 
-fn parse_scheme(text: &str) -> Result<Scheme, RegistrationError> {
-    match text {
-        "http" => Ok(Scheme::HTTP),
-        "https" => Ok(Scheme::HTTPS),
-        _ => Err(RegistrationError::Scheme),
-    }
-}
-
-fn parse_authority(text: &str) -> Result<Authority, RegistrationError> {
-    text.parse().map_err(|_| RegistrationError::Authority)
-}
-
 #[cfg(test)]
 mod tests {
+    use http::uri::{Authority, Scheme};
+
     use super::*;
+    use crate::speaks::Speaks;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -249,13 +242,16 @@ mod tests {
     #[test]
     fn survives_the_wire() {
         let sent = Registration {
-            name: "testserver".parse().expect("a name"),
+            first: Exposed {
+                scheme: Scheme::HTTPS,
+                authority: Some(Authority::from_static("inner.example:443")),
+                speaks: Speaks::from_header("connect"),
+                ..Exposed::new("testserver".parse().expect("a name"))
+            },
+            others: Vec::new(),
             instance: "7f3a".into(),
             slot: 3,
             labels: [("zone".into(), "eu 1".into()), ("empty".into(), String::new())].into(),
-            scheme: Scheme::HTTPS,
-            authority: Some(Authority::from_static("inner.example:443")),
-            speaks: Speaks::from_header("connect"),
             max_lanes: Some(7),
             keepalive_interval: Some(Duration::from_mins(5)),
             agent_version: "0.1.0".into(),
@@ -270,7 +266,7 @@ mod tests {
         let read =
             Registration::from_headers(&headers(&[("hub-name", "a"), ("hub-instance", "i")]));
         let read = read.expect("a registration");
-        assert_eq!((read.slot, read.scheme, read.authority), (0, Scheme::HTTP, None));
+        assert_eq!((read.slot, read.first), (0, Exposed::new("a".parse().expect("a name"))));
     }
 
     #[test]

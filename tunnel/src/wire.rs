@@ -20,7 +20,7 @@ pub const HUB_REASON: &str = "hub-reason";
 /// Headers that start so are the hub's own. It takes them off every call, so nobody can make them up.
 pub const HUB_PREFIX: &str = "hub-";
 
-/// The name to register.
+/// The name to register, or several, with `;` between them. Then the headers about an upstream are such lists, too.
 pub const HUB_NAME: &str = "hub-name";
 /// The credential: of an agent on the upgrade, of a caller on a call.
 pub const HUB_TOKEN: &str = "hub-token";
@@ -61,10 +61,18 @@ pub enum Control {
     Drain,
     /// Of the agent, where the hub drains: the session's replacement is registered, here or at another hub.
     Moved,
-    /// Of the agent: whether its upstream takes connections.
+    /// Of the agent: whether an upstream of its takes connections.
     Upstream {
         /// It does.
         up: bool,
+        /// Which of its names it is behind, from 0.
+        #[serde(default)]
+        nth: u16,
+    },
+    /// An upstream speaks no HTTP/2, of an agent that has others: it is as if it were not there.
+    NotHttp2 {
+        /// Which of the agent's names it is behind, from 0.
+        nth: u16,
     },
     /// Of the agent: how many lanes it takes from now on.
     MaxLanes {
@@ -90,7 +98,11 @@ impl Control {
             Self::Registered => r#"{"type":"registered"}"#.into(),
             Self::Drain => r#"{"type":"drain"}"#.into(),
             Self::Moved => r#"{"type":"moved"}"#.into(),
-            Self::Upstream { up } => format!(r#"{{"type":"upstream","up":{up}}}"#),
+            Self::Upstream { up, nth: 0 } => format!(r#"{{"type":"upstream","up":{up}}}"#),
+            Self::Upstream { up, nth } => {
+                format!(r#"{{"type":"upstream","up":{up},"nth":{nth}}}"#)
+            }
+            Self::NotHttp2 { nth } => format!(r#"{{"type":"not-http2","nth":{nth}}}"#),
             Self::MaxLanes { max } => format!(r#"{{"type":"max-lanes","max":{max}}}"#),
             Self::Unknown => r#"{"type":"unknown"}"#.into(),
         }
@@ -176,10 +188,14 @@ mod tests {
 
     #[test]
     fn control_messages_survive_the_wire_and_strangers_are_ignored() {
-        let upstream = |up| Control::Upstream { up };
+        let upstream = |up| Control::Upstream { up, nth: u16::from(up) };
         let all = [Control::Drain, Control::Registered, Control::Moved];
         let lanes = [Control::MaxLanes { max: 0 }, Control::MaxLanes { max: u32::MAX }];
-        for control in all.into_iter().chain([upstream(true), upstream(false)]).chain(lanes) {
+        for control in all
+            .into_iter()
+            .chain([upstream(true), upstream(false), Control::NotHttp2 { nth: 7 }])
+            .chain(lanes)
+        {
             assert_eq!(Control::from_text(&control.to_text()), control);
         }
         assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);

@@ -39,8 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let services = Routes::new(GreeterServer::new(Friendly)).add_service(reflection);
 
     let upstream = agent::Upstream::Services(services);
-    let config =
-        agent::Config::new("greeter".parse()?, "ws://localhost:8080/ws".parse()?, upstream);
+    let exposed = agent::Exposed::new("greeter".parse()?, upstream);
+    let config = agent::Config::new(exposed, "ws://localhost:8080/ws".parse()?);
     agent::run(config, async { drop(tokio::signal::ctrl_c().await) }).await?;
     Ok(())
 }

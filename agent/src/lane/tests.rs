@@ -13,13 +13,14 @@ use tunnel::lanes::{LaneEnd, Lanes};
 use tunnel::tls::{Trust, server_config};
 
 use super::*;
-use crate::config::{Config, UpstreamTls};
+use crate::config::Config;
+use crate::exposed::{Exposed, UpstreamTls};
 use crate::tests::{agent, lane, services, session, soon};
 
 /// A lane that the agent serves, as the hub holds it.
 async fn served(sessions: &(Lanes, Lanes), agent: &Arc<Shared>) -> (Lane, JoinHandle<()>) {
     let (hub, lane) = lane(sessions).await;
-    (hub, tokio::spawn(serve(lane, agent.clone())))
+    (hub, tokio::spawn(serve(lane, 0, agent.clone())))
 }
 
 /// Waits for a reset.
@@ -47,7 +48,7 @@ async fn an_upstream_that_is_away_is_told() {
     assert_eq!(code, ResetCode::Unreachable);
     assert!(reason.starts_with("http://127.0.0.1:"), "{reason}");
     assert!(reason.contains("cannot connect"), "{reason}");
-    assert!(!*agent.monitor.watch().borrow());
+    assert!(!*agent.reaches[0].monitor.watch().borrow());
 }
 
 #[tokio::test]
@@ -59,10 +60,18 @@ async fn an_upstream_that_serves_others_is_not_away() {
     drop(listener);
     let (second, _) = served(&sessions, &agent).await;
     assert_eq!(reset(second).await.0, ResetCode::TooMany);
-    assert!(*agent.monitor.watch().borrow());
+    assert!(*agent.reaches[0].monitor.watch().borrow());
     // The first one notices nothing.
     first.write_all(b"a call").await.expect("written");
     server.read_exact(&mut [0; 6]).await.expect("the call");
+}
+
+#[tokio::test]
+async fn a_lane_for_a_name_that_there_is_not() {
+    let (agent, sessions) = (Arc::new(agent(services(), 4)), session());
+    let (hub, lane) = lane(&sessions).await;
+    soon(serve(lane, 1, agent)).await;
+    assert_eq!(reset(hub).await, (ResetCode::Protocol, "the agent has no such name".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +96,7 @@ async fn a_dial_takes_no_longer_than_it_may() {
     let upstream = Upstream::Server("upstream:1".parse().expect("an address"));
     let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
     // As if as many dials were under way.
-    let _all = agent.dials.acquire_many(32).await.expect("all of them");
+    let _all = agent.reaches[0].dials.acquire_many(32).await.expect("all of them");
     let (hub, _) = served(&sessions, &agent).await;
     let (code, reason) = reset(hub).await;
     assert_eq!(
@@ -100,13 +109,13 @@ async fn a_dial_takes_no_longer_than_it_may() {
 async fn nobody_dials_for_a_lane_that_is_gone() {
     let upstream = Upstream::Server("upstream:1".parse().expect("an address"));
     let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
-    let _all = agent.dials.acquire_many(32).await.expect("all of them");
+    let _all = agent.reaches[0].dials.acquire_many(32).await.expect("all of them");
     let (hub, serving) = served(&sessions, &agent).await;
     let start = Instant::now();
     drop(hub);
     soon(serving).await.expect("no panic");
     assert!(start.elapsed() < Duration::from_secs(1));
-    assert!(*agent.monitor.watch().borrow());
+    assert!(*agent.reaches[0].monitor.watch().borrow());
 }
 
 /// A server over TLS that says a word to whoever comes, tells how the handshake went, and stays.
@@ -141,8 +150,9 @@ async fn tls_sessions_are_resumed() {
     tokio::spawn(tls_server(listener, TlsAcceptor::from(server), seen));
 
     let base = agent(Upstream::Server(addr.parse().expect("an address")), 4);
-    let upstream_tls = UpstreamTls { trust: Trust::CaFile(cert), ..UpstreamTls::default() };
-    let config = Config { upstream_tls, ..base.config.clone() };
+    let tls = UpstreamTls { trust: Trust::CaFile(cert), ..UpstreamTls::default() };
+    let first = Exposed { tls, ..base.config.first.clone() };
+    let config = Config { first, ..base.config.clone() };
     let agent = Arc::new(Shared::new(config).expect("a CA"));
     let sessions = session();
     let mut lanes = Vec::new();
@@ -159,6 +169,6 @@ async fn tls_sessions_are_resumed() {
 async fn an_idle_lane_holds_little() {
     let (agent, sessions) = (Arc::new(agent(services(), 4)), session());
     let (_hub, lane) = lane(&sessions).await;
-    let serving = serve(lane, agent);
+    let serving = serve(lane, 0, agent);
     assert!(size_of_val(&serving) < 1024, "{} bytes", size_of_val(&serving));
 }

@@ -10,7 +10,6 @@ use tunnel::ws::Ended;
 
 use super::Over;
 use crate::backoff::whole_millis;
-use crate::config::Upstream;
 use crate::hub_uri::HubUri;
 use crate::shared::Shared;
 
@@ -24,16 +23,15 @@ pub(super) struct About {
 
 impl About {
     pub(super) fn log(&self, message: &'static str) {
-        let name = &self.agent.config.name;
+        let name = self.agent.config.names();
         info!(%name, hub = %self.hub, slot = self.slot, session = self.session, "{message}");
     }
 
     /// What ended a session, and what to do where the hub cannot know that.
     fn explain(&self, ended: &Ended) -> String {
-        match (ended, &self.agent.config.upstream) {
-            (Ended::ByPeer { code: CloseCode::NotHttp2, .. }, Upstream::Server(addr)) => {
-                let hint = |https| format!("; if it speaks TLS, say --upstream {https}");
-                format!("{ended}{}", addr.as_https().map(hint).unwrap_or_default())
+        match ended {
+            Ended::ByPeer { code: CloseCode::NotHttp2, .. } => {
+                format!("{ended}{}", self.agent.config.first.upstream.hint())
             }
             _ => ended.to_string(),
         }
@@ -45,7 +43,7 @@ impl About {
         macro_rules! line {
             ($macro:ident, $message:literal) => {
                 $macro!(
-                    name = %self.agent.config.name,
+                    name = %self.agent.config.names(),
                     hub = %self.hub,
                     slot = self.slot,
                     session = self.session,

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{StreamExt as _, StreamMap};
 use tunnel::lanes::Lanes;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws::Handle;
@@ -68,14 +70,19 @@ impl<'s> Conversation<'s> {
         mut places: watch::Receiver<NonZeroU32>,
     ) {
         let agent = &self.about.agent;
-        let mut upstream = agent.monitor.watch();
-        if !*upstream.borrow_and_update() {
-            self.ws.send(Control::Upstream { up: false });
+        let mut upstreams = StreamMap::new();
+        for (nth, reach) in (0..).zip(&agent.reaches) {
+            let mut up = reach.monitor.watch();
+            if !*up.borrow_and_update() {
+                self.ws.send(Control::Upstream { up: false, nth });
+            }
+            upstreams.insert(nth, WatchStream::from_changes(up));
         }
         loop {
             tokio::select! {
                 Some(said) = control.recv() => self.hear(said),
-                up = changed(&mut upstream) => self.ws.send(Control::Upstream { up }),
+                // The monitors live as long as the agent.
+                Some((nth, up)) = upstreams.next() => self.ws.send(Control::Upstream { up, nth }),
                 Ok(()) = places.changed() => self.takes(*places.borrow_and_update()),
                 turn = old(&mut self.grows_old) => self.is_old(turn),
                 is_registered = succeeded(&mut self.succeeded) => self.succeeded(is_registered),
@@ -104,6 +111,11 @@ impl<'s> Conversation<'s> {
                 self.about.log("draining: the hub opens no new lanes on this session");
                 self.tell_moved();
                 self.leave(None);
+            }
+            Control::NotHttp2 { nth } => {
+                if let Some(reach) = self.about.agent.reaches.get(usize::from(nth)) {
+                    reach.is_not_http2();
+                }
             }
             _ => {}
         }
@@ -166,15 +178,6 @@ impl<'s> Conversation<'s> {
     fn tell(&self, news: News) {
         let _ = self.news.try_send(news);
     }
-}
-
-/// Resolves when the upstream goes away, or is back.
-async fn changed(upstream: &mut watch::Receiver<bool>) -> bool {
-    if upstream.changed().await.is_err() {
-        // The monitor lives as long as the agent.
-        std::future::pending::<()>().await;
-    }
-    *upstream.borrow_and_update()
 }
 
 async fn old(grows_old: &mut Option<Pin<Box<dyn Future<Output = Turn> + Send>>>) -> Turn {

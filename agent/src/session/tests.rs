@@ -31,7 +31,7 @@ impl Scene {
     async fn start(up: bool) -> Self {
         let agent = Arc::new(agent(services(), 4));
         if !up {
-            agent.monitor.failed(&UpstreamError::Timeout, &"upstream");
+            agent.reaches[0].monitor.failed(&UpstreamError::Timeout, &"upstream");
         }
         Self::of(agent).await
     }
@@ -116,15 +116,31 @@ async fn the_hub_hears_how_many_lanes_there_may_be_from_now_on() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_begins_while_the_upstream_is_away_says_so() {
     let mut scene = Scene::start(false).await;
-    assert_eq!(scene.said().await, Control::Upstream { up: false }.to_text());
+    assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 0 }.to_text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_upstream_is_told_of_and_heard_of_by_its_number() {
+    let mut config = agent(services(), 4).config;
+    let mut other = config.first.clone();
+    other.name = "other".parse().expect("a name");
+    config.others = vec![other];
+    let mut scene = Scene::of(Arc::new(Shared::new(config).expect("no files are read"))).await;
+    scene.agent.reaches[1].monitor.failed(&UpstreamError::Timeout, &"upstream");
+    assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 1 }.to_text());
+    // Of one that there is not, nothing.
+    for nth in [2, 0] {
+        scene.say(Control::NotHttp2 { nth }).await;
+    }
+    assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 0 }.to_text());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_becomes_of_upstream_and_agent_is_told() {
     let mut scene = Scene::start(true).await;
     scene.say(Control::Registered).await;
-    scene.agent.monitor.failed(&UpstreamError::Timeout, &"upstream");
-    assert_eq!(scene.said().await, Control::Upstream { up: false }.to_text());
+    scene.agent.reaches[0].monitor.failed(&UpstreamError::Timeout, &"upstream");
+    assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 0 }.to_text());
     scene.agent.stop.cancel();
     assert_eq!(scene.said().await, Control::Drain.to_text());
     scene.agent.cut.cancel();
@@ -142,8 +158,8 @@ async fn a_session_that_is_drained_has_a_successor_and_goes_on() {
     }
     let predecessor = scene.until_leaving().await;
     assert!(!predecessor.is_old() && predecessor.lives());
-    scene.agent.monitor.failed(&UpstreamError::Timeout, &"upstream");
-    assert_eq!(scene.said().await, Control::Upstream { up: false }.to_text());
+    scene.agent.reaches[0].monitor.failed(&UpstreamError::Timeout, &"upstream");
+    assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 0 }.to_text());
     predecessor.succeeded();
     assert_eq!(scene.said().await, Control::Moved.to_text());
     scene.hub.close(None).await.expect("open");

@@ -19,7 +19,8 @@ fn assert_complete(help: &Ended, flags: &str, variables: &str) {
     // One entry a flag, up to where the next begins.
     let entries: Vec<_> = help.stdout.split("\n  ").map(str::trim_start).collect();
     for flag in flags.split_whitespace() {
-        let own = |entry: &&str| entry.split([' ', '\n']).any(|word| word == flag);
+        // A value that may be left out is in brackets.
+        let own = |entry: &&str| entry.split([' ', '\n', '[']).any(|word| word == flag);
         let at = entries.iter().position(|entry| entry.starts_with("--") && own(entry));
         let at = at.unwrap_or_else(|| panic!("{flag} is not in\n{}", help.stdout));
         let next = entries[at + 1..].iter().position(|entry| entry.starts_with('-'));

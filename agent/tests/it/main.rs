@@ -12,6 +12,7 @@ mod hubs;
 mod keepalive;
 mod lanes;
 mod loss;
+mod names;
 mod proxy;
 mod refused;
 mod registration;

@@ -49,7 +49,7 @@ async fn bad_usage_of_the_agent_is_64() {
         (&["a", "--label", "zone"], "KEY=VALUE"),
         (&["a", "--authority", "a b"], "--authority"),
         (&["a", "--fluentd-command", "sh 'x"], "quote"),
-        (&["a", "--upstream", ":1", "--fluentd-command", "x"], "cannot be used with"),
+        (&["serve", "a", "--upstream", ":1", "--fluentd-command", "x"], "cannot be used with"),
     ] {
         assert_bad_usage(&run_agent(args).await, word);
     }

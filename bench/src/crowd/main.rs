@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use agent::{Config, HubUri, Upstream};
+use agent::{Config, Exposed, HubUri, Upstream};
 use anyhow::Result;
 use bench::role::{announce, wait_for_end_of_input};
 use clap::{Parser, Subcommand};
@@ -106,8 +106,9 @@ async fn gather(crowd: Crowd) -> Result<()> {
 async fn agents(hub: &HubUri, count: usize) -> Result<()> {
     let mut running = JoinSet::new();
     for number in 0..count {
-        let name = format!("idle-{number}").parse()?;
-        let config = Config::new(name, hub.clone(), Upstream::Services(Routes::default()));
+        let services = Upstream::Services(Routes::default());
+        let exposed = Exposed::new(format!("idle-{number}").parse()?, services);
+        let config = Config::new(exposed, hub.clone());
         let config = Config { sessions: Some(1), ..config };
         running.spawn(agent::run(config, std::future::pending()));
     }

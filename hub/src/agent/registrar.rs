@@ -1,16 +1,17 @@
 //! Brings a session into being on an agent's WebSocket, shows it to callers, and sees it to its end.
 
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 use tunnel::lanes::Role;
-use tunnel::registration::Registration;
+use tunnel::registration;
 use tunnel::wire::{CloseCode, Control};
 use tunnel::ws::{Ended, KeepaliveConfig};
 
@@ -20,7 +21,7 @@ use crate::context::origin::Origin;
 use crate::lanes::OpenError;
 use crate::limits::{FAREWELL_TIMEOUT, RENEWED_WITHIN};
 use crate::observe::limit::Limit;
-use crate::registry::{Admitted, Session, Upstream};
+use crate::registry::{Admitted, Registration, Session, Upstream, share_of_lanes};
 
 /// Serves one agent's WebSocket from the upgrade, behind which `read` was read, to its end.
 pub(crate) async fn serve<S>(io: S, read: Bytes, admitted: Admitted, origin: Origin)
@@ -32,28 +33,32 @@ where
     let (driver, lanes, control) =
         tunnel::lanes::start(io, read, keepalive, Role::Hub, hub.lane_memory.clone());
     let driver = tokio::spawn(driver);
-    let (name, peer) = (admitted.registration.name.clone(), admitted.peer);
+    let peer = admitted.peer;
     let registration = match hub.registry.register(admitted, lanes.clone()) {
         Ok(registration) => registration,
         Err(owned) => {
             hub.metrics.registration_refused("owned");
             lanes.ws().close(CloseCode::Policy, "the name has another agent, which is alive");
             let _ = driver.await;
-            warn!(%name, %peer, error = %owned, "session refused");
+            warn!(name = %owned.0, %peer, error = %owned, "session refused");
             return;
         }
     };
-    let session = registration.session.clone();
-    run(&session, control, driver, &origin).await;
+    let names = registration.sessions.clone();
+    tokio::spawn(show_all(names.clone(), hub.clone()));
+    run(&registration, control, driver, &origin).await;
     drop(registration);
-    if session.ws().ended() == Some(&Ended::Flood) {
-        hub.limits.reached(Limit::AgentMessages, peer, Some(&name));
+    for session in &*names {
+        log(session, "unregistered");
     }
-    log(&session, "unregistered");
+    if lanes.ws().ended() == Some(&Ended::Flood) {
+        let first = names.first().map(|session| &session.agent.name as &dyn Display);
+        hub.limits.reached(Limit::AgentMessages, peer, first);
+    }
 }
 
 /// Where the agent asks for fewer pings, it is also given up later.
-fn keepalive(registration: &Registration, ours: KeepaliveConfig) -> KeepaliveConfig {
+fn keepalive(registration: &registration::Registration, ours: KeepaliveConfig) -> KeepaliveConfig {
     let Some(interval) = registration.keepalive_interval else { return ours };
     KeepaliveConfig { interval, timeout: ours.timeout.max(interval.saturating_mul(2)) }
 }
@@ -63,60 +68,60 @@ fn log(session: &Session, message: &'static str) {
     info!(
         name = %agent.name,
         instance = agent.instance,
-        slot = session.slot,
-        session = session.id,
-        peer = %session.peer,
-        ended = session.ws().ended().map(Ended::to_string),
+        slot = session.link.slot,
+        session = session.link.id,
+        peer = %session.link.peer,
+        ended = session.link.ws().ended().map(Ended::to_string),
         "{message}",
     );
 }
 
 /// Waits for the end of the session, and for what brings it about.
 async fn run(
-    session: &Arc<Session>,
+    registration: &Registration,
     mut control: mpsc::Receiver<Control>,
     mut driver: JoinHandle<()>,
     origin: &Origin,
 ) {
     let Origin { hub, stop, .. } = origin;
-    let mut keys = hub.doors.watch(session.worker);
+    let link = &registration.link;
+    let mut keys = hub.doors.watch(link.worker);
     // They may have changed since the session was let in.
     keys.mark_changed();
     let mut checkup = interval(hub.config.keepalive.interval);
     let mut farewell = pin!(sleep(FAREWELL_TIMEOUT));
     let (mut hub_drains, mut hub_closes) = (false, false);
-    tokio::spawn(show(session.clone(), hub.clone()));
-    let mut renewed = pin!(renew(session, hub));
+    let mut renewed = pin!(renew(registration, hub));
     let mut is_renewed = false;
     loop {
-        let drained = session.is_draining() && session.lanes() == 0;
+        let drained = link.is_draining() && link.lanes() == 0;
         tokio::select! {
             // So that whoever is nudged is so before it leaves.
             biased;
             _ = &mut driver => return,
-            Some(said) = control.recv() => hear(said, session, hub),
-            () = session.nudged() => {
+            Some(said) = control.recv() => hear(said, registration, hub),
+            () = link.nudged() => {
                 hub.registry.changed();
-                farewell.as_mut().reset(session.quiet_at());
+                farewell.as_mut().reset(link.quiet_at());
             }
-            () = session.ws().suspicion() => hub.registry.suspicion(session),
-            Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, session),
-            _ = checkup.tick() => if let Some(rtt) = session.ws().rtt() {
+            () = link.ws().suspicion() => hub.registry.suspicion(registration),
+            Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, registration),
+            _ = checkup.tick() => if let Some(rtt) = link.ws().rtt() {
                 hub.metrics.session_rtt(rtt);
             },
             // Not at once: the last lane's bytes may still be on their way.
             () = &mut farewell, if drained => {
-                session.ws().close(CloseCode::Normal, "drained");
+                link.ws().close(CloseCode::Normal, "drained");
                 farewell.as_mut().reset(Instant::now() + FAREWELL_TIMEOUT);
             }
             () = &mut renewed, if !is_renewed => is_renewed = true,
             () = stop.moving(), if !hub_drains => {
                 // Calls that are on their way are still served: it is the agent who should look elsewhere.
-                session.ws().send(Control::Drain);
+                link.ws().send(Control::Drain);
                 hub_drains = true;
             }
             () = stop.closing(), if !hub_closes => {
-                session.ws().close(CloseCode::GoingAway, "the hub is going away");
+                link.ws().close(CloseCode::GoingAway, "the hub is going away");
                 hub_closes = true;
             }
         }
@@ -125,75 +130,112 @@ async fn run(
 
 /// Has the agent make a new session once this one is old enough. One session of an agent at a time: the next one's turn is
 /// when the agent has a new one, or this one is over, or too much time has passed.
-async fn renew(session: &Arc<Session>, hub: &Hub) {
-    let Some(age) = hub.config.age() else { return };
+async fn renew(registration: &Registration, hub: &Hub) {
+    let Registration { link, sessions, .. } = registration;
+    let Some((age, first)) = hub.config.age().zip(sessions.first()) else { return };
     sleep(age).await;
-    let one = session.agent.renewing.lock().await;
-    session.leaves();
-    session.ws().send(Control::Drain);
-    let _ = timeout(RENEWED_WITHIN, session.has_moved()).await;
+    let one = first.agent.renewing.lock().await;
+    link.leaves();
+    link.ws().send(Control::Drain);
+    let _ = timeout(RENEWED_WITHIN, link.has_moved()).await;
     // An agent that finds nobody to dial keeps what it has.
     drop(one);
-    session.has_moved().await;
-    hub.registry.drain(session);
+    link.has_moved().await;
+    hub.registry.drain(registration);
 }
 
-/// Who may come in has changed: ends the session of who may not any more.
-fn heed(auth: &Auth, session: &Session) {
-    let sentence = match auth.check_agent(session.holder.as_ref(), &session.agent.name) {
+/// Who may come in has changed: ends the session of who may not any more, under one of its names.
+fn heed(auth: &Auth, Registration { link, sessions, .. }: &Registration) {
+    let check =
+        |session: &Arc<Session>| auth.check_agent(link.holder.as_ref(), &session.agent.name);
+    let sentence = match sessions.iter().try_for_each(check) {
         Ok(()) => return,
         Err(Denied::Name) => "the token is not good for the name any more",
         Err(_) => "this hub does not know the agent's token any more",
     };
-    session.ws().close(CloseCode::Policy, sentence);
+    link.ws().close(CloseCode::Policy, sentence);
 }
 
 /// Takes a control message of the agent.
-fn hear(said: Control, session: &Arc<Session>, hub: &Arc<Hub>) {
+fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
+    let Registration { link, sessions, .. } = registration;
     match said {
-        Control::Drain => hub.registry.drain(session),
-        Control::Moved => session.moves(),
-        Control::MaxLanes { max } => session.agent.lanes.offer(max as usize),
-        Control::Upstream { up: false } => {
-            hub.registry.set_upstream(&session.agent, Upstream::Down)
+        Control::Drain => hub.registry.drain(registration),
+        Control::Moved => link.moves(),
+        Control::MaxLanes { max } => {
+            let share = share_of_lanes(max, sessions.len());
+            sessions.iter().for_each(|session| session.agent.lanes.offer(share));
         }
-        Control::Upstream { up: true } => drop(tokio::spawn(show(session.clone(), hub.clone()))),
-        Control::Registered | Control::Unknown => {}
+        Control::Upstream { up, nth } => match sessions.get(usize::from(nth)) {
+            Some(session) if up => drop(tokio::spawn(show_again(session.clone(), hub.clone()))),
+            Some(session) => hub.registry.set_upstream(&session.agent, Upstream::Down),
+            None => {}
+        },
+        Control::Registered | Control::NotHttp2 { .. } | Control::Unknown => {}
     }
 }
 
-/// Shows the session's agent to callers, once it is known whether its upstream is there: *registered* means
-/// *reachable*. One session finds out for all of the agent.
-async fn show(session: Arc<Session>, hub: Arc<Hub>) {
+/// Shows the session's agent to callers under each of its names. *Registered* means that all of them that are *reachable*
+/// are reached from now on.
+async fn show_all(sessions: Arc<[Arc<Session>]>, hub: Arc<Hub>) {
+    let each = sessions.iter().map(|session| show(session.clone(), hub.clone()));
+    let shown = each.collect::<JoinSet<_>>().join_all().await;
+    if let Some(session) = sessions.first().filter(|_| shown.contains(&true)) {
+        registered(session, &hub);
+    }
+}
+
+/// The agent says that its upstream is back.
+async fn show_again(session: Arc<Session>, hub: Arc<Hub>) {
+    if show(session.clone(), hub.clone()).await {
+        registered(&session, &hub);
+    }
+}
+
+fn registered(Session { link, .. }: &Session, hub: &Hub) {
+    if link.is_first_shown() {
+        hub.metrics.registered();
+        link.ws().send(Control::Registered);
+    }
+}
+
+/// Shows it under one name, once it is known whether its upstream is there. One session finds out for all of the agent.
+async fn show(session: Arc<Session>, hub: Arc<Hub>) -> bool {
     let agent = &session.agent;
     let _one = agent.probing.lock().await;
     if agent.upstream() != Upstream::Up
         && let Err(error) = hub.sentinels.probe(&session).await
     {
-        return tell_failure(&error, &session, &hub);
+        tell_failure(&error, &session, &hub);
+        return false;
     }
     if session.is_first_shown() {
-        hub.metrics.registered();
-        session.ws().send(Control::Registered);
         log(&session, "registered");
     }
+    true
 }
 
 fn tell_failure(error: &OpenError, session: &Session, hub: &Hub) {
-    let agent = &session.agent;
-    let (code, reason) = match error {
-        OpenError::NotHttp2 => (CloseCode::NotHttp2, "the upstream does not speak HTTP/2"),
-        OpenError::Silent => (CloseCode::NotHttp2, "the upstream sent no HTTP/2 SETTINGS in time"),
+    let Session { link, agent, nth, .. } = session;
+    let reason = match error {
+        OpenError::NotHttp2 => "the upstream does not speak HTTP/2",
+        OpenError::Silent => "the upstream sent no HTTP/2 SETTINGS in time",
         // The agent says when it is back.
         OpenError::Unreachable(_) | OpenError::Full => {
             hub.registry.set_upstream(agent, Upstream::Down);
-            return info!(name = %agent.name, session = session.id, %error, "upstream not reachable");
+            return info!(name = %agent.name, session = link.id, %error, "upstream not reachable");
         }
         OpenError::Lost => {
-            return debug!(name = %agent.name, session = session.id, %error, "session did not begin");
+            return debug!(name = %agent.name, session = link.id, %error, "session did not begin");
         }
     };
     hub.metrics.registration_refused("not-http2");
-    warn!(name = %agent.name, peer = %session.peer, %error, "session did not begin");
-    session.ws().close(code, reason);
+    if link.names > 1 {
+        // Others are behind the same session.
+        hub.registry.set_upstream(agent, Upstream::Down);
+        warn!(name = %agent.name, peer = %link.peer, %error, "upstream not of use");
+        return link.ws().send(Control::NotHttp2 { nth: *nth });
+    }
+    warn!(name = %agent.name, peer = %link.peer, %error, "session did not begin");
+    link.ws().close(CloseCode::NotHttp2, reason);
 }

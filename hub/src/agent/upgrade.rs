@@ -12,7 +12,8 @@ use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{debug, info};
-use tunnel::registration::Registration;
+use tunnel::name::Name;
+use tunnel::registration::{Exposed, Registration};
 use tunnel::wire;
 
 use crate::config::auth::Denied;
@@ -256,27 +257,14 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
         let sentence = format!("the header {} is given more than once", wire::HUB_TOKEN);
         return Err(Rejection::new(StatusCode::BAD_REQUEST, sentence));
     }
-    let name = &registration.name;
-    let holder = hub.doors.keys(origin.worker).auth.agent(token, name).map_err(|denied| {
-        let (status, sentence) = match denied {
-            Denied::NoToken => (
-                StatusCode::UNAUTHORIZED,
-                "this hub wants an agent's token; set --token-file".to_owned(),
-            ),
-            Denied::UnknownToken => {
-                (StatusCode::UNAUTHORIZED, "this hub does not know the agent's token".to_owned())
-            }
-            Denied::Name => {
-                (StatusCode::FORBIDDEN, format!("the token is not good for the name \"{name}\""))
-            }
-        };
-        Rejection::new(status, sentence)
-    })?;
-    let instance = &registration.instance;
-    hub.registry.check_owner(name, holder.as_ref(), instance).map_err(|_| {
-        let sentence = format!("the name \"{name}\" has another agent, which is alive");
-        Rejection::new(StatusCode::CONFLICT, sentence)
-    })?;
+    let keys = hub.doors.keys(origin.worker);
+    // A token is one holder's, whichever name is asked for.
+    let mut holder = None;
+    for Exposed { name, .. } in registration.exposed() {
+        holder = keys.auth.agent(token, name).map_err(|denied| denial(denied, name))?;
+        let checked = hub.registry.check_owner(name, holder.as_ref(), &registration.instance);
+        checked.map_err(|owned| Rejection::new(StatusCode::CONFLICT, owned.to_string()))?;
+    }
     if hub.stop.is_moving() {
         let rejection =
             Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "this hub is shutting down");
@@ -284,6 +272,23 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
     }
     let (peer, worker) = (origin.peer, origin.worker);
     Ok(Admitted { id: random_id(), registration, holder, peer, worker })
+}
+
+fn denial(denied: Denied, name: &Name) -> Rejection {
+    match denied {
+        Denied::NoToken => {
+            let sentence = "this hub wants an agent's token; set --token-file";
+            Rejection::new(StatusCode::UNAUTHORIZED, sentence)
+        }
+        Denied::UnknownToken => {
+            let sentence = "this hub does not know the agent's token";
+            Rejection::new(StatusCode::UNAUTHORIZED, sentence)
+        }
+        Denied::Name => {
+            let sentence = format!("the token is not good for the name \"{name}\"");
+            Rejection::new(StatusCode::FORBIDDEN, sentence)
+        }
+    }
 }
 
 /// The request without its body, as tungstenite wants to see it.

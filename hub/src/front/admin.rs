@@ -17,7 +17,7 @@ use tunnel::wire;
 use crate::context::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
 use crate::observe::metrics::There;
-use crate::registry::Session;
+use crate::registry::Link;
 
 /// What an agent logs that was given this port.
 const ELSEWHERE: &str =
@@ -94,12 +94,16 @@ fn metrics(hub: &Hub) -> String {
     let sessions = hub.registry.sessions();
     let agents: HashSet<_> =
         sessions.iter().map(|session| (&session.agent.name, &session.agent.instance)).collect();
-    let count = |is: fn(&Session) -> bool| sessions.iter().filter(|session| is(session)).count();
+    // One session may be there under several names.
+    let mut links: Vec<&Link> = sessions.iter().map(|session| &*session.link).collect();
+    links.sort_unstable_by_key(|link| std::ptr::from_ref(*link));
+    links.dedup_by(|one, next| std::ptr::eq(*one, *next));
+    let count = |is: fn(&Link) -> bool| links.iter().filter(|link| is(link)).count();
     hub.metrics.render(&There {
         agents: agents.len(),
-        sessions: sessions.len(),
-        suspect: count(Session::is_suspect),
-        draining: count(Session::is_draining),
+        sessions: links.len(),
+        suspect: count(Link::is_suspect),
+        draining: count(Link::is_draining),
     })
 }
 

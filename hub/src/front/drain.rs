@@ -47,8 +47,8 @@ pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
 async fn moved(hub: &Hub) {
     for session in hub.registry.sessions() {
         tokio::select! {
-            () = session.has_moved() => {}
-            () = session.over() => {}
+            () = session.link.has_moved() => {}
+            () = session.link.over() => {}
         }
     }
 }

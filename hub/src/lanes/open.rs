@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http2::error::Reason;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
-use tunnel::lanes::{Lane, LaneEnd, Open, ResetCode, Source};
+use tunnel::lanes::{Lane, LaneEnd, ResetCode, Source};
 
 use super::seat::Seat;
 use crate::limits::{LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LOGGED_MAX};
@@ -89,7 +89,7 @@ impl LaneOpener {
         };
         let place = timeout(LANE_PLACE_TIMEOUT, place).await.map_err(|_| OpenError::Full)?;
         let (under_way, seat) = place?;
-        let io = session.tunnel.open(Open { source }).ok_or(OpenError::Lost)?;
+        let io = session.open(source).ok_or(OpenError::Lost)?;
         Ok(Opened { io, seat, under_way })
     }
 

@@ -41,7 +41,7 @@ impl Seat {
         metrics: &Metrics,
     ) -> Self {
         let number = session.agent.lanes.enter().await;
-        session.lane_began();
+        session.link.lane_began();
         let handle = Arc::new(Handle {
             session: session.clone(),
             idle_since: Mutex::new(Some(Instant::now())),
@@ -77,14 +77,14 @@ impl Seat {
 
     /// Whether it is to take no new calls.
     pub(crate) fn is_retired(&self) -> bool {
-        self.handle.is_retired.load(Ordering::Relaxed) || self.handle.session.is_draining()
+        self.handle.is_retired.load(Ordering::Relaxed) || self.handle.session.link.is_draining()
     }
 
     fn tell(&self, error: Option<String>, what: fn(LaneEvent) -> What) {
         let session = &self.handle.session;
         let (agent, open) = (&session.agent, session.agent.lanes.len());
-        debug!(name = %agent.name, session = session.id, open, error, "lane");
-        let what = what(LaneEvent { session: session.id.clone(), open, error });
+        debug!(name = %agent.name, session = session.link.id, open, error, "lane");
+        let what = what(LaneEvent { session: session.link.id.clone(), open, error });
         self.registry.tell(agent, what);
     }
 }
@@ -93,7 +93,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let session = self.handle.session.clone();
         session.agent.lanes.leave(self.number);
-        session.lane_ended();
+        session.link.lane_ended();
         let error = self.error.take();
         self.tell(error, What::LaneEnded);
     }
@@ -111,7 +111,7 @@ impl OpenLane for Handle {
     }
 
     fn session_id(&self) -> &str {
-        &self.session.id
+        &self.session.link.id
     }
 
     fn retire(&self) {

@@ -69,7 +69,7 @@ impl Sentinels {
             return probe.let_go();
         }
         if probe.is_flooded() {
-            let peer = probe.session().peer;
+            let peer = probe.session().link.peer;
             self.limits.reached(Limit::AgentFrames, peer, Some(&agent.name));
             // Or it would be back at once, with its session or on another lane.
             sleep(OFFENDER_PAUSE).await;

@@ -1,4 +1,4 @@
-//! One agent process, as callers meet it: what all its sessions share.
+//! One agent process, as callers of a name meet it: what all its sessions share.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tunnel::lanes::Source;
 use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
-use tunnel::registration::Registration;
+use tunnel::registration::{Exposed, Registration};
 use tunnel::speaks::Speaks;
 
 use crate::config::auth::{Holder, Ownership};
@@ -18,7 +18,7 @@ use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES};
 use super::idle_limit::IdleLimit;
 use super::lane_book::LaneBook;
 
-/// An agent process.
+/// An agent process under one of its names, and the upstream that it has for that.
 #[derive(Debug)]
 pub(crate) struct Agent {
     /// Its number among the agents of this hub.
@@ -62,18 +62,30 @@ pub(crate) enum Upstream {
     Down,
 }
 
+/// What each of so many names may have of the lanes that an agent takes. Equal shares: callers of one never take the others'.
+pub(crate) fn share_of_lanes(max: u32, names: usize) -> usize {
+    (max as usize / names.max(1)).max(1)
+}
+
 impl Agent {
-    pub(super) fn new(id: u64, registration: Registration, holder: Option<Holder>) -> Self {
-        let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX.get()).max(1) as usize;
+    pub(super) fn new(
+        id: u64,
+        exposed: &Exposed,
+        registration: &Registration,
+        holder: Option<Holder>,
+    ) -> Self {
+        let Exposed { name, scheme, authority, speaks } = exposed.clone();
+        let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX.get());
+        let max_lanes = share_of_lanes(max_lanes, registration.exposed().count());
         Self {
             id,
-            name: registration.name,
-            instance: registration.instance,
-            labels: registration.labels,
-            version: registration.agent_version,
-            scheme: registration.scheme,
-            authority: registration.authority,
-            speaks: registration.speaks,
+            name,
+            instance: registration.instance.clone(),
+            labels: registration.labels.clone(),
+            version: registration.agent_version.clone(),
+            scheme,
+            authority,
+            speaks,
             holder,
             lanes: LaneBook::new(max_lanes),
             opens: RateBy::new(OPENS, OPENS_SOURCES),

@@ -41,15 +41,15 @@ impl Away {
 
 /// Another agent has the name, and keeps it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another agent has the name, and is alive")]
-pub(crate) struct Owned;
+#[error("the name \"{0}\" has another agent, which is alive")]
+pub(crate) struct Owned(pub(crate) Name);
 
 impl Entry {
-    /// Whether an instance may register the name: what its auth file says of the name's owners, and of who has it already.
-    pub(super) fn check_owner(&self, holder: Option<&Holder>, instance: &str) -> Result<(), Owned> {
+    /// Whether an instance may not register the name: what its auth file says of the name's owners, and of who has it already.
+    pub(super) fn is_owned(&self, holder: Option<&Holder>, instance: &str) -> bool {
         let mine = ownership(holder);
         let is_ousted = self.ousted.iter().any(|ousted| ousted == instance);
-        let refused = self.others(holder, instance).any(|other| {
+        self.others(holder, instance).any(|other| {
             let theirs = ownership(other.holder.as_ref());
             let is_same = other.holder_id() == holder.map(Holder::id);
             match (mine, theirs) {
@@ -61,13 +61,12 @@ impl Entry {
                     false
                 }
             }
-        });
-        if refused { Err(Owned) } else { Ok(()) }
+        })
     }
 
     /// The agents that have the name and are not on their way out, but this one.
     fn others(&self, holder: Option<&Holder>, instance: &str) -> impl Iterator<Item = &Arc<Agent>> {
-        let stays = self.sessions.iter().filter(|session| session.is_usable());
+        let stays = self.sessions.iter().filter(|session| session.link.is_usable());
         stays.map(|session| &session.agent).filter(move |agent| !agent.is(instance, holder))
     }
 
@@ -79,17 +78,17 @@ impl Entry {
         }
         self.probed = Some(now);
         let others = self.sessions.iter().filter(|session| !session.agent.is(instance, holder));
-        others.for_each(|session| session.ws().probe());
+        others.for_each(|session| session.link.ws().probe());
     }
 
     /// Takes a session in. Returns the one that it replaces: an older one of the same instance and slot, unless that is
     /// leaving; then its running calls may finish beside the new one.
     pub(super) fn insert(&mut self, session: Arc<Session>) -> Option<Arc<Session>> {
-        let is_replaced = |old: &Arc<Session>| old.is_same_slot(&session) && old.gives_way();
+        let is_replaced = |old: &Arc<Session>| old.is_same_slot(&session) && old.link.gives_way();
         let replaced = self.sessions.iter().position(is_replaced);
         let replaced = replaced.map(|at| self.sessions.remove(at));
         if let Some(replaced) = &replaced {
-            replaced.ws().close(CloseCode::Replaced, "replaced by a newer session");
+            replaced.link.ws().close(CloseCode::Replaced, "replaced by a newer session");
         }
         let key = |session: &Session| {
             (session.agent.instance.clone(), Arc::as_ptr(&session.agent) as usize)
@@ -114,7 +113,7 @@ impl Entry {
         let is_before = |session: &mut Arc<Session>| session.agent.id < agent.id;
         let ousted: Vec<_> = self.sessions.extract_if(.., is_before).collect();
         for session in &ousted {
-            session.ws().close(CloseCode::Replaced, "another agent has taken the name over");
+            session.link.ws().close(CloseCode::Replaced, "another agent has taken the name over");
             if !self.ousted.contains(&session.agent.instance) {
                 self.ousted.push(session.agent.instance.clone());
             }
@@ -135,7 +134,7 @@ impl Entry {
 
     pub(super) fn usable(&self) -> impl Iterator<Item = &Arc<Session>> {
         let is_up = |session: &&Arc<Session>| session.agent.upstream() == Upstream::Up;
-        self.sessions.iter().filter(move |session| is_up(session) && session.is_usable())
+        self.sessions.iter().filter(move |session| is_up(session) && session.link.is_usable())
     }
 
     /// The sessions that new calls go to, of those whose agents are not left out: none that owes an answer while another does
@@ -144,7 +143,7 @@ impl Entry {
         let mut sessions: Vec<_> =
             self.usable().filter(|session| !leave_out(&session.agent)).collect();
         let (healthy, suspect) =
-            sessions.iter().partition::<Vec<_>, _>(|session| !session.is_suspect());
+            sessions.iter().partition::<Vec<_>, _>(|session| !session.link.is_suspect());
         sessions = if healthy.is_empty() { suspect } else { healthy };
         let first = sessions.iter().map(|session| session.agent.rank()).min();
         sessions.retain(|session| Some(session.agent.rank()) == first);
@@ -154,7 +153,7 @@ impl Entry {
     /// Why nothing is usable.
     pub(super) fn away(&self, name: &Name) -> Away {
         let is_down = |session: &Arc<Session>| session.agent.upstream() == Upstream::Down;
-        if self.shown().any(|session| is_down(session) && session.is_usable()) {
+        if self.shown().any(|session| is_down(session) && session.link.is_usable()) {
             // Its agent is there, and has dialled it.
             return Away {
                 refusal: Refusal::UpstreamUnreachable(name.clone()),
@@ -188,5 +187,8 @@ pub(super) fn better_of_two<'s, 'e>(
 
 /// Of one agent's sessions.
 pub(super) fn best<'e>(sessions: &[&'e Arc<Session>], worker: usize) -> Option<&'e Arc<Session>> {
-    sessions.iter().copied().min_by_key(|session| (session.worker != worker, session.lanes()))
+    sessions
+        .iter()
+        .copied()
+        .min_by_key(|session| (session.link.worker != worker, session.link.lanes()))
 }

@@ -1,21 +1,15 @@
-//! One session: a WebSocket from an agent, on which lanes are opened.
+//! One session, as one of its agent's names has it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tunnel::lanes::Lanes;
+use tunnel::lanes::{Lane, Open, Source};
 use tunnel::registration::Registration;
-use tunnel::ws::Handle;
 
 use super::agent::{Agent, Upstream};
+use super::link::Link;
 use crate::config::auth::Holder;
-use crate::limits::{CATCHING_UP, FAREWELL_TIMEOUT};
 
 /// What is known of a session before it begins.
 #[derive(Debug)]
@@ -28,66 +22,25 @@ pub(crate) struct Admitted {
     pub(crate) worker: usize,
 }
 
-/// A session that lanes can be opened on.
+/// A session under one name, which may be one of several.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) id: String,
-    pub(crate) slot: u16,
+    /// What it shares with the others.
+    pub(crate) link: Arc<Link>,
     pub(crate) agent: Arc<Agent>,
-    pub(crate) peer: SocketAddr,
-    pub(crate) worker: usize,
-    /// Whose token let it in: its agent's, or another one of the same holder.
-    pub(crate) holder: Option<Holder>,
-    pub(crate) since: SystemTime,
-    /// Its byte streams.
-    pub(crate) tunnel: Lanes,
+    /// Which of them it is, from 0.
+    pub(crate) nth: u16,
     registered: AtomicBool,
-    draining: AtomicBool,
-    leaves: AtomicBool,
-    moved: CancellationToken,
-    over: CancellationToken,
-    lanes: AtomicUsize,
-    /// When the last of them was over that is.
-    lane_ended: Mutex<Option<Instant>>,
-    /// When it was heard of after it had owed an answer.
-    heard_again: Mutex<Option<Instant>>,
-    /// Told when it begins to drain, and when it has lost its last lane.
-    nudged: Notify,
 }
 
 impl Session {
-    pub(super) fn new(
-        id: String,
-        slot: u16,
-        agent: Arc<Agent>,
-        (peer, worker): (SocketAddr, usize),
-        holder: Option<Holder>,
-        tunnel: Lanes,
-    ) -> Self {
-        Self {
-            id,
-            slot,
-            agent,
-            peer,
-            worker,
-            holder,
-            since: SystemTime::now(),
-            tunnel,
-            registered: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
-            leaves: AtomicBool::new(false),
-            moved: CancellationToken::new(),
-            over: CancellationToken::new(),
-            lanes: AtomicUsize::new(0),
-            lane_ended: Mutex::default(),
-            heard_again: Mutex::default(),
-            nudged: Notify::new(),
-        }
+    pub(super) fn new(link: Arc<Link>, agent: Arc<Agent>, nth: u16) -> Self {
+        Self { link, agent, nth, registered: AtomicBool::new(false) }
     }
 
-    /// Speaks to the agent itself.
-    pub(crate) fn ws(&self) -> &Handle {
-        self.tunnel.ws()
+    /// Opens a lane; without one, the session is over.
+    pub(crate) fn open(&self, source: Source) -> Option<Lane> {
+        self.link.tunnel.open(Open { source, nth: self.nth })
     }
 
     /// Callers can reach it. Returns `true` the first time: later, its upstream may have been away in between.
@@ -95,102 +48,11 @@ impl Session {
         !self.registered.swap(true, Ordering::SeqCst)
     }
 
-    /// Resolves when it is in the registry no more.
-    pub(crate) async fn over(&self) {
-        self.over.cancelled().await;
-    }
-
-    pub(super) fn is_over(&self) {
-        self.over.cancel();
-    }
-
-    /// Whether new lanes may be opened on it.
-    pub(crate) fn is_usable(&self) -> bool {
-        !self.is_draining() && self.ws().ended().is_none()
-    }
-
-    /// It takes no new lanes, and no new calls on those it has.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
-    }
-
-    /// It owes an answer to a ping.
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.ws().is_suspect()
-    }
-
-    /// It is to be replaced, and goes on until it is.
-    pub(crate) fn leaves(&self) {
-        self.leaves.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether a new session of its slot takes its place at once: not where it was asked to find one.
-    pub(super) fn gives_way(&self) -> bool {
-        !self.is_draining() && !self.leaves.load(Ordering::SeqCst)
-    }
-
-    /// Resolves when its replacement is registered, here or at another hub.
-    pub(crate) async fn has_moved(&self) {
-        self.moved.cancelled().await;
-    }
-
-    pub(crate) fn moves(&self) {
-        self.moved.cancel();
-    }
-
-    /// No new lanes and calls from now on. Lanes without calls are ended. Returns `true` the first time.
-    pub(super) fn drain(&self) -> bool {
-        let is_first = !self.draining.swap(true, Ordering::SeqCst);
-        if is_first {
-            self.agent.lanes.retire_idle(&self.id);
-            self.nudged.notify_one();
-        }
-        is_first
-    }
-
-    /// Resolves when it has begun to drain, or has lost its last lane.
-    pub(crate) async fn nudged(&self) {
-        self.nudged.notified().await;
-    }
-
-    /// When the last bytes of lanes that are over have left, too.
-    pub(crate) fn quiet_at(&self) -> Instant {
-        let ended = *self.lane_ended.lock();
-        ended.map_or_else(Instant::now, |ended| ended + FAREWELL_TIMEOUT)
-    }
-
-    /// It owes an answer, or has owed one so lately that what had waited for it meanwhile comes to its upstream all at once.
-    pub(crate) fn is_catching_up(&self) -> bool {
-        let lately = |heard: Instant| heard.elapsed() < CATCHING_UP;
-        self.is_suspect() || self.heard_again.lock().is_some_and(lately)
-    }
-
-    /// It is heard of again.
-    pub(super) fn is_heard_again(&self) {
-        *self.heard_again.lock() = Some(Instant::now());
-    }
-
-    /// Lanes that are open on it.
-    pub(crate) fn lanes(&self) -> usize {
-        self.lanes.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn lane_began(&self) {
-        self.lanes.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn lane_ended(&self) {
-        *self.lane_ended.lock() = Some(Instant::now());
-        if self.lanes.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.nudged.notify_one();
-        }
-    }
-
     pub(super) fn is_shown(&self) -> bool {
         self.agent.upstream() != Upstream::Unknown
     }
 
     pub(super) fn is_same_slot(&self, other: &Self) -> bool {
-        self.slot == other.slot && Arc::ptr_eq(&self.agent, &other.agent)
+        self.link.slot == other.link.slot && Arc::ptr_eq(&self.agent, &other.agent)
     }
 }

@@ -86,21 +86,21 @@ fn field_len(client: &Client) -> usize {
 
 /// What is told of an agent.
 fn client(Listed { sessions, stands_by }: &Listed) -> Option<Client> {
-    let oldest = sessions.iter().min_by_key(|session| session.since)?;
+    let oldest = sessions.iter().min_by_key(|session| session.link.since)?;
     let agent = &oldest.agent;
-    let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.ws().rtt()).min();
-    let suspect = sessions.iter().filter(|session| session.is_suspect()).count();
+    let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.link.ws().rtt()).min();
+    let suspect = sessions.iter().filter(|session| session.link.is_suspect()).count();
     Some(Client {
         name: agent.name.to_string(),
         instance: agent.instance.clone(),
         sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
-        remote_address: oldest.peer.to_string(),
+        remote_address: oldest.link.peer.to_string(),
         labels: agent.labels.clone().into_iter().collect(),
         agent_version: agent.version.clone(),
-        connected_since: Some(oldest.since.into()),
+        connected_since: Some(oldest.link.since.into()),
         calls_in_flight: agent.calls() as u64,
         rtt: rtt.and_then(|rtt| rtt.try_into().ok()),
-        draining: sessions.iter().all(|session| session.is_draining()),
+        draining: sessions.iter().all(|session| session.link.is_draining()),
         lanes: u32::try_from(agent.lanes.len()).unwrap_or(u32::MAX),
         upstream_unreachable: agent.upstream() == Upstream::Down,
         suspect_sessions: u32::try_from(suspect).unwrap_or(u32::MAX),

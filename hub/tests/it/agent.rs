@@ -3,6 +3,7 @@
 mod ages;
 mod drain;
 mod lanes;
+mod names;
 mod owners;
 mod reconnect;
 mod sessions;

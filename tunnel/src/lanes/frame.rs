@@ -11,7 +11,8 @@
 //! | 4 RESET | both | `u8` code, `u64 delivered`, UTF-8 reason |
 //! | 5 RETURN | both | `u32`: the sender gives up so much unused credit |
 //!
-//! Unknown kinds are skipped.
+//! Unknown kinds are skipped. Of OPEN's values, type 1 is the source (`u64`), 128 for which of the agent's names the lane is
+//! (`u16`); of types that are not known, those from 128 on have the lane reset.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -31,6 +32,8 @@ const RETURN: u8 = 5;
 const OPEN_SOURCE: u8 = 1;
 /// From here on, a type of OPEN that the agent does not know means that it cannot serve the lane.
 const OPEN_CRITICAL: u8 = 0x80;
+/// OPEN's value that says which of the agent's names the lane is for; without, the first.
+const OPEN_NTH: u8 = 0x80;
 
 /// Whose bytes a lane carries: lanes of one source share its turns. Opaque; equal or not is all it says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,6 +44,8 @@ pub struct Source(pub u64);
 pub struct Open {
     /// Whose lane it is.
     pub source: Source,
+    /// Which of the agent's names it is for, from 0, in the order in which they were registered.
+    pub nth: u16,
 }
 
 /// Why a lane was reset.
@@ -163,7 +168,8 @@ fn read_open(mut payload: Bytes) -> Result<Option<Open>, BadLength> {
         let value = payload.split_to(len);
         match kind {
             OPEN_SOURCE => open.source = Source(u64::from_be_bytes(exactly(&value)?)),
-            OPEN_CRITICAL.. => known = false,
+            OPEN_NTH => open.nth = u16::from_be_bytes(exactly(&value)?),
+            critical if critical >= OPEN_CRITICAL => known = false,
             _ => {}
         }
     }
@@ -181,11 +187,17 @@ pub fn data(lane: u32, capacity: usize) -> BytesMut {
 /// An OPEN message.
 #[must_use]
 pub fn open(lane: u32, open: Open) -> Bytes {
-    let mut message = BytesMut::with_capacity(HEAD_BYTES + 11);
+    let mut message = BytesMut::with_capacity(HEAD_BYTES + 16);
     head(&mut message, OPEN, lane);
     message.put_u8(OPEN_SOURCE);
     message.put_u16(8);
     message.put_u64(open.source.0);
+    // An agent with one name may be older than this value.
+    if open.nth > 0 {
+        message.put_u8(OPEN_NTH);
+        message.put_u16(2);
+        message.put_u16(open.nth);
+    }
     message.freeze()
 }
 
@@ -244,7 +256,8 @@ mod tests {
     fn frames_survive_the_wire() {
         let mut bytes = data(7, 3);
         bytes.put_slice(b"abc");
-        let opened = Open { source: Source(u64::MAX - 1) };
+        let opened = Open { source: Source(u64::MAX - 1), nth: 0 };
+        let of_another = Open { nth: 258, ..opened };
         let reset_frame = |reason: &str| Frame::Reset {
             code: ResetCode::TooMany,
             delivered: 9,
@@ -253,6 +266,7 @@ mod tests {
         for (message, frame) in [
             (bytes.freeze(), Frame::Data(Bytes::from_static(b"abc"))),
             (open(7, opened), Frame::Open(Some(opened))),
+            (open(7, of_another), Frame::Open(Some(of_another))),
             (credit(7, 65_536), Frame::Credit(65_536)),
             (fin(7, Some(5)), Frame::Fin(Some(5))),
             (fin(7, None), Frame::Fin(None)),
@@ -267,10 +281,10 @@ mod tests {
     #[test]
     fn unknown_kinds_and_values_are_skipped() {
         assert_eq!(Frame::read(Bytes::from_static(b"\xee\0\0\0\x01xyz")), Ok((1, Frame::Unknown)));
-        let known = Frame::Open(Some(Open { source: Source(2) }));
+        let known = Frame::Open(Some(Open { source: Source(2), nth: 0 }));
         let optional = b"\x01\0\0\0\x01\x07\0\x01x\x01\0\x08\0\0\0\0\0\0\0\x02";
         assert_eq!(Frame::read(Bytes::from_static(optional)), Ok((1, known)));
-        let critical = b"\x01\0\0\0\x01\x80\0\x00";
+        let critical = b"\x01\0\0\0\x01\x81\0\x00";
         assert_eq!(Frame::read(Bytes::from_static(critical)), Ok((1, Frame::Open(None))));
     }
 
@@ -282,6 +296,7 @@ mod tests {
             b"\x01\0\0\0\x01\x01",
             b"\x01\0\0\0\x01\x01\0\x02x",
             b"\x01\0\0\0\x01\x01\0\x01x",
+            b"\x01\0\0\0\x01\x80\0\x01x",
             b"\x02\0\0\0\x01\0\0\0",
             b"\x03\0\0\0\x01\0",
             b"\x03\0\0\0\x01\0\0\0\0\0\0\0\0\0",

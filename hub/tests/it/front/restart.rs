@@ -11,7 +11,7 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::agent::{Agent, server};
+use crate::support::agent::{Agent, exposed, server};
 use crate::support::client::Client;
 use crate::support::hub::hub_config;
 use crate::support::message::grpc;
@@ -64,7 +64,7 @@ async fn a_hub_takes_the_port_over_from_another() {
     let (mut hub, port) = Sharing::start(0).await;
     let upstream = Upstream::listen().await;
     let uri = format!("ws://127.0.0.1:{port}/ws").parse().unwrap();
-    let config = agent::Config::new(NAME.parse().unwrap(), uri, server(upstream.address));
+    let config = agent::Config::new(exposed(server(upstream.address)), uri);
     let _agent = Agent::start(config);
     upstream.all().answer_all(Arc::default());
     let (done, calls) = (AtomicBool::new(false), AtomicUsize::new(0));

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::admin::exchange;
-use crate::support::agent::{Agent, config, server};
+use crate::support::agent::{Agent, config, exposed, exposing, server};
 use crate::support::client::{Client, answer, builder};
 use crate::support::hub::Hub;
 use crate::support::message::{grpc, message};
@@ -126,11 +126,12 @@ async fn an_upstream_with_tls() {
     let tls = certificate.server(&[b"h2"]).into();
     let mut upstream = Upstream::listen_with(h2::server::Builder::new(), Some(tls)).await;
     let address = format!("https://localhost:{}", upstream.address.port()).parse().unwrap();
-    let _agent = Agent::start(agent::Config {
-        upstream_tls: agent::UpstreamTls { trust: certificate.trust(), ..Default::default() },
+    let exposed = agent::Exposed {
+        tls: agent::UpstreamTls { trust: certificate.trust(), ..Default::default() },
         authority: Some(Authority::from_static("inner.test:443")),
-        ..config(&hub, agent::Upstream::Server(address))
-    });
+        ..exposed(agent::Upstream::Server(address))
+    };
+    let _agent = Agent::start(exposing(&hub, exposed));
     let mut session = upstream.connection().await;
     hub.until_serving(NAME).await;
     let client = hub.client().await;

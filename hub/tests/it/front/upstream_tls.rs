@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent::{HubUri, UpstreamTls};
+use agent::{Exposed, HubUri, UpstreamTls};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tunnel::tls::Identity;
 
-use crate::support::agent::{Agent, config, server};
+use crate::support::agent::{Agent, config, exposed, exposing, server};
 use crate::support::hub::Hub;
 use crate::support::secure::Certificate;
 use crate::support::upstream::Upstream;
@@ -34,8 +34,7 @@ impl World {
         let _agent = Agent::start(agent::Config {
             hubs: wss(hub.address.port()).into(),
             trust: own.trust(),
-            upstream_tls: tls,
-            ..config(&hub, agent::Upstream::Server(address))
+            ..exposing(&hub, Exposed { tls, ..exposed(agent::Upstream::Server(address)) })
         });
         until("a session", async || hub.metric("hub_sessions").await == 1.0).await;
         Self { hub, upstream, _agent }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use agent::Exposed;
 use hub::limits::LIST_PAGE_BYTES;
 use hub_proto::hub::v1::hub_client::HubClient;
 use hub_proto::hub::v1::{Client, ListClientsRequest, ListClientsResponse};
@@ -11,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tunnel::limits::LABELS_MAX_BYTES;
 
-use crate::support::agent::{Agent, config, server};
+use crate::support::agent::{Agent, config, exposing, server};
 use crate::support::hub::Hub;
 use crate::support::message::grpc;
 use crate::support::raw_agent::RawAgent;
@@ -121,9 +122,8 @@ async fn agents_are_listed_by_name_and_instance() {
     let hub = Hub::start().await;
     let upstream = Upstream::listen().await;
     let start = |name: &str, instance: &str| {
-        let config = config(&hub, server(upstream.address));
-        let (name, instance) = (name.parse().unwrap(), instance.to_owned());
-        Agent::start(agent::Config { name, instance, ..config })
+        let exposed = Exposed::new(name.parse().unwrap(), server(upstream.address));
+        Agent::start(agent::Config { instance: instance.to_owned(), ..exposing(&hub, exposed) })
     };
     let _agents = [start("b", "1"), start("a", "2"), start("a", "1")];
     until_sessions(&hub, 3).await;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use agent::{Config, Upstream};
+use agent::{Config, Exposed, Upstream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -19,7 +19,17 @@ pub(crate) struct Agent {
 
 /// An agent of [`NAME`] with one session.
 pub(crate) fn config(hub: &Hub, upstream: Upstream) -> Config {
-    Config { sessions: Some(1), ..Config::new(NAME.parse().unwrap(), hub.uri(), upstream) }
+    exposing(hub, exposed(upstream))
+}
+
+/// The same of what is said of its upstream.
+pub(crate) fn exposing(hub: &Hub, exposed: Exposed) -> Config {
+    Config { sessions: Some(1), ..Config::new(exposed, hub.uri()) }
+}
+
+/// What is behind [`NAME`].
+pub(crate) fn exposed(upstream: Upstream) -> Exposed {
+    Exposed::new(NAME.parse().unwrap(), upstream)
 }
 
 /// A server at a TCP address.

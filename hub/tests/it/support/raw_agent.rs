@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tunnel::lanes::frame::{self, Frame};
-use tunnel::lanes::{Lane, LaneMemory, Lanes, ResetCode, Role, start};
+use tunnel::lanes::{Lane, LaneMemory, Lanes, Open, ResetCode, Role, start};
 use tunnel::limits::LANE_DATA_MAX;
 use tunnel::wire::Control;
 
@@ -34,7 +34,7 @@ pub(crate) struct RawAgent {
     /// Of the hub's answer.
     pub(crate) headers: HeaderMap,
     /// Lanes that the hub has opened, and nobody has asked for yet.
-    opened: VecDeque<u32>,
+    opened: VecDeque<(u32, Open)>,
     /// Control messages, the same.
     control: VecDeque<Control>,
     /// What the hub has said on each, as far as it was read.
@@ -97,6 +97,11 @@ impl RawAgent {
 
     /// The next lane that the hub opens.
     pub(crate) async fn opened(&mut self) -> u32 {
+        self.opened_for().await.0
+    }
+
+    /// The next lane that the hub opens, and what for.
+    async fn opened_for(&mut self) -> (u32, Open) {
         self.until("a lane", |agent| !agent.opened.is_empty()).await;
         self.opened.pop_front().expect("a lane")
     }
@@ -122,9 +127,14 @@ impl RawAgent {
 
     /// Begins as every HTTP/2 server does, on the next lane.
     pub(crate) async fn accept(&mut self) -> u32 {
-        let lane = self.opened().await;
+        self.accept_for().await.0
+    }
+
+    /// The same, and tells for which of the names it is.
+    pub(crate) async fn accept_for(&mut self) -> (u32, u16) {
+        let (lane, open) = self.opened_for().await;
         self.send(lane, &http2_frame(SETTINGS, 0, 0, &[])).await;
-        lane
+        (lane, open.nth)
     }
 
     /// How many bytes of a lane it has read.
@@ -205,7 +215,7 @@ impl RawAgent {
             _ => return,
         };
         match Frame::read(bytes).expect("a lane frame") {
-            (lane, Frame::Open(_)) => self.opened.push_back(lane),
+            (lane, Frame::Open(open)) => self.opened.push_back((lane, open.expect("known"))),
             (lane, Frame::Data(more)) => {
                 self.said.entry(lane).or_default().extend_from_slice(&more);
             }

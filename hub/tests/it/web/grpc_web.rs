@@ -9,7 +9,7 @@ use tunnel::speaks::Speaks;
 
 use super::{asks, served};
 use crate::support::admin::exchange;
-use crate::support::agent::{Agent, config, server};
+use crate::support::agent::{Agent, config, exposed, exposing, server};
 use crate::support::client::{Answer, Client};
 use crate::support::frames::{DATA, END_HEADERS, END_STREAM, FrameConnection, HEADERS, frame};
 use crate::support::hpack::encode;
@@ -241,8 +241,8 @@ async fn a_server_that_speaks_it_is_asked_as_it_is() {
     let hub = Hub::start().await;
     let upstream = crate::support::upstream::Upstream::listen().await;
     let speaks = Speaks::from_header("grpc-web");
-    let config = agent::Config { speaks, ..config(&hub, server(upstream.address)) };
-    let _agent = Agent::start(config);
+    let exposed = agent::Exposed { speaks, ..exposed(server(upstream.address)) };
+    let _agent = Agent::start(exposing(&hub, exposed));
     hub.until_serving(NAME).await;
     let mut session = upstream.all();
     let client: Client = hub.client().await;

@@ -1,0 +1,210 @@
+//! Several names of one agent, with an upstream each, on the same sessions.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use agent::Exposed;
+use http::{HeaderValue, StatusCode};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tunnel::setting::Setting;
+use tunnel::wire::Control;
+
+use crate::services::clients::list;
+use crate::support::agent::{Agent, exposing, server};
+use crate::support::auth_file::{Entry, agent, caller, guarded_hub};
+use crate::support::client::{Answer, Client, answer};
+use crate::support::hub::{Hub, hub_config};
+use crate::support::message::grpc;
+use crate::support::raw_agent::RawAgent;
+use crate::support::until;
+use crate::support::upstream::Upstream;
+
+/// What an agent is told of a server that has this name.
+fn named(name: &str, address: SocketAddr) -> Exposed {
+    Exposed::new(name.parse().unwrap(), server(address))
+}
+
+/// An agent of the names `a` and `b`.
+fn config(hub: &Hub, a: SocketAddr, b: SocketAddr) -> agent::Config {
+    agent::Config { others: vec![named("b", b)], ..exposing(hub, named("a", a)) }
+}
+
+async fn call(client: &Client, name: &str) -> Answer {
+    client.request(grpc(name, "/a.B/C")).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn each_has_its_own_upstream() {
+    let hub = Hub::start().await;
+    let (a, b) = (Upstream::listen().await, Upstream::listen().await);
+    let mut agent = Agent::start(config(&hub, a.address, b.address));
+    hub.until_serving("a").await;
+    hub.until_serving("b").await;
+    let (mut a, mut b) = (a.all(), b.all());
+    let client = hub.client().await;
+    let (of_a, _sending) = client.open(grpc("a", "/a.B/C"), true).await;
+    let (of_b, _sending) = client.open(grpc("b", "/a.B/C"), true).await;
+    let (at_a, at_b) = (a.call().await, b.call().await);
+    assert_eq!((at_a.header("name"), at_b.header("name")), (Some("a"), Some("b")));
+    let listed: Vec<_> = list(&hub).await.into_iter().map(|one| (one.name, one.lanes)).collect();
+    assert_eq!(listed, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    let count = async |what: &str| hub.metric(what).await;
+    assert_eq!((count("hub_sessions").await, count("hub_agents").await), (1.0, 2.0));
+    // Both finish what runs, when the agent takes leave.
+    agent.drain();
+    until("no agent", async || call(&client, "b").await.hub_reason() == Some("offline")).await;
+    at_a.answer();
+    at_b.answer();
+    for response in [of_a, of_b] {
+        assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+    }
+    until("its end", async || count("hub_agents").await == 0.0).await;
+}
+
+#[tokio::test]
+async fn one_may_be_away_while_another_serves() {
+    let hub = Hub::start().await;
+    let (a, b) = (Upstream::listen().await, Upstream::listen().await);
+    let at_b = b.address;
+    b.close().await;
+    let _agent = Agent::start(config(&hub, a.address, at_b));
+    hub.until_serving("a").await;
+    hub.until("b", ServingStatus::NotServing, None).await;
+    let (client, mut a) = (hub.client().await, a.all());
+    let (of_a, _sending) = client.open(grpc("a", "/a.B/C"), true).await;
+    let running = a.call().await;
+    assert_eq!(call(&client, "b").await.hub_reason(), Some("upstream-unreachable"));
+    let b = Upstream::listen_at(at_b, h2::server::Builder::new(), None).await;
+    b.all().answer_all(Arc::new(AtomicUsize::new(0)));
+    hub.until_serving("b").await;
+    assert_eq!(call(&client, "b").await.grpc_status(), Some("0"));
+    running.answer();
+    assert_eq!(answer(of_a).await.expect("an answer").grpc_status(), Some("0"));
+    assert_eq!(hub.metric("hub_registrations_total").await, 1.0, "one session all the while");
+}
+
+/// With one name alone the session would end: nobody could call on it.
+#[tokio::test]
+async fn one_that_speaks_no_http2_takes_no_other_along() {
+    let hub = Hub::start().await;
+    let (a, other) = (Upstream::listen().await, TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let at_b = other.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = other.accept().await {
+            let _ = tcp.write_all(b"220 mail.test ESMTP\r\n").await;
+        }
+    });
+    let _agent = Agent::start(config(&hub, a.address, at_b));
+    a.all().answer_all(Arc::new(AtomicUsize::new(0)));
+    hub.until("b", ServingStatus::NotServing, None).await;
+    let client = hub.client().await;
+    assert_eq!(call(&client, "b").await.hub_reason(), Some("upstream-unreachable"));
+    assert_eq!(call(&client, "a").await.grpc_status(), Some("0"));
+    let refused = "hub_registration_refusals_total{reason=\"not-http2\"}";
+    assert!(hub.metric(refused).await >= 1.0);
+    assert_eq!(hub.metric("hub_registrations_total").await, 1.0, "one session all the while");
+}
+
+#[tokio::test]
+async fn all_are_registered_or_none() {
+    let exclusive = Entry { ownership: "exclusive", ..agent("alone", "*") };
+    let hub = guarded_hub(&[agent("some", "a*"), exclusive, caller("ops", "*")]).await;
+    let refused = async |token: &str, names: &str| {
+        let headers = [("hub-name", names), ("hub-instance", names), ("hub-token", token)];
+        RawAgent::connect(&hub, &headers).await.err().expect("a refusal")
+    };
+    let (status, sentence) = refused("some", "a1;b1;a2").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(sentence.trim(), "the token is not good for the name \"b1\"");
+    let headers = [("hub-name", "b;c"), ("hub-instance", "first"), ("hub-token", "alone")];
+    let mut first = RawAgent::connect(&hub, &headers).await.expect("an upgrade");
+    first.accept().await;
+    first.accept().await;
+    assert_eq!(first.control().await, Control::Registered);
+    let (status, sentence) = refused("alone", "d;c").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(sentence.trim(), "the name \"c\" has another agent, which is alive");
+    // Nothing of those that were refused is there.
+    let client = hub.client().await;
+    for name in ["a1", "a2", "d"] {
+        let mut request = grpc(name, "/a.B/C");
+        request.headers_mut().insert("hub-token", HeaderValue::from_static("ops"));
+        let answer = client.request(request).await.expect("an answer");
+        assert_eq!(answer.hub_reason(), Some("unknown-name"), "{name}");
+    }
+}
+
+/// The agent is told once, when each has been tried.
+#[tokio::test]
+async fn a_lane_says_which_it_is_for() {
+    let hub = Hub::start().await;
+    let mut agent = RawAgent::register(&hub, "a;b;c", "i", "0").await;
+    let mut opened = Vec::new();
+    for _ in 0..3 {
+        opened.push(agent.accept_for().await.1);
+    }
+    opened.sort_unstable();
+    assert_eq!(opened, [0, 1, 2]);
+    assert_eq!(agent.control().await, Control::Registered);
+    agent.say(Control::Upstream { up: false, nth: 1 }).await;
+    hub.until("b", ServingStatus::NotServing, None).await;
+    hub.until_serving("a").await;
+    hub.until_serving("c").await;
+    // Of a name that it has not, nobody knows.
+    agent.say(Control::Upstream { up: false, nth: 3 }).await;
+    agent.say(Control::Upstream { up: true, nth: 1 }).await;
+    assert_eq!(agent.accept_for().await.1, 1);
+    hub.until_serving("b").await;
+}
+
+/// Of two lanes each has one, and callers of one name take no other's.
+#[tokio::test]
+async fn they_share_the_lanes_alike() {
+    let hub = Hub::start().await;
+    let (a, b) = (Upstream::listen().await, Upstream::listen().await);
+    let max_lanes = Setting::Value(NonZeroU32::new(2).expect("some"));
+    let _agent = Agent::start(agent::Config { max_lanes, ..config(&hub, a.address, b.address) });
+    hub.until_serving("a").await;
+    hub.until_serving("b").await;
+    b.all().answer_all(Arc::new(AtomicUsize::new(0)));
+    let (mut a, client) = (a.all(), hub.client().await);
+    let (_response, _sending) = client.open(grpc("a", "/a.B/C"), true).await;
+    let _running = a.call().await;
+    let another = hub.client().await;
+    let full = async { call(&another, "a").await };
+    let served = async {
+        for _ in 0..3 {
+            assert_eq!(call(&hub.client().await, "b").await.grpc_status(), Some("0"));
+        }
+    };
+    let (full, ()) = tokio::join!(full, served);
+    assert_eq!(full.hub_reason(), Some("limit"));
+}
+
+#[tokio::test]
+async fn a_session_is_replaced_under_all_of_them_and_no_call_is_lost() {
+    let young = Some(Duration::from_millis(500));
+    let park_timeout = hub::limits::PARK_TIMEOUT;
+    let hub = hub::Config { max_connection_age: young, park_timeout, ..hub_config() };
+    let hub = Hub::start_with(hub).await;
+    let (a, b) = (Upstream::listen().await, Upstream::listen().await);
+    let _agent = Agent::start(config(&hub, a.address, b.address));
+    for upstream in [a, b] {
+        upstream.all().answer_all(Arc::new(AtomicUsize::new(0)));
+    }
+    hub.until_serving("a").await;
+    hub.until_serving("b").await;
+    until("sessions that were replaced", async || {
+        let client = hub.client().await;
+        for name in ["a", "b"] {
+            assert_eq!(call(&client, name).await.grpc_status(), Some("0"), "{name}");
+        }
+        hub.metric("hub_registrations_total").await >= 4.0
+    })
+    .await;
+}

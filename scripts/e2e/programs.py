@@ -90,6 +90,25 @@ def builtin_services(world, hub):
     check(answer == [{"status": "SERVING"}], f"it is {answer}")
 
 
+def several_names(world, hub):
+    """Three names of one agent, on one session: two servers, and its own services."""
+    (_, go), (_, python) = world.upstream("go"), world.upstream("python")
+    more = ("--name", "second", "--upstream", python, "--name", "third", "--sessions", "1")
+    world.agent(hub, "first", "--upstream", go, *more)
+    for name in ("first", "second"):
+        for method, request, want in CALLS:
+            asked = succeed(*client(world, hub, "call", name, f"{ECHO}/{method}"), stdin=request)
+            check(len(documents(asked)) == len(want), f"{name} {method} answers {asked}")
+    services = succeed(*to(hub, "third").grpcurl("list")).split()
+    check("fluentd.v1.Fluentd" in services, f"the third has {services}")
+    listed = documents(succeed(*client(world, hub, "hub", "list-clients"), stdin="{}"))[0]
+    ours = [one for one in listed["clients"] if one["name"] in ("first", "second", "third")]
+    instances = {one["instance"] for one in ours}
+    check(len(ours) == 3 and len(instances) == 1, f"it lists {ours}")
+    sessions = [one["sessions"] for one in ours]
+    check(sessions == [1, 1, 1], f"they have {sessions} sessions")
+
+
 def call_all_kinds(world, hub):
     """`client call` for each kind of method, on each server."""
     for kind in ("go", "python"):
@@ -365,6 +384,7 @@ CASES = {
     "list-clients": list_clients,
     "fluentd": fluentd,
     "builtin-services": builtin_services,
+    "several-names": several_names,
     "call": call_all_kinds,
     "call-error": call_error,
     "list-describe-ping": list_describe_ping,

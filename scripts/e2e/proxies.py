@@ -27,6 +27,7 @@ from harness import (
     logged,
     succeed,
 )
+from programs import client
 
 FILES = REPO / "deploy/proxies"
 # What a person changes in these files, too.
@@ -45,6 +46,12 @@ FAILS = {"apache": ("metadata", "error-details", "cancel", "cancel-silent")}
 MERGING = ("nghttpx", "envoy", "caddy")
 # What they let pass that the hub does not.
 MALFORMED = {"nghttpx": ("-H", "host: a@b"), "caddy": ("--request-target", "/a?q=x y")}
+# What agent and client say of answers that are no hub's.
+BEFORE_HUB = "something in front of the hub"
+# Of gRPC's codes.
+UNAVAILABLE = 14
+# These answer calls by themselves, as gRPC.
+ANSWERS_GRPC = ("envoy",)
 CALLERS = 4
 BAD_REQUESTS = 600
 
@@ -325,6 +332,24 @@ def forty_agents(world, _hub):
                 answers(Route(front.target, name, front.ca, [front.process, agent]))
 
 
+def says_who_answers(world, _hub, title):
+    """Where the hub is away, agent and client say that something before it has answered, and what."""
+    with before_hub(world, PROXIES[title]) as (own, front):
+        agent = world.agent(front, "late", "--sessions", "1")
+        own.process.stop()
+
+        def said_by_agent(line):
+            is_it = BEFORE_HUB in line and "HTTP 50" in line
+            return json.loads(line)["error"] if is_it else None
+
+        agent.wait_for(said_by_agent, "the agent tells who has answered", 30)
+        failed = command(*client(world, front, "hub", "list-clients"), stdin="{}")
+        said = failed.stderr.strip()
+        check(failed.returncode == UNAVAILABLE, f"it ends with {failed.returncode}: {said}")
+        check(BEFORE_HUB in said or title in ANSWERS_GRPC, f"the client says {said}")
+        return said
+
+
 EACH = {"serves": serves, "refuses": refuses}
 MORE = {
     "haproxy-h2": {"nobody-loses-a-call": nobody_loses_a_call},
@@ -338,6 +363,8 @@ def cases(title):
     if title in MERGING:
         by_title["bad-requests"] = bad_requests
     passes_tls = PROXIES[title].passes_tls
+    if not passes_tls:
+        by_title["without-hub"] = says_who_answers
     by_title["addresses"] = tells_addresses if passes_tls else forwards_addresses
     found = {name: partial(run, title=title) for name, run in by_title.items()}
     return {f"{title}-{name}": run for name, run in {**found, **MORE.get(title, {})}.items()}

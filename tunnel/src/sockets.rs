@@ -1,6 +1,7 @@
 //! How every TCP socket of ours is set up.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -27,7 +28,7 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
 ///
 /// # Errors
 /// The socket is closed already.
-pub fn ask_for_life(socket: &TcpStream) -> io::Result<()> {
+pub fn ask_for_life(socket: &impl AsFd) -> io::Result<()> {
     SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))
 }
 

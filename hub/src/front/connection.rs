@@ -1,6 +1,7 @@
 //! One accepted TCP connection: finds out what it speaks, and hands it on.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
@@ -23,7 +24,8 @@ use crate::web::{http1, lane};
 /// A connection that came as far as a protocol.
 enum Opened {
     Http2(BoxIo),
-    Http1(BoxIo),
+    /// With its socket, as long as it may be an agent.
+    Http1(BoxIo, Option<OwnedFd>),
 }
 
 /// Why one did not.
@@ -85,7 +87,7 @@ pub(crate) async fn serve(tcp: TcpStream, mut origin: Origin) {
             drop(handshake);
             client_connection::serve(io, origin, Some(lane::serve)).await;
         }
-        Ok(Ok(Opened::Http1(io))) => http1::serve(io, origin, handshake).await,
+        Ok(Ok(Opened::Http1(io, socket))) => http1::serve(io, socket, origin, handshake).await,
         Ok(Err(error)) => {
             hub.metrics.handshake_failed(error.stage());
             match error {
@@ -127,8 +129,8 @@ async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenErr
         (Some(_), Protocol::Proxied) => Err(OpenError::ProxiedTwice),
         (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
         (None, protocol) => {
-            heed(protocol, stream.get_ref())?;
-            by_protocol(protocol, Box::new(stream))
+            let socket = heed(protocol, stream.get_ref())?;
+            by_protocol(protocol, Box::new(stream), socket)
         }
     }
 }
@@ -142,27 +144,39 @@ async fn open_tls(
     *sni = tls.get_ref().1.server_name().map(Arc::from);
     match tls.get_ref().1.alpn_protocol() {
         Some(b"h2") => {
-            heed(Protocol::Http2, tls.get_ref().0.get_ref())?;
-            Ok(Opened::Http2(Box::new(tls)))
+            let socket = heed(Protocol::Http2, tls.get_ref().0.get_ref())?;
+            by_protocol(Protocol::Http2, Box::new(tls), socket)
         }
-        Some(_) => Ok(Opened::Http1(Box::new(tls))),
+        Some(_) => {
+            let socket = heed(Protocol::Http1, tls.get_ref().0.get_ref())?;
+            by_protocol(Protocol::Http1, Box::new(tls), socket)
+        }
         None => {
             let (protocol, stream) = sniff(tls).await?;
-            heed(protocol, stream.get_ref().get_ref().0.get_ref())?;
-            by_protocol(protocol, Box::new(stream))
+            let socket = heed(protocol, stream.get_ref().get_ref().0.get_ref())?;
+            by_protocol(protocol, Box::new(stream), socket)
         }
     }
 }
 
-/// Clients may be silent for hours; agents ping by themselves, as often as was agreed.
-fn heed(protocol: Protocol, tcp: &TcpStream) -> io::Result<()> {
-    if protocol == Protocol::Http2 { sockets::ask_for_life(tcp) } else { Ok(()) }
+/// Clients may be silent for hours; agents ping by themselves, as often as was agreed. What it is that speaks HTTP/1.1 is
+/// known later, and needs the socket for that; without one, nobody is asked for life.
+fn heed(protocol: Protocol, tcp: &TcpStream) -> io::Result<Option<OwnedFd>> {
+    match protocol {
+        Protocol::Http2 => sockets::ask_for_life(tcp).map(|()| None),
+        Protocol::Http1 => Ok(tcp.as_fd().try_clone_to_owned().ok()),
+        _ => Ok(None),
+    }
 }
 
-fn by_protocol(protocol: Protocol, io: BoxIo) -> Result<Opened, OpenError> {
+fn by_protocol(
+    protocol: Protocol,
+    io: BoxIo,
+    socket: Option<OwnedFd>,
+) -> Result<Opened, OpenError> {
     match protocol {
         Protocol::Http2 => Ok(Opened::Http2(io)),
-        Protocol::Http1 => Ok(Opened::Http1(io)),
+        Protocol::Http1 => Ok(Opened::Http1(io, socket)),
         Protocol::Tls => Err(OpenError::UnexpectedTls),
         Protocol::Proxied => Err(OpenError::ProxiedTwice),
         Protocol::Unknown => Err(OpenError::UnknownProtocol),

@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the hub's port: an agent's upgrade, or calls one after the other.
 
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 use tunnel::box_io::BoxIo;
+use tunnel::sockets;
 
 use super::requests::{Requests, Sessions};
 use crate::agent::registrar;
@@ -22,8 +24,13 @@ use crate::observe::limit::Limit;
 use crate::registry::Admitted;
 use crate::stop::Stop;
 
-/// Serves one connection to its end, and after an upgrade the session on it.
-pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
+/// Serves one connection to its end, and after an upgrade the session on it. `socket` is what is below it.
+pub(crate) async fn serve(
+    io: BoxIo,
+    socket: Option<OwnedFd>,
+    origin: Origin,
+    handshake: Handshake<'_>,
+) {
     let requests = Requests::new(origin.clone(), Sessions::Alone(Mutex::default()));
     let of = &requests;
     let answer =
@@ -38,7 +45,11 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = requests.called() => None,
+        () = requests.called() => {
+            // A client, which may be silent for as long as its call is. Without it, it is served all the same.
+            let _ = socket.as_ref().map(sockets::ask_for_life);
+            None
+        }
         () = handshake.ousted() => {
             return origin.hub.limits.reached(Limit::Handshakes, origin.peer, None);
         }
@@ -48,7 +59,7 @@ pub(crate) async fn serve(io: BoxIo, origin: Origin, handshake: Handshake<'_>) {
             return debug!(peer = %origin.peer, error = "too slow", "HTTP/1.1 connection failed");
         }
     };
-    drop(handshake);
+    drop((handshake, socket));
     // The hub waits for it as for any client.
     let counted = (origin.hub.clients.token(), origin.hub.metrics.client_connection());
     let ended = match ended {

@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 
 use agent::HubUri;
 use http::Request;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tunnel::tls::Trust;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::client::{Client, builder};
 use crate::support::hub::Hub;
 use crate::support::secure::Certificate;
-use crate::support::until;
 use crate::support::upstream::Upstream;
+use crate::support::{NAME, until, within};
 
 /// A keepalive timer runs (`tr` of `/proc/net/tcp`, in Linux' Documentation/networking/proc_net_tcp.rst).
 const KEEPALIVE: &str = "02";
@@ -64,6 +66,18 @@ async fn of_clients_it_does_also_inside_tls() {
         drop(client);
         until("its end", async || timers(hub.address).is_empty()).await;
     }
+}
+
+/// It may be an agent until it has asked for something.
+#[tokio::test]
+async fn of_clients_of_http1_it_does_once_they_call() {
+    let hub = Hub::start().await;
+    let mut tcp = TcpStream::connect(hub.address).await.unwrap();
+    let call =
+        format!("POST /a.B/C HTTP/1.1\r\nHost: hub\r\nname: {NAME}\r\nContent-Length: 0\r\n\r\n");
+    tcp.write_all(call.as_bytes()).await.unwrap();
+    within("an answer", tcp.read_u8()).await.unwrap();
+    expect(&hub, KEEPALIVE).await;
 }
 
 /// With one session.

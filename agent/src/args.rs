@@ -22,8 +22,8 @@ use tunnel::proxy::ProxySetting;
 use tunnel::registration::parse_label;
 use tunnel::setting::Setting;
 
-use self::scopes::Says;
-pub use self::upstream::{Behind, UpstreamArgs};
+pub use self::upstream::Behind;
+use self::upstream::{Says, UpstreamArgs};
 use crate::fluentd::{Command, CommandError};
 use crate::hub_headers::HubHeader;
 use crate::hub_uri::HubUri;
@@ -71,9 +71,8 @@ pub struct Args {
     #[arg(long, env = "AGENT_PROXY", value_name = "URL", hide_env_values = true)]
     pub proxy: Option<ProxySetting>,
 
-    /// What is exposed.
     #[command(flatten)]
-    pub upstream: UpstreamArgs,
+    upstream: UpstreamArgs,
 
     /// File with the credential for the hub; read anew for each dial
     #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE")]
@@ -138,7 +137,7 @@ pub struct Args {
     #[arg(long, env = "AGENT_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<Setting<LogFilter>>,
 
-    /// Each name, and what is behind it.
+    /// Each name, and what is behind it: known to [`Self::from_line`].
     #[arg(skip)]
     pub behind: Vec<Behind>,
 }

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::Notify;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::log::Log;
 use tunnel::proxy::ProxySetting;
-use tunnel::registration::Registration;
+use tunnel::registration::{Registration, RegistrationError};
 use tunnel::setting::Setting;
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of};
 use tunnel::ws::KeepaliveConfig;
@@ -128,6 +129,11 @@ impl Config {
             server_name: None,
             ca_flag: "--tls-ca-file",
         }))
+    }
+
+    /// Whether a hub can be told of it.
+    pub(crate) fn check(&self) -> Result<(), RegistrationError> {
+        self.registration(0, NonZeroU32::MIN).write_to(&mut HeaderMap::new())
     }
 
     /// What one session says when it registers under this number, of an agent that takes so many lanes.

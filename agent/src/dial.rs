@@ -59,6 +59,11 @@ pub(crate) enum DialError {
     /// The hub's own words.
     #[error("refused by the hub: {sentence} (HTTP {status})", status = status.as_u16())]
     Refused { status: StatusCode, sentence: String, retry_after: Option<Duration> },
+    /// The same, to an agent of several names, which an older hub takes for a wrong one.
+    #[error(
+        "refused by the hub: {0} (HTTP 400); a hub that is older than this agent takes one name an agent"
+    )]
+    OneName(String),
     /// Somebody else's.
     #[error("{answer}")]
     Front { answer: FrontAnswer, retry_after: Option<Duration> },
@@ -88,6 +93,7 @@ impl DialError {
                 (_, Some(after)) => Retry::After(*after),
                 _ => Retry::Soon,
             },
+            Self::OneName(_) => Retry::Version,
             Self::Front { answer, .. } if answer.is_lasting() => Retry::Slowly,
             Self::Front { retry_after: Some(after), .. } => Retry::After(*after),
             Self::Front { .. } => Retry::Soon,
@@ -108,7 +114,7 @@ pub(crate) async fn dial(agent: &Shared, hub: &HubUri, number: u16) -> Result<Di
 }
 
 async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, DialError> {
-    let mut places = agent.places.watch();
+    let mut places = agent.max_lanes.subscribe();
     let max_lanes = *places.borrow_and_update();
     let registration = registration(agent, number, max_lanes)?;
     let tls = agent.tls();
@@ -116,7 +122,14 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
     let tcp = to_hub(&hub.host, hub.port, &agent.config.proxy).await?;
     let stream = secured(tcp, &hub.host, tls).await?;
     let upgraded = upgrade(stream, hub.uri(), registration).await;
-    let upgraded = upgraded.map_err(|error| failed(error, hub))?;
+    let upgraded = upgraded.map_err(|error| match failed(error, hub) {
+        DialError::Refused { status: StatusCode::BAD_REQUEST, sentence, .. }
+            if !agent.config.others.is_empty() =>
+        {
+            DialError::OneName(sentence)
+        }
+        error => error,
+    })?;
     let Upgraded { io, read, headers } = upgraded;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);

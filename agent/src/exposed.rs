@@ -1,5 +1,7 @@
 //! What an agent exposes under a name: an upstream, and how it is spoken to.
 
+use std::fmt;
+
 use http::uri::{Authority, Scheme};
 use rustls::pki_types::ServerName;
 use tonic::service::Routes;
@@ -35,7 +37,24 @@ pub enum Upstream {
     Services(Routes),
 }
 
+/// What stands in logs for the services in this process.
+pub(crate) const BUILT_IN: &str = "the built-in services";
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(addr) => addr.fmt(f),
+            Self::Services(_) => f.write_str(BUILT_IN),
+        }
+    }
+}
+
 impl Upstream {
+    /// Whether it is one and the same server.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Server(addr), Self::Server(same)) if addr == same)
+    }
+
     /// What to try where it speaks no HTTP/2: to go on a sentence.
     pub(crate) fn hint(&self) -> String {
         let https = match self {

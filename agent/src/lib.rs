@@ -58,11 +58,12 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-pub use self::args::{Args, Behind, UpstreamArgs};
+pub use self::args::{Args, Behind};
 pub use self::config::Config;
 pub use self::exposed::{Exposed, Upstream, UpstreamTls};
 pub use self::hub_headers::{HubHeader, HubHeaderError, HubHeaders, HubHeadersError};
 pub use self::hub_uri::{HubUri, HubUriError, HubUris};
+use self::reach::Reach;
 pub use self::reload::ReloadError;
 pub use self::services::builtin_services;
 use self::shared::Shared;
@@ -74,13 +75,18 @@ pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
 /// A hub or an upstream that cannot be reached is waited for, however long.
 ///
 /// # Errors
-/// A file cannot be used.
+/// A file cannot be used, or there are more names, or others, than a hub can be told.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ReloadError> {
     let agent = Arc::new(Shared::new(config)?);
     let clear =
         agent.config.hubs.iter().filter(|hub| !hub.tls && agent.config.token_file.is_some());
     for hub in clear {
         warn!(%hub, "the token crosses the network in clear text: use wss://");
+    }
+    if agent.reaches.len() > 1 {
+        for Exposed { name, upstream, .. } in agent.config.exposed() {
+            info!(%name, %upstream, "exposing");
+        }
     }
     let slots = TaskTracker::new();
     tokio::select! {
@@ -117,10 +123,17 @@ async fn reload_each(agent: &Shared) {
     }
 }
 
-/// For ever.
+/// For ever, each once.
 async fn watch_upstreams(agent: &Arc<Shared>) {
-    let watching = agent.reaches.iter().cloned().map(|reach| async move { reach.watch().await });
-    watching.collect::<JoinSet<_>>().join_all().await;
+    let mut watching = JoinSet::new();
+    for (at, reach) in agent.reaches.iter().enumerate() {
+        let is_same = |other: &Arc<Reach>| Arc::ptr_eq(&other.upstream, &reach.upstream);
+        if !agent.reaches[..at].iter().any(is_same) {
+            let reach = reach.clone();
+            watching.spawn(async move { reach.watch().await });
+        }
+    }
+    watching.join_all().await;
 }
 
 /// Tells the hub, waits for running calls, cuts off the rest. The hub closes each session after its last

@@ -48,7 +48,9 @@ pub const LANE_PLACE_PATIENCE: Duration = Duration::from_secs(2);
 pub const LANE_AFTER_UPSTREAM: Duration = Duration::from_secs(10);
 /// How often an upstream is asked for life, at most, that ends connections while nobody calls.
 pub const UPSTREAM_CHECK: Duration = Duration::from_secs(1);
-/// How often an upstream is tried that takes connections and speaks no HTTP/2: somebody has to change something.
+/// When an upstream is tried again that takes connections and speaks no HTTP/2: it may be about to start.
+pub const UPSTREAM_UNFIT_SOON: Duration = Duration::from_secs(1);
+/// When it is after many such tries: somebody has to change something.
 pub const UPSTREAM_UNFIT: Duration = Duration::from_secs(30);
 /// How often an upstream is dialled that was reachable less than [`UPSTREAM_RETRY_LONG`] ago.
 pub const UPSTREAM_RETRY_SOON: Duration = Duration::from_secs(1);

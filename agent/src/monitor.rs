@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{copy, sink};
 use tokio::sync::{Notify, watch};
@@ -11,6 +12,7 @@ use tunnel::box_io::BoxIo;
 
 use crate::limits::{
     UPSTREAM_CHECK, UPSTREAM_RETRY, UPSTREAM_RETRY_LONG, UPSTREAM_RETRY_SOON, UPSTREAM_UNFIT,
+    UPSTREAM_UNFIT_SOON,
 };
 use crate::upstream::UpstreamError;
 
@@ -69,7 +71,7 @@ impl Monitor {
     }
 
     /// The upstream takes connections, and is of no use: as if it were away, for a while. Returns `true` if that is news.
-    pub(crate) fn is_unfit(&self) -> bool {
+    pub(crate) fn found_unfit(&self) -> bool {
         self.unfit.store(true, Ordering::SeqCst);
         self.up.send_if_modified(|up| std::mem::replace(up, false))
     }
@@ -110,7 +112,7 @@ impl Monitor {
     where
         F: Future<Output = Result<(), UpstreamError>>,
     {
-        let mut up = self.watch();
+        let (mut up, mut unfit) = (self.watch(), Unfit::default());
         loop {
             if *up.borrow_and_update() {
                 tokio::select! {
@@ -119,10 +121,12 @@ impl Monitor {
                 }
             } else {
                 if self.unfit.load(Ordering::SeqCst) {
-                    sleep(UPSTREAM_UNFIT).await;
+                    sleep(unfit.pause(Instant::now())).await;
                 }
                 until_back(&dial).await;
-                if !self.unfit.swap(false, Ordering::SeqCst) {
+                if self.unfit.swap(false, Ordering::SeqCst) {
+                    info!(%upstream, "trying the upstream again");
+                } else {
                     info!(%upstream, "the upstream is reachable again");
                 }
                 self.up.send_replace(true);
@@ -143,6 +147,23 @@ impl Monitor {
             Ok(()) => sleep(UPSTREAM_CHECK).await,
             Err(error) => self.failed(&error, upstream),
         }
+    }
+}
+
+/// How long an upstream of no use is left alone: it may only be about to start, or want somebody to change something.
+#[derive(Debug, Default)]
+struct Unfit {
+    last: Option<(Instant, Duration)>,
+}
+
+impl Unfit {
+    fn pause(&mut self, now: Instant) -> Duration {
+        // One that has done well for a while begins anew.
+        let lately = self.last.filter(|(until, _)| now < *until + UPSTREAM_UNFIT);
+        let pause = lately.map_or(UPSTREAM_UNFIT_SOON, |(_, before)| before * 2);
+        let pause = pause.min(UPSTREAM_UNFIT);
+        self.last = Some((now + pause, pause));
+        pause
     }
 }
 
@@ -176,7 +197,6 @@ impl Drop for Live<'_> {
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
-    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, duplex};
     use tokio::time::timeout;
@@ -229,19 +249,32 @@ mod tests {
         assert!(scene.is_up());
     }
 
+    /// Each time that it is tried, the hub finds the same.
     #[tokio::test(start_paused = true)]
-    async fn an_upstream_of_no_use_is_left_alone_for_a_while() {
+    async fn an_upstream_of_no_use_is_left_alone_for_longer_and_longer() {
         let scene = Scene::new();
         scene.is_there.set(true);
-        assert!(scene.monitor.is_unfit());
-        assert!(!scene.monitor.is_unfit(), "each session tells");
-        scene.pass(UPSTREAM_UNFIT + 2 * SECOND).await;
+        assert!(scene.monitor.found_unfit());
+        assert!(!scene.monitor.found_unfit(), "each session tells");
+        let mut up = scene.monitor.watch();
+        let finds = async {
+            while up.changed().await.is_ok() {
+                if *up.borrow_and_update() && scene.start.elapsed() < 150 * SECOND {
+                    scene.monitor.found_unfit();
+                }
+            }
+        };
+        tokio::select! {
+            () = finds => {}
+            () = scene.pass(300 * SECOND) => {}
+        }
+        // A second until it is dialled comes on top of each.
+        assert_eq!(*scene.dialled.borrow(), [2, 5, 10, 19, 36, 67, 98, 129, 160]);
         assert!(scene.is_up());
         // It is not held against it later.
         scene.monitor.failed(&UpstreamError::Timeout, &UPSTREAM);
         scene.pass(2 * SECOND).await;
         assert!(scene.is_up());
-        assert_eq!(*scene.dialled.borrow(), [31, 33]);
     }
 
     #[tokio::test(start_paused = true)]

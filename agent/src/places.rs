@@ -1,33 +1,23 @@
-//! Places for lanes: how many there may be at once, on all sessions together.
+//! Places for lanes: how many a name may have at once, on all sessions together.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many of them. The number may change while some are taken.
 #[derive(Debug)]
 pub(crate) struct Places {
     free: Arc<Semaphore>,
-    max: watch::Sender<NonZeroU32>,
+    max: AtomicU32,
 }
 
 /// A place that is taken, until it is dropped.
 pub(crate) type Place = OwnedSemaphorePermit;
 
 impl Places {
-    pub(crate) fn new(max: NonZeroU32) -> Self {
-        Self { free: Arc::new(Semaphore::new(max.get() as usize)), max: watch::Sender::new(max) }
-    }
-
-    /// How many there are.
-    pub(crate) fn max(&self) -> NonZeroU32 {
-        *self.max.borrow()
-    }
-
-    /// Told when there are more or fewer.
-    pub(crate) fn watch(&self) -> watch::Receiver<NonZeroU32> {
-        self.max.subscribe()
+    pub(crate) fn new(max: u32) -> Self {
+        Self { free: Arc::new(Semaphore::new(max as usize)), max: AtomicU32::new(max) }
     }
 
     /// Waits for a place, and takes it.
@@ -38,10 +28,10 @@ impl Places {
 
     /// There are so many from now on. Where more are taken, those who have them stay, and nobody gets one before enough of
     /// them have gone.
-    pub(crate) fn resize(&self, max: NonZeroU32) {
-        let before = self.max.send_replace(max);
-        self.free.add_permits(max.get().saturating_sub(before.get()) as usize);
-        let fewer = before.get().saturating_sub(max.get());
+    pub(crate) fn resize(&self, max: u32) {
+        let before = self.max.swap(max, Ordering::SeqCst);
+        self.free.add_permits(max.saturating_sub(before) as usize);
+        let fewer = before.saturating_sub(max);
         if fewer > 0 {
             let gone = self.free.clone().acquire_many_owned(fewer);
             // Whoever asks later stands behind.
@@ -55,10 +45,6 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
-
-    fn number(max: u32) -> NonZeroU32 {
-        NonZeroU32::new(max).expect("some")
-    }
 
     /// How many can be taken at once.
     async fn taken(places: &Places) -> Vec<Place> {
@@ -74,13 +60,13 @@ mod tests {
 
     #[tokio::test]
     async fn there_are_more_at_once_and_fewer_as_they_are_given_back() {
-        let places = Places::new(number(2));
+        let places = Places::new(2);
         let mut held = taken(&places).await;
-        assert_eq!((held.len(), places.max().get()), (2, 2));
-        places.resize(number(4));
+        assert_eq!(held.len(), 2);
+        places.resize(4);
         held.append(&mut taken(&places).await);
-        assert_eq!((held.len(), places.max().get()), (4, 4));
-        places.resize(number(1));
+        assert_eq!(held.len(), 4);
+        places.resize(1);
         yield_now().await;
         for left in [3, 2, 1] {
             held.pop();

@@ -1,35 +1,65 @@
 //! How an upstream is reached, and whether it can be.
 
+use std::sync::Arc;
+
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tracing::error;
+use tracing::{error, warn};
 use tunnel::box_io::BoxIo;
+use tunnel::wire;
 
-use crate::exposed::{Exposed, Upstream};
+use crate::exposed::{BUILT_IN, Exposed, Upstream};
 use crate::limits::{LANE_DIAL_TIMEOUT, LANE_DIALS};
 use crate::monitor::Monitor;
+use crate::places::Places;
 use crate::transport::TlsClient;
 use crate::upstream::{UpstreamAddr, UpstreamError};
 
-/// What all lanes to one upstream share.
+/// A name, and how its upstream is reached.
 #[derive(Debug)]
 pub(crate) struct Reach {
     pub(crate) exposed: Exposed,
+    /// Of the upstream: names that lead to the same server share it.
+    pub(crate) upstream: Arc<State>,
+    /// For its lanes, on all sessions together.
+    pub(crate) places: Places,
+    tls: watch::Sender<Option<TlsClient>>,
+}
+
+/// What all lanes to one upstream share.
+#[derive(Debug)]
+pub(crate) struct State {
     /// Whether it is there.
     pub(crate) monitor: Monitor,
     /// Dials that may be under way at once: a crowd of callers is no flood there.
     pub(crate) dials: Semaphore,
-    tls: watch::Sender<Option<TlsClient>>,
 }
 
 impl Reach {
-    pub(crate) fn new(exposed: Exposed, tls: Option<TlsClient>) -> Self {
-        Self {
-            exposed,
-            monitor: Monitor::new(),
-            dials: Semaphore::new(LANE_DIALS),
-            tls: watch::Sender::new(tls),
+    /// Of each name, with TLS to its upstream where it is spoken, and so many places.
+    pub(crate) fn all(
+        exposed: impl IntoIterator<Item = (Exposed, Option<TlsClient>)>,
+        places: u32,
+    ) -> Box<[Arc<Self>]> {
+        let mut all: Vec<Arc<Self>> = Vec::new();
+        for (exposed, tls) in exposed {
+            let same = all.iter().find(|other| other.exposed.upstream.is_same(&exposed.upstream));
+            let upstream = same.map_or_else(
+                || {
+                    let (monitor, dials) = (Monitor::new(), Semaphore::new(LANE_DIALS));
+                    Arc::new(State { monitor, dials })
+                },
+                |same| same.upstream.clone(),
+            );
+            let (places, tls) = (Places::new(places), watch::Sender::new(tls));
+            all.push(Arc::new(Self { exposed, upstream, places, tls }));
         }
+        all.into()
+    }
+
+    /// Whether it is there.
+    pub(crate) fn monitor(&self) -> &Monitor {
+        &self.upstream.monitor
     }
 
     /// TLS for all dials from now on.
@@ -40,30 +70,37 @@ impl Reach {
     /// Connects to it.
     pub(crate) async fn dial(&self, addr: &UpstreamAddr) -> Result<BoxIo, UpstreamError> {
         let dialled = async {
-            let _dialling = self.monitor.dials();
+            let _dialling = self.monitor().dials();
             // Never closed.
-            let _one = self.dials.acquire().await;
+            let _one = self.upstream.dials.acquire().await;
             let tls = self.tls.borrow().clone();
             addr.connect(tls.as_ref()).await
         };
         Ok(timeout(LANE_DIAL_TIMEOUT, dialled).await.map_err(|_| UpstreamError::Timeout)??)
     }
 
-    /// The hub says that it speaks no HTTP/2, as far as it can tell.
-    pub(crate) fn is_not_http2(&self) {
-        if self.monitor.is_unfit() {
+    /// The hub has found that it speaks no HTTP/2, or that it is silent.
+    pub(crate) fn found_not_http2(&self, silent: bool) {
+        if self.monitor().found_unfit() {
             let Exposed { name, upstream, .. } = &self.exposed;
-            let hint = upstream.hint();
-            error!(%name, "the upstream does not speak HTTP/2{hint}; this needs a change of configuration");
+            if silent {
+                warn!(%name, "{}", wire::SILENT);
+            } else {
+                let hint = upstream.hint();
+                error!(%name, "{}{hint}; this needs a change of configuration", wire::NOT_HTTP2);
+            }
         }
     }
 
-    /// Keeps an eye on a server, for ever; services in this process are always there.
+    /// Keeps an eye on it, for ever.
     pub(crate) async fn watch(&self) {
-        let Upstream::Server(addr) = &self.exposed.upstream else {
-            return std::future::pending().await;
-        };
-        let dial = || async { self.dial(addr).await.map(drop) };
-        self.monitor.run(addr, dial).await;
+        match &self.exposed.upstream {
+            Upstream::Server(addr) => {
+                let dial = || async { self.dial(addr).await.map(drop) };
+                self.monitor().run(addr, dial).await;
+            }
+            // They are always there; but a hub that could not wait for them does not know.
+            Upstream::Services(_) => self.monitor().run(&BUILT_IN, async || Ok(())).await,
+        }
     }
 }

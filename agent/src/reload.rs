@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use tracing::warn;
 use tunnel::limits::OTHER_FILES;
 use tunnel::program::raise_open_files;
+use tunnel::registration::RegistrationError;
 use tunnel::setting::SettingError;
 use tunnel::tls::TlsError;
 
@@ -12,9 +13,12 @@ use crate::config::Config;
 use crate::exposed::Exposed;
 use crate::transport::TlsClient;
 
-/// A file that cannot be used.
+/// A file that cannot be used, or what no hub can be told.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
+    /// The names, or what is behind them.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
     /// The CA.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -41,9 +45,19 @@ impl Settings {
         Ok(Self {
             tls: config.tls_client()?,
             upstream_tls: config.exposed().map(Exposed::tls_client).collect::<Result<_, _>>()?,
-            max_lanes: within_open_files(config.max_lanes.read()?),
+            max_lanes: one_for_each(within_open_files(config.max_lanes.read()?), config),
         })
     }
+}
+
+/// No name is to be without: the hub promises one to each.
+fn one_for_each(lanes: NonZeroU32, config: &Config) -> NonZeroU32 {
+    let names = u32::try_from(config.exposed().count()).unwrap_or(u32::MAX);
+    let raised = lanes.max(NonZeroU32::new(names).unwrap_or(NonZeroU32::MIN));
+    if raised > lanes {
+        warn!(lanes = raised, max_lanes = lanes, "the number of names raises the number of lanes");
+    }
+    raised
 }
 
 /// As many as asked for, and as there are files for: each is a connection to the upstream.

@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     agent: Arc<Shared>,
     news: mpsc::Sender<News>,
 ) -> Over {
-    let role = Role::Agent { max_lanes: accepted(agent.places.max()) };
+    let role = Role::Agent { max_lanes: accepted(*agent.max_lanes.borrow()) };
     let Dialled { hub, io, read, session, keepalive, places, .. } = dialled;
     let (driver, lanes, control) =
         lanes::start(io, read, keepalive, role, agent.lane_memory.clone());

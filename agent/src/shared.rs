@@ -1,5 +1,6 @@
 //! What all slots and lanes of one agent share.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -8,10 +9,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
 use tunnel::limits::SESSIONS_PAIRED;
+use tunnel::registration::share_of_lanes;
 
 use crate::age::AgeLimit;
 use crate::config::Config;
-use crate::places::Places;
 use crate::reach::Reach;
 use crate::reload::{ReloadError, Settings};
 use crate::succession::Turns;
@@ -39,19 +40,21 @@ pub(crate) struct Shared {
     pub(crate) reaches: Box<[Arc<Reach>]>,
     /// What lanes may have on their way.
     pub(crate) lane_memory: LaneMemory,
-    /// Places for them.
-    pub(crate) places: Places,
+    /// How many lanes there may be, of all names together.
+    pub(crate) max_lanes: watch::Sender<NonZeroU32>,
 }
 
 impl Shared {
     /// # Errors
-    /// A file cannot be used.
+    /// A file cannot be used, or no hub can be told what there is.
     pub(crate) fn new(config: Config) -> Result<Self, ReloadError> {
+        config.check()?;
         let Settings { tls, upstream_tls, max_lanes } = Settings::read(&config)?;
+        let names = config.exposed().count();
         let exposed = config.exposed().cloned().zip(upstream_tls);
         Ok(Self {
             tls: watch::Sender::new(tls),
-            reaches: exposed.map(|(exposed, tls)| Arc::new(Reach::new(exposed, tls))).collect(),
+            reaches: Reach::all(exposed, share_of_lanes(max_lanes.get(), names)),
             advised: watch::Sender::new(1),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -59,7 +62,7 @@ impl Shared {
             age: AgeLimit::new(config.max_session_age),
             turns: Turns::new(),
             lane_memory: LaneMemory::new(config.lane_memory),
-            places: Places::new(max_lanes),
+            max_lanes: watch::Sender::new(max_lanes),
             config,
         })
     }
@@ -87,10 +90,12 @@ impl Shared {
         let Settings { tls, upstream_tls, max_lanes } = Settings::read(&self.config)?;
         filter.apply();
         self.tls.send_replace(tls);
+        let share = share_of_lanes(max_lanes.get(), self.reaches.len());
         for (reach, tls) in self.reaches.iter().zip(upstream_tls) {
             reach.set_tls(tls);
+            reach.places.resize(share);
         }
-        self.places.resize(max_lanes);
+        self.max_lanes.send_replace(max_lanes);
         Ok(())
     }
 }

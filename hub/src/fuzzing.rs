@@ -81,7 +81,7 @@ impl Hub {
             Ok((Protocol::Http2, io)) => {
                 connection::serve(Box::new(io), origin, Some(lane::serve)).await;
             }
-            Ok((Protocol::Http1, io)) => http1::serve(Box::new(io), origin, handshake).await,
+            Ok((Protocol::Http1, io)) => http1::serve(Box::new(io), None, origin, handshake).await,
             _ => {}
         }
     }

@@ -254,6 +254,11 @@ pub const CATCHING_UP: Duration = Duration::from_secs(5);
 /// How long a session that is replaced because of its age keeps the others of its agent from being replaced, too, if the
 /// agent does not tell that it has a new one.
 pub const RENEWED_WITHIN: Duration = Duration::from_secs(10);
+/// How long an agent with several names waits for the slower of its upstreams until it is told that it is registered: less
+/// than a hub that ends waits for that ([`MOVING_TIMEOUT`]).
+pub const REGISTERED_PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is looked what is behind a name whose agent has no place to do so.
+pub const PROBED_FULL: Duration = Duration::from_secs(1);
 /// How long a hub that ends waits for its agents to be elsewhere before it sends clients after them, where it has clients:
 /// half of the drain timeout at most, so that these have time as well.
 /// It is told of each; agents that find no other hub are not waited for.
@@ -282,7 +287,8 @@ pub const OWN_REQUEST_MAX: usize = 64 * KIB as usize;
 /// Connections at once, agents' and clients' together; less where the system allows fewer open files.
 /// Default of `--max-connections`: 64 KiB each is what an idle one may cost, so these cost 4 GiB.
 pub const CONNECTIONS: usize = 65_536;
-/// Head of an HTTP/1.1 request: labels and a token take less than half of it, the rest is for what proxies add.
+/// Head of an HTTP/1.1 request: labels, a token and sixteen long names take less than half of it, the rest is for what
+/// proxies add.
 pub const REQUEST_HEAD: usize = 16 * KIB as usize;
 /// Connections that have not shown yet what they want. Each holds some 20 KiB, and at most [`REQUEST_HEAD`]
 /// more; when more come, the oldest
@@ -291,7 +297,7 @@ pub const HANDSHAKES: usize = 2048;
 /// Calls of one client connection to the hub's own services at once. Watches stay open; a client has one
 /// for each name that it balances by.
 pub const OWN_CALLS: usize = 256;
-/// Registrations from one address at once: a fleet behind one NAT comes back whole.
+/// Registrations from one address at once, each of as many as it has names: a fleet behind one NAT comes back whole.
 /// 128 a second follow.
 pub const REGISTRATIONS: Rate = Rate { burst: 8192, per: Duration::from_secs(64) };
 /// A thread whose next turn comes no sooner than this is behind: its calls wait for so long at each step.

@@ -31,7 +31,7 @@ use crate::message::refusal::Refusal;
 use crate::observe::activity::{Activity, What};
 use crate::observe::metrics::Metrics;
 
-pub(crate) use self::agent::{Agent, Upstream, share_of_lanes};
+pub(crate) use self::agent::{Agent, Running, Upstream};
 pub(crate) use self::entry::{Away, Owned};
 use self::entry::{Entry, best, better_of_two};
 pub(crate) use self::lane_book::OpenLane;
@@ -133,9 +133,8 @@ impl Registry {
         };
         let sessions: Arc<[_]> = asked.exposed().zip(0..).map(of_name).collect();
         drop(names);
-        for session in sessions.iter().filter(|session| session.is_shown()) {
-            self.arrived(&session.agent.name);
-        }
+        let shown = sessions.iter().filter(|session| session.is_shown());
+        self.arrived(shown.map(|session| &session.agent.name));
         Ok(Registration { registry: self.clone(), link, sessions })
     }
 
@@ -177,12 +176,12 @@ impl Registry {
             self.ousted(&entry.take_over(agent));
         }
         drop(names);
-        self.arrived(&agent.name);
+        self.arrived([&agent.name]);
     }
 
     /// Another session of its agent has taken its place.
     fn replaced(&self, session: &Session) {
-        if session.nth == 0 {
+        if session.link.first_replaced() {
             self.metrics.session_replaced();
         }
         self.tell(&session.agent, What::Replaced { session: session.link.id.clone() });
@@ -199,9 +198,18 @@ impl Registry {
         }
     }
 
-    fn unregister(&self, session: &Arc<Session>) {
+    fn unregister(&self, sessions: &[Arc<Session>]) {
         let mut names = self.names.write();
-        let (agent, names) = (&session.agent, &mut *names);
+        for session in sessions {
+            self.unregister_name(&mut names, session);
+        }
+        names.forget();
+        drop(names);
+        self.changed();
+    }
+
+    fn unregister_name(&self, names: &mut Names, session: &Arc<Session>) {
+        let agent = &session.agent;
         let Some(entry) = names.entries.get_mut(&agent.name) else {
             return;
         };
@@ -218,11 +226,9 @@ impl Registry {
                 names.entries.remove(&agent.name);
             }
         }
-        names.forget();
         if is_last && session.is_shown() {
             self.tell(agent, What::Unregistered);
         }
-        self.changed();
     }
 
     /// Tells whoever watches what has become of an agent.
@@ -235,10 +241,13 @@ impl Registry {
         self.changed.receiver_count()
     }
 
-    /// Somebody may serve the name that could not before.
-    fn arrived(&self, name: &Name) {
-        self.changed();
-        self.parking.arrived(name);
+    /// Somebody may serve these names that could not before.
+    fn arrived<'n>(&self, names: impl IntoIterator<Item = &'n Name>) {
+        let mut names = names.into_iter().peekable();
+        if names.peek().is_some() {
+            self.changed();
+        }
+        names.for_each(|name| self.parking.arrived(name));
     }
 
     /// A place for a call that waits for the name, unless too many wait.
@@ -326,8 +335,8 @@ impl Registry {
         }
         for Session { agent, .. } in sessions.iter().map(AsRef::as_ref) {
             self.tell(agent, What::Suspect { session: link.id.clone(), is_suspect });
-            self.arrived(&agent.name);
         }
+        self.arrived(sessions.iter().map(|session| &session.agent.name));
     }
 
     /// The session takes no new calls from now on. Lanes without calls are ended.
@@ -361,8 +370,6 @@ pub(crate) struct Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.link.is_over();
-        for session in &*self.sessions {
-            self.registry.unregister(session);
-        }
+        self.registry.unregister(&self.sessions);
     }
 }

@@ -4,7 +4,8 @@
 //! say). From then on its **binary** messages are frames of [`lanes`], byte streams on which the hub is the
 //! HTTP/2 *client*; pings and pongs are keepalive ([`ws`]); **text** messages are control
 //! ([`wire::Control`]). [`bridge`] serves tower services on raw `h2` streams, for whatever either end
-//! answers itself. [`limits`] is the one table of limits.
+//! answers itself. [`limits`] is the one table of limits. An agent may have several names on one session: then headers are
+//! lists, and what is said of one of them says by its place in the list of which.
 
 pub mod box_io;
 pub mod bridge;

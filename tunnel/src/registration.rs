@@ -54,11 +54,14 @@ pub enum RegistrationError {
     #[error("bad name: {0}")]
     Name(#[from] NameError),
     /// More names than a session has.
-    #[error("the header hub-name must have at most {NAMES_MAX} names")]
+    #[error("an agent has at most {NAMES_MAX} names")]
     Names,
     /// One name stands for two things.
     #[error("the name \"{0}\" is given twice")]
     Twice(Name),
+    /// A part of a list has in it what separates parts.
+    #[error("several names cannot say of each a {0} with a ; in it")]
+    Separator(&'static str),
     /// A list that is not as long as the one of names.
     #[error("the header {0} must have one part for each name, with ; between them")]
     Parts(&'static str),
@@ -147,6 +150,13 @@ impl Registration {
     pub fn exposed(&self) -> impl Iterator<Item = &Exposed> {
         std::iter::once(&self.first).chain(&self.others)
     }
+}
+
+/// What each of so many names has of the lanes that an agent takes. Equal shares: callers of one take none of another's.
+#[must_use]
+pub fn share_of_lanes(max: u32, names: usize) -> u32 {
+    let names = u32::try_from(names).unwrap_or(u32::MAX);
+    (max / names.max(1)).max(1)
 }
 
 /// Splits one `key=value`. The key must not be empty, and neither may hold a comma, which separates

@@ -1,5 +1,7 @@
 //! The wire contract in names: path, protocol, headers, control messages, close codes.
 
+use std::mem::discriminant;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -51,6 +53,11 @@ pub const HUB_NODE_ID: &str = "hub-node-id";
 /// Answer: how many sessions the hub advises.
 pub const HUB_SESSIONS: &str = "hub-sessions";
 
+/// What is said of an upstream that speaks something else.
+pub const NOT_HTTP2: &str = "the upstream does not speak HTTP/2";
+/// What is said of one that says nothing.
+pub const SILENT: &str = "the upstream sent no HTTP/2 SETTINGS in time";
+
 /// What the two ends tell each other in text messages, as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -73,6 +80,9 @@ pub enum Control {
     NotHttp2 {
         /// Which of the agent's names it is behind, from 0.
         nth: u16,
+        /// It has said nothing in time.
+        #[serde(default)]
+        silent: bool,
     },
     /// Of the agent: how many lanes it takes from now on.
     MaxLanes {
@@ -85,6 +95,17 @@ pub enum Control {
 }
 
 impl Control {
+    /// Whether what this says does not matter any more once the other is said: it is about the same.
+    #[must_use]
+    pub fn is_replaced_by(&self, later: &Self) -> bool {
+        let is_same_name = match (self, later) {
+            (Self::Upstream { nth, .. }, Self::Upstream { nth: other, .. })
+            | (Self::NotHttp2 { nth, .. }, Self::NotHttp2 { nth: other, .. }) => nth == other,
+            _ => true,
+        };
+        is_same_name && discriminant(self) == discriminant(later)
+    }
+
     /// Reads a text message. What is no JSON object with a `type` is unknown, too.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
@@ -102,7 +123,9 @@ impl Control {
             Self::Upstream { up, nth } => {
                 format!(r#"{{"type":"upstream","up":{up},"nth":{nth}}}"#)
             }
-            Self::NotHttp2 { nth } => format!(r#"{{"type":"not-http2","nth":{nth}}}"#),
+            Self::NotHttp2 { nth, silent } => {
+                format!(r#"{{"type":"not-http2","nth":{nth},"silent":{silent}}}"#)
+            }
             Self::MaxLanes { max } => format!(r#"{{"type":"max-lanes","max":{max}}}"#),
             Self::Unknown => r#"{"type":"unknown"}"#.into(),
         }
@@ -189,12 +212,11 @@ mod tests {
     #[test]
     fn control_messages_survive_the_wire_and_strangers_are_ignored() {
         let upstream = |up| Control::Upstream { up, nth: u16::from(up) };
+        let not_http2 = Control::NotHttp2 { nth: 7, silent: true };
         let all = [Control::Drain, Control::Registered, Control::Moved];
         let lanes = [Control::MaxLanes { max: 0 }, Control::MaxLanes { max: u32::MAX }];
-        for control in all
-            .into_iter()
-            .chain([upstream(true), upstream(false), Control::NotHttp2 { nth: 7 }])
-            .chain(lanes)
+        for control in
+            all.into_iter().chain([upstream(true), upstream(false), not_http2]).chain(lanes)
         {
             assert_eq!(Control::from_text(&control.to_text()), control);
         }
@@ -202,6 +224,16 @@ mod tests {
         for stranger in ["", "drain", "{}", r#"{"type":7}"#, r#"{"type":"kick"}"#, "[]"] {
             assert_eq!(Control::from_text(stranger), Control::Unknown, "{stranger}");
         }
+    }
+
+    #[test]
+    fn only_what_is_about_the_same_is_replaced() {
+        let upstream = |up, nth| Control::Upstream { up, nth };
+        assert!(upstream(true, 1).is_replaced_by(&upstream(false, 1)));
+        assert!(!upstream(true, 1).is_replaced_by(&upstream(true, 2)));
+        assert!(!upstream(true, 1).is_replaced_by(&Control::NotHttp2 { nth: 1, silent: false }));
+        assert!(Control::Drain.is_replaced_by(&Control::Drain));
+        assert!(!Control::Drain.is_replaced_by(&Control::Moved));
     }
 
     #[test]

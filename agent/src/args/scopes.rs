@@ -16,20 +16,11 @@ pub(super) enum ScopeError {
     Count { flag: String, values: usize, names: usize },
 }
 
-/// Of how many names something was said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Says {
-    /// Of this one.
-    OfIt,
-    /// Of all.
-    OfAll,
-}
-
 /// The names, and where each of them was typed.
 pub(super) struct Scopes<'m> {
     names: &'m [Name],
     matches: &'m ArgMatches,
-    /// Not of one alone, for which everything holds, nor of those from the environment.
+    /// Not of one alone, for which everything holds, nor of those from the environment, nor where one argument has several.
     typed: Vec<usize>,
 }
 
@@ -37,7 +28,9 @@ impl<'m> Scopes<'m> {
     /// Of the names that `--name` has.
     pub(super) fn new(names: &'m [Name], matches: &'m ArgMatches) -> Self {
         let scopes = Self { names, matches, typed: Vec::new() };
-        let typed = if names.len() > 1 { scopes.places("names") } else { Vec::new() };
+        let arguments = matches.get_occurrences::<Name>("names").map_or(0, Iterator::count);
+        let is_each = names.len() > 1 && arguments == names.len();
+        let typed = if is_each { scopes.places("names") } else { Vec::new() };
         Self { typed, ..scopes }
     }
 
@@ -56,7 +49,7 @@ impl<'m> Scopes<'m> {
     ) -> Result<Vec<Option<T>>, ScopeError> {
         let (flag, names) = (id.replace('_', "-"), self.names.len());
         if !self.is_scoped(id) && names > 1 && values.len() > 1 {
-            // From the environment, in the order of the names.
+            // In the order of the names.
             return if values.len() == names {
                 Ok(values.iter().cloned().map(Some).collect())
             } else {
@@ -88,21 +81,12 @@ impl<'m> Scopes<'m> {
         }
     }
 
-    /// For each name whether one of these arguments, none of which has a default, says anything of it.
-    pub(super) fn says_each(&self, ids: &[&str]) -> Vec<Option<Says>> {
-        let said: Vec<_> = ids.iter().filter(|id| self.matches.contains_id(id)).collect();
-        let scoped = said.iter().filter(|id| self.is_scoped(id));
-        let of: Vec<_> =
-            scoped.clone().flat_map(|id| self.places(id)).map(|at| self.of(at)).collect();
-        let is_of_all = scoped.count() < said.len() || of.contains(&None);
-        let says = |nth| {
-            if of.contains(&Some(nth)) {
-                Some(Says::OfIt)
-            } else {
-                is_of_all.then_some(Says::OfAll)
-            }
-        };
-        (0..self.names.len()).map(says).collect()
+    /// For each name whether one of these arguments was typed for it alone.
+    pub(super) fn own_each(&self, ids: &[&str]) -> Vec<bool> {
+        let scoped = ids.iter().filter(|id| self.is_scoped(id));
+        let own: Vec<_> =
+            scoped.flat_map(|id| self.places(id)).filter_map(|at| self.of(at)).collect();
+        (0..self.names.len()).map(|nth| own.contains(&nth)).collect()
     }
 
     /// For each name all that this argument says.

@@ -47,6 +47,9 @@ fn what_is_said_behind_a_name_holds_for_that_name() {
             "agent --name a --upstream one:1 --name b --upstream two:2 --name c",
             &["a http://one:1", "b http://two:2", "c"],
         ),
+        // Together, in their order.
+        ("agent --name a,b --upstream one:1,two:2", &["a http://one:1", "b http://two:2"]),
+        ("agent --name a,b --upstream one:1", &["a http://one:1", "b http://one:1"]),
         // Before the first it holds for all that say nothing else.
         (
             "agent --authority x --name a --upstream one:1 --name b --authority y",
@@ -95,6 +98,7 @@ fn bad_names_are_told() {
             "agent --name a --name b --upstream :1 --upstream :2",
             "--upstream is given twice for the name \"b\"",
         ),
+        ("agent --name a,b,c --upstream one:1,two:2", "has 2 values for 3 names"),
         ("agent --name a --name b --upstream-alpn off", "of the name \"b\""),
         (
             "agent --upstream-alpn off --name a --upstream :1 --name b",
@@ -111,7 +115,13 @@ fn bad_names_are_told() {
     ] {
         assert_bad(line, word);
     }
-    parse("agent --name a --upstream :1 --name b --fluentd-command x").expect("one without");
+    for line in [
+        "agent --name a --upstream :1 --name b --fluentd-command x",
+        // What is so anyhow may be said of any.
+        "agent --name a --upstream :1 --upstream-alpn on --upstream-tls-insecure-skip-verify=false",
+    ] {
+        parse(line).expect("good usage");
+    }
 }
 
 #[test]

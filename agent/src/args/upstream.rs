@@ -10,13 +10,13 @@ use tunnel::name::Name;
 use tunnel::speaks::WebProtocol;
 use tunnel::tls::{Identity, Trust};
 
-use super::scopes::{Says, ScopeError, Scopes};
+use super::scopes::{ScopeError, Scopes};
 use crate::exposed::UpstreamTls;
 use crate::upstream::UpstreamAddr;
 
 /// The flags, as typed, for all names together.
 #[derive(Clone, Debug, clap::Args)]
-pub struct UpstreamArgs {
+pub(super) struct UpstreamArgs {
     /// The server to expose: host:port, http://…, https://… or unix:/path [default: the built-in services]
     #[arg(long, env = "AGENT_UPSTREAM", value_name = "ADDR", value_delimiter = ',')]
     upstream: Vec<UpstreamAddr>,
@@ -73,6 +73,15 @@ struct UpstreamTlsArgs {
     upstream_alpn: Vec<bool>,
 }
 
+/// Of how many names something was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Of this one.
+    OfIt,
+    /// Of all.
+    OfAll,
+}
+
 /// The arguments of these.
 const UPSTREAM_TLS: [&str; 6] = [
     "upstream_tls_ca_file",
@@ -96,7 +105,7 @@ pub struct Behind {
     pub speaks: Vec<WebProtocol>,
     /// TLS towards it.
     pub tls: UpstreamTls,
-    /// Whether anything was said that needs TLS.
+    /// Whether anything was said of it that needs TLS, or of all.
     pub(super) says_tls: Option<Says>,
 }
 
@@ -112,11 +121,13 @@ impl UpstreamArgs {
         let authorities = scopes.one_each("authority", &self.authority)?;
         let speaks = scopes.some_each("upstream_speaks", &self.upstream_speaks);
         let tls = self.tls.of_each(&scopes)?;
-        let tls = tls.into_iter().zip(scopes.says_each(&UPSTREAM_TLS));
+        let tls = tls.into_iter().zip(scopes.own_each(&UPSTREAM_TLS));
         let said = upstreams.into_iter().zip(authorities).zip(speaks).zip(tls);
         let behind =
             names.iter().zip(said).map(|(name, (((upstream, authority), speaks), tls))| {
-                let (tls, says_tls) = tls;
+                let (tls, is_own) = tls;
+                let says_tls =
+                    says_tls(&tls).then_some(if is_own { Says::OfIt } else { Says::OfAll });
                 Behind { name: name.clone(), upstream, authority, speaks, tls, says_tls }
             });
         Ok(behind.collect())
@@ -144,6 +155,11 @@ impl UpstreamTlsArgs {
             });
         Ok(of_each.collect())
     }
+}
+
+/// Whether it is anything that is not so anyhow.
+fn says_tls(UpstreamTls { trust, identity, server_name, has_alpn }: &UpstreamTls) -> bool {
+    *trust != Trust::System || identity.is_some() || server_name.is_some() || !has_alpn
 }
 
 fn server_name(text: &str) -> Result<ServerName<'static>, String> {

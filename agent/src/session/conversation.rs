@@ -72,7 +72,7 @@ impl<'s> Conversation<'s> {
         let agent = &self.about.agent;
         let mut upstreams = StreamMap::new();
         for (nth, reach) in (0..).zip(&agent.reaches) {
-            let mut up = reach.monitor.watch();
+            let mut up = reach.monitor().watch();
             if !*up.borrow_and_update() {
                 self.ws.send(Control::Upstream { up: false, nth });
             }
@@ -112,9 +112,9 @@ impl<'s> Conversation<'s> {
                 self.tell_moved();
                 self.leave(None);
             }
-            Control::NotHttp2 { nth } => {
+            Control::NotHttp2 { nth, silent } => {
                 if let Some(reach) = self.about.agent.reaches.get(usize::from(nth)) {
-                    reach.is_not_http2();
+                    reach.found_not_http2(silent);
                 }
             }
             _ => {}

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,16 +13,16 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 use tunnel::lanes::Role;
 use tunnel::registration;
-use tunnel::wire::{CloseCode, Control};
+use tunnel::wire::{self, CloseCode, Control};
 use tunnel::ws::{Ended, KeepaliveConfig};
 
 use crate::config::auth::{Auth, Denied};
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::lanes::OpenError;
-use crate::limits::{FAREWELL_TIMEOUT, RENEWED_WITHIN};
+use crate::limits::{FAREWELL_TIMEOUT, PROBED_FULL, REGISTERED_PATIENCE, RENEWED_WITHIN};
 use crate::observe::limit::Limit;
-use crate::registry::{Admitted, Registration, Session, Upstream, share_of_lanes};
+use crate::registry::{Admitted, Registration, Session, Upstream};
 
 /// Serves one agent's WebSocket from the upgrade, behind which `read` was read, to its end.
 pub(crate) async fn serve<S>(io: S, read: Bytes, admitted: Admitted, origin: Origin)
@@ -53,7 +54,8 @@ where
     }
     if lanes.ws().ended() == Some(&Ended::Flood) {
         let first = names.first().map(|session| &session.agent.name as &dyn Display);
-        hub.limits.reached(Limit::AgentMessages, peer, first);
+        // Of several, it is none's.
+        hub.limits.reached(Limit::AgentMessages, peer, first.filter(|_| names.len() == 1));
     }
 }
 
@@ -148,10 +150,14 @@ async fn renew(registration: &Registration, hub: &Hub) {
 fn heed(auth: &Auth, Registration { link, sessions, .. }: &Registration) {
     let check =
         |session: &Arc<Session>| auth.check_agent(link.holder.as_ref(), &session.agent.name);
-    let sentence = match sessions.iter().try_for_each(check) {
-        Ok(()) => return,
-        Err(Denied::Name) => "the token is not good for the name any more",
-        Err(_) => "this hub does not know the agent's token any more",
+    let denied = sessions.iter().find_map(|session| Some((session, check(session).err()?)));
+    let sentence = match denied {
+        None => return,
+        Some((session, Denied::Name)) => {
+            info!(name = %session.agent.name, session = link.id, "the token is not good for it any more");
+            "the token is not good for the name any more"
+        }
+        Some(_) => "this hub does not know the agent's token any more",
     };
     link.ws().close(CloseCode::Policy, sentence);
 }
@@ -163,7 +169,7 @@ fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
         Control::Drain => hub.registry.drain(registration),
         Control::Moved => link.moves(),
         Control::MaxLanes { max } => {
-            let share = share_of_lanes(max, sessions.len());
+            let share = registration::share_of_lanes(max, sessions.len()) as usize;
             sessions.iter().for_each(|session| session.agent.lanes.offer(share));
         }
         Control::Upstream { up, nth } => match sessions.get(usize::from(nth)) {
@@ -175,12 +181,19 @@ fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
     }
 }
 
-/// Shows the session's agent to callers under each of its names. *Registered* means that all of them that are *reachable*
-/// are reached from now on.
+/// Shows the session's agent to callers under each of its names. It is told once those that can be reached are, as far as
+/// that is known soon after the first.
 async fn show_all(sessions: Arc<[Arc<Session>]>, hub: Arc<Hub>) {
     let each = sessions.iter().map(|session| show(session.clone(), hub.clone()));
-    let shown = each.collect::<JoinSet<_>>().join_all().await;
-    if let Some(session) = sessions.first().filter(|_| shown.contains(&true)) {
+    let mut showing = each.collect::<JoinSet<_>>();
+    let mut is_shown = false;
+    while !is_shown && let Some(shown) = showing.join_next().await {
+        is_shown = shown.unwrap_or(false);
+    }
+    let _ =
+        timeout(REGISTERED_PATIENCE, async { while showing.join_next().await.is_some() {} }).await;
+    showing.detach_all();
+    if let Some(session) = sessions.first().filter(|_| is_shown) {
         registered(session, &hub);
     }
 }
@@ -193,49 +206,85 @@ async fn show_again(session: Arc<Session>, hub: Arc<Hub>) {
 }
 
 fn registered(Session { link, .. }: &Session, hub: &Hub) {
-    if link.is_first_shown() {
+    if link.first_registered() {
         hub.metrics.registered();
         link.ws().send(Control::Registered);
     }
 }
 
-/// Shows it under one name, once it is known whether its upstream is there. One session finds out for all of the agent.
+/// Shows it under one name, once it is known whether its upstream is there. Returns whether it is.
 async fn show(session: Arc<Session>, hub: Arc<Hub>) -> bool {
-    let agent = &session.agent;
-    let _one = agent.probing.lock().await;
-    if agent.upstream() != Upstream::Up
-        && let Err(error) = hub.sentinels.probe(&session).await
-    {
-        tell_failure(&error, &session, &hub);
-        return false;
+    let mut is_again = false;
+    loop {
+        match find_out(&session, &hub, is_again).await {
+            Found::There => break,
+            Found::Away => return false,
+            Found::Busy => tokio::select! {
+                () = session.link.over() => return false,
+                () = sleep(PROBED_FULL) => is_again = true,
+            },
+        }
     }
-    if session.is_first_shown() {
+    if session.first_shown() {
         log(&session, "registered");
     }
     true
 }
 
+/// What there is behind a name.
+enum Found {
+    There,
+    Away,
+    /// The agent has no place to look.
+    Busy,
+}
+
+/// One session finds out for all of the agent; `is_again` after it was busy.
+async fn find_out(session: &Arc<Session>, hub: &Arc<Hub>, is_again: bool) -> Found {
+    let agent = &session.agent;
+    let before = agent.probes.load(Ordering::SeqCst);
+    let _one = agent.probing.lock().await;
+    if agent.upstream() == Upstream::Up {
+        return Found::There;
+    }
+    if agent.probes.load(Ordering::SeqCst) != before {
+        return Found::Away;
+    }
+    let probed = hub.sentinels.probe(session).await;
+    let Err(error) = probed else { return Found::There };
+    if error != OpenError::Lost {
+        agent.probes.fetch_add(1, Ordering::SeqCst);
+    }
+    let is_busy = error == OpenError::Full;
+    if !(is_busy && is_again) {
+        tell_failure(&error, session, hub);
+    }
+    if is_busy { Found::Busy } else { Found::Away }
+}
+
 fn tell_failure(error: &OpenError, session: &Session, hub: &Hub) {
     let Session { link, agent, nth, .. } = session;
-    let reason = match error {
-        OpenError::NotHttp2 => "the upstream does not speak HTTP/2",
-        OpenError::Silent => "the upstream sent no HTTP/2 SETTINGS in time",
+    let silent = *error == OpenError::Silent;
+    match error {
         // The agent says when it is back.
         OpenError::Unreachable(_) | OpenError::Full => {
             hub.registry.set_upstream(agent, Upstream::Down);
-            return info!(name = %agent.name, session = link.id, %error, "upstream not reachable");
+            info!(name = %agent.name, session = link.id, %error, "upstream not reachable");
         }
         OpenError::Lost => {
-            return debug!(name = %agent.name, session = link.id, %error, "session did not begin");
+            debug!(name = %agent.name, session = link.id, %error, "session did not begin");
         }
-    };
-    hub.metrics.registration_refused("not-http2");
-    if link.names > 1 {
         // Others are behind the same session.
-        hub.registry.set_upstream(agent, Upstream::Down);
-        warn!(name = %agent.name, peer = %link.peer, %error, "upstream not of use");
-        return link.ws().send(Control::NotHttp2 { nth: *nth });
+        OpenError::NotHttp2 | OpenError::Silent if link.names > 1 => {
+            hub.registry.set_upstream(agent, Upstream::Down);
+            warn!(name = %agent.name, peer = %link.peer, %error, "upstream not of use");
+            link.ws().send(Control::NotHttp2 { nth: *nth, silent });
+        }
+        OpenError::NotHttp2 | OpenError::Silent => {
+            hub.metrics.registration_refused("not-http2");
+            warn!(name = %agent.name, peer = %link.peer, %error, "session did not begin");
+            let reason = if silent { wire::SILENT } else { wire::NOT_HTTP2 };
+            link.ws().close(CloseCode::NotHttp2, reason);
+        }
     }
-    warn!(name = %agent.name, peer = %link.peer, %error, "session did not begin");
-    link.ws().close(CloseCode::NotHttp2, reason);
 }

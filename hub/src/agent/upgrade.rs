@@ -127,16 +127,19 @@ async fn admit<B>(
     check_path(request)?;
     check_subprotocol(request.headers())?;
     let address = network(origin.peer.ip());
-    if !origin.hub.registrants.admit(address) {
-        origin.hub.limits.reached(Limit::Registrations, origin.peer, None);
-        let sentence = "too many registrations from this address";
-        let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, sentence);
-        return Err(rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS));
+    let registrants = &origin.hub.registrants;
+    if !registrants.admit(address) {
+        return Err(too_many(origin));
     }
     let mut response = accept(request)?;
     let admitted = admit_agent(request.headers(), origin)?;
+    // Each name costs what an agent does.
+    let others = u32::try_from(admitted.registration.others.len()).unwrap_or(u32::MAX);
+    if !registrants.admit_all(address, others) {
+        return Err(too_many(origin));
+    }
     if !origin.hub.pace.admit(origin.hub.registry.is_there(&admitted)).await {
-        origin.hub.registrants.give_back(address);
+        registrants.give_back(address, 1 + others);
         return Err(Rejection { reason: BUSY, ..busy() });
     }
     let headers = response.headers_mut();
@@ -155,6 +158,13 @@ async fn admit<B>(
         );
     }
     Ok((response, admitted))
+}
+
+fn too_many(origin: &Origin) -> Rejection {
+    origin.hub.limits.reached(Limit::Registrations, origin.peer, None);
+    let sentence = "too many registrations from this address";
+    let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, sentence);
+    rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 fn busy() -> Rejection {

@@ -175,7 +175,7 @@ impl Connection {
         match call.lane {
             Some(lane) => {
                 self.note_breach(lane, end);
-                self.left_lane(lane);
+                self.set_busy(lane);
             }
             None => self.wait_no_more(id, &call.next),
         }

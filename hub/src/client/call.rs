@@ -11,7 +11,7 @@ use crate::guard::peer_guard::PeerGuard;
 use crate::lanes::LaneView;
 use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
-use crate::registry::Parked;
+use crate::registry::{Parked, Running};
 
 /// What the hub knows of a call, beside its frames.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Call {
     pub(super) parked: Option<(Parked, Instant)>,
     /// It runs on this lane.
     pub(super) lane: Option<LaneId>,
+    /// It counts as one of its agent's.
+    pub(super) running: Option<Running>,
     /// What the hub has answered.
     pub(super) refused: Option<Refusal>,
     /// It is one of those that the hub's own services may have at once.
@@ -52,6 +54,7 @@ impl Call {
             waits_since: now,
             parked: None,
             lane: None,
+            running: None,
             refused: None,
             has_own_place: false,
             is_session: false,

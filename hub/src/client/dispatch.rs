@@ -110,9 +110,9 @@ impl Connection {
             return;
         }
         call.lane = Some(lane);
+        call.running = Some(session.agent.call());
         call.record.reached(&session);
         call.leaves_parking("served");
-        session.agent.call_began();
         self.set_busy(lane);
     }
 
@@ -140,17 +140,11 @@ impl Connection {
 
     /// The call is on no lane any more.
     pub(super) fn leave(&mut self, id: CallId) {
-        let Some(lane) = self.call(id).and_then(|call| call.lane.take()) else { return };
-        self.left_lane(lane);
-    }
-
-    pub(super) fn left_lane(&mut self, lane: LaneId) {
-        let seat =
-            self.lanes.get(lane).and_then(Option::as_ref).and_then(|lane| lane.seat.as_ref());
-        if let Some(seat) = seat {
-            seat.session().agent.call_ended();
+        let Some(call) = self.call(id) else { return };
+        call.running = None;
+        if let Some(lane) = call.lane.take() {
+            self.set_busy(lane);
         }
-        self.set_busy(lane);
     }
 }
 

@@ -22,6 +22,11 @@ impl<K: Copy + Eq + Hash> RateBy<K> {
 
     /// Returns `true` if `who` may do it once more now.
     pub(crate) fn admit(&self, who: K) -> bool {
+        self.admit_all(who, 1)
+    }
+
+    /// Returns `true` if `who` may do it so often now.
+    pub(crate) fn admit_all(&self, who: K, times: u32) -> bool {
         let mut known = self.known.lock();
         let who = Some(who);
         if !known.contains_key(&who) && known.len() >= self.max {
@@ -29,15 +34,15 @@ impl<K: Copy + Eq + Hash> RateBy<K> {
         }
         let fits = known.contains_key(&who) || known.len() < self.max;
         let bucket = known.entry(if fits { who } else { None });
-        bucket.or_insert_with(|| TokenBucket::new(self.rate)).take(1).is_ok()
+        bucket.or_insert_with(|| TokenBucket::new(self.rate)).take(times).is_ok()
     }
 
-    /// What `who` was admitted to has not come to be.
-    pub(crate) fn give_back(&self, who: K) {
+    /// What `who` was admitted to so often has not come to be.
+    pub(crate) fn give_back(&self, who: K, times: u32) {
         let mut known = self.known.lock();
         let who = if known.contains_key(&Some(who)) { Some(who) } else { None };
         if let Some(bucket) = known.get_mut(&who) {
-            bucket.give_back(1);
+            bucket.give_back(times);
         }
     }
 }
@@ -56,7 +61,7 @@ mod tests {
         assert!((0..5).all(|_| rate.admit('a')));
         assert!(!rate.admit('a'));
         assert!(rate.admit('b'));
-        rate.give_back('a');
+        rate.give_back('a', 1);
         assert!(rate.admit('a') && !rate.admit('a'));
         tokio::time::advance(PERIOD).await;
         assert!(rate.admit('a'));

@@ -22,10 +22,10 @@ pub(crate) enum OpenError {
     #[error("the agent takes no more connections to its upstream now")]
     Full,
     /// The upstream speaks something else.
-    #[error("the upstream does not speak HTTP/2")]
+    #[error("{}", tunnel::wire::NOT_HTTP2)]
     NotHttp2,
     /// The upstream says nothing.
-    #[error("the upstream sent no HTTP/2 SETTINGS in time")]
+    #[error("{}", tunnel::wire::SILENT)]
     Silent,
     /// The session is over.
     #[error("the session was lost")]

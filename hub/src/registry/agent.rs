@@ -1,14 +1,15 @@
 //! One agent process, as callers of a name meet it: what all its sessions share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use http::uri::{Authority, Scheme};
 use parking_lot::Mutex;
 use tunnel::lanes::Source;
 use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
-use tunnel::registration::{Exposed, Registration};
+use tunnel::registration::{Exposed, Registration, share_of_lanes};
 use tunnel::speaks::Speaks;
 
 use crate::config::auth::{Holder, Ownership};
@@ -43,12 +44,24 @@ pub(crate) struct Agent {
     pub(crate) idle: Mutex<IdleLimit>,
     /// Held by the session that finds out whether the upstream speaks HTTP/2.
     pub(crate) probing: tokio::sync::Mutex<()>,
+    /// How often that was found out.
+    pub(crate) probes: AtomicU64,
     /// Held by the session that is being replaced by a new one.
     pub(crate) renewing: tokio::sync::Mutex<()>,
     upstream: AtomicU8,
     calls: AtomicUsize,
     /// Streams that a connection may have, as its upstream said last.
     max_streams: AtomicUsize,
+}
+
+/// A call that runs on an agent's lanes, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running(Arc<Agent>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What is known of an agent's server.
@@ -62,11 +75,6 @@ pub(crate) enum Upstream {
     Down,
 }
 
-/// What each of so many names may have of the lanes that an agent takes. Equal shares: callers of one never take the others'.
-pub(crate) fn share_of_lanes(max: u32, names: usize) -> usize {
-    (max as usize / names.max(1)).max(1)
-}
-
 impl Agent {
     pub(super) fn new(
         id: u64,
@@ -76,7 +84,7 @@ impl Agent {
     ) -> Self {
         let Exposed { name, scheme, authority, speaks } = exposed.clone();
         let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX.get());
-        let max_lanes = share_of_lanes(max_lanes, registration.exposed().count());
+        let max_lanes = share_of_lanes(max_lanes, registration.exposed().count()) as usize;
         Self {
             id,
             name,
@@ -91,6 +99,7 @@ impl Agent {
             opens: RateBy::new(OPENS, OPENS_SOURCES),
             idle: Mutex::default(),
             probing: tokio::sync::Mutex::default(),
+            probes: AtomicU64::new(0),
             renewing: tokio::sync::Mutex::default(),
             upstream: AtomicU8::new(Upstream::Unknown as u8),
             calls: AtomicUsize::new(0),
@@ -139,12 +148,10 @@ impl Agent {
         self.calls.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn call_began(&self) {
+    /// One more of them.
+    pub(crate) fn call(self: &Arc<Self>) -> Running {
         self.calls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn call_ended(&self) {
-        self.calls.fetch_sub(1, Ordering::Relaxed);
+        Running(self.clone())
     }
 
     /// Streams that a new lane may have until its upstream's SETTINGS say otherwise.

@@ -113,7 +113,10 @@ impl Entry {
         let is_before = |session: &mut Arc<Session>| session.agent.id < agent.id;
         let ousted: Vec<_> = self.sessions.extract_if(.., is_before).collect();
         for session in &ousted {
-            session.link.ws().close(CloseCode::Replaced, "another agent has taken the name over");
+            if session.link.loses_name() {
+                let reason = "another agent has taken the name over";
+                session.link.ws().close(CloseCode::Replaced, reason);
+            }
             if !self.ousted.contains(&session.agent.instance) {
                 self.ousted.push(session.agent.instance.clone());
             }

@@ -27,11 +27,14 @@ pub(crate) struct Link {
     /// Whose token let it in: its agent's, or another one of the same holder.
     pub(crate) holder: Option<Holder>,
     pub(crate) since: SystemTime,
-    /// Under how many names it is registered.
+    /// Under how many names it was registered.
     pub(crate) names: usize,
+    /// Those of them that another agent has taken over.
+    lost: AtomicUsize,
     /// Its byte streams.
     pub(crate) tunnel: Lanes,
     registered: AtomicBool,
+    replaced: AtomicBool,
     draining: AtomicBool,
     leaves: AtomicBool,
     moved: CancellationToken,
@@ -62,8 +65,10 @@ impl Link {
             holder,
             since: SystemTime::now(),
             names,
+            lost: AtomicUsize::new(0),
             tunnel,
             registered: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             leaves: AtomicBool::new(false),
             moved: CancellationToken::new(),
@@ -80,8 +85,8 @@ impl Link {
         self.tunnel.ws()
     }
 
-    /// Callers can reach a name on it. Returns `true` the first time.
-    pub(crate) fn is_first_shown(&self) -> bool {
+    /// The agent may be told that it is registered. Returns `true` the first time.
+    pub(crate) fn first_registered(&self) -> bool {
         !self.registered.swap(true, Ordering::SeqCst)
     }
 
@@ -135,6 +140,16 @@ impl Link {
             self.nudged.notify_one();
         }
         is_first
+    }
+
+    /// Another session has taken its place, under one of its names at least. Returns `true` the first time.
+    pub(super) fn first_replaced(&self) -> bool {
+        !self.replaced.swap(true, Ordering::SeqCst)
+    }
+
+    /// Another agent has taken one of its names over. Returns `true` if it has none left.
+    pub(super) fn loses_name(&self) -> bool {
+        self.lost.fetch_add(1, Ordering::SeqCst) + 1 == self.names
     }
 
     /// Resolves when it has begun to drain, or has lost its last lane.

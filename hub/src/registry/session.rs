@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// Callers can reach it. Returns `true` the first time: later, its upstream may have been away in between.
-    pub(crate) fn is_first_shown(&self) -> bool {
+    pub(crate) fn first_shown(&self) -> bool {
         !self.registered.swap(true, Ordering::SeqCst)
     }
 

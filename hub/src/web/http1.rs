@@ -35,21 +35,11 @@ pub(crate) async fn serve(
     let of = &requests;
     let answer =
         service_fn(move |request| async move { Ok::<_, Infallible>(of.answer(request).await) });
-    let connection = Builder::new()
-        .timer(TokioTimer::new())
-        // Between two requests, too.
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
-        .max_buf_size(REQUEST_HEAD)
-        .serve_connection(TokioIo::new(io), answer)
-        .with_upgrades();
-    let mut connection = pin!(connection);
+    let connection = builder().serve_connection(TokioIo::new(io), answer);
+    let mut connection = pin!(connection.with_upgrades());
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = requests.called() => {
-            // A client, which may be silent for as long as its call is. Without it, it is served all the same.
-            let _ = socket.as_ref().map(sockets::ask_for_life);
-            None
-        }
+        () = calls(&requests, socket.as_ref()) => None,
         () = handshake.ousted() => {
             return origin.hub.limits.reached(Limit::Handshakes, origin.peer, None);
         }
@@ -82,6 +72,22 @@ pub(crate) async fn serve(
     if let Some((upgrade, admitted)) = requests.upgraded() {
         serve_session(upgrade, admitted, origin).await;
     }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Between two requests, too.
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(REQUEST_HEAD);
+    builder
+}
+
+/// Resolves when it is a client, which may be silent for as long as its call is: TCP asks for life from then on, if it can.
+async fn calls(requests: &Requests, socket: Option<&OwnedFd>) {
+    requests.called().await;
+    let _ = socket.map(sockets::ask_for_life);
 }
 
 async fn serve_session(upgrade: OnUpgrade, admitted: Admitted, origin: Origin) {

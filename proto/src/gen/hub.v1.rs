@@ -15,7 +15,7 @@ pub struct ListClientsRequest {
 /// Agents may come and go between two pages. Those that stay are listed once.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListClientsResponse {
-    /// One entry an agent process, ordered by name, then by instance. There may be none though more pages follow.
+    /// One entry an agent process and name, ordered by name, then by instance. There may be none though more pages follow.
     #[prost(message, repeated, tag = "1")]
     pub clients: ::prost::alloc::vec::Vec<Client>,
     /// What to ask with for the next page; empty on the last one. It means something to this process of the hub only,
@@ -23,7 +23,7 @@ pub struct ListClientsResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
-/// One agent process and the sessions it holds.
+/// One agent process, under one of its names, and the sessions it holds.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Client {
     /// The name it registered.
@@ -32,7 +32,7 @@ pub struct Client {
     /// The random id of the agent process. Two processes may serve one name.
     #[prost(string, tag = "2")]
     pub instance: ::prost::alloc::string::String,
-    /// How many sessions it holds.
+    /// How many sessions it holds. Those of one process are the same under each of its names.
     #[prost(uint32, tag = "3")]
     pub sessions: u32,
     /// Where its oldest session comes from, as the hub sees it: address and port.
@@ -50,7 +50,7 @@ pub struct Client {
     /// When its oldest session registered.
     #[prost(message, optional, tag = "7")]
     pub connected_since: ::core::option::Option<::prost_types::Timestamp>,
-    /// Calls that run over its sessions now.
+    /// Calls of this name that run over its sessions now.
     #[prost(uint64, tag = "8")]
     pub calls_in_flight: u64,
     /// The smallest round trip time among its sessions, by WebSocket ping. Not set before the first.
@@ -62,7 +62,7 @@ pub struct Client {
     /// Lanes that are open to its server now: each is a connection of one caller.
     #[prost(uint32, tag = "11")]
     pub lanes: u32,
-    /// Its server takes no connections: calls are answered with UNAVAILABLE, `upstream-unreachable`.
+    /// Its server takes no connections, or speaks no HTTP/2: calls are answered with UNAVAILABLE, `upstream-unreachable`.
     #[prost(bool, tag = "12")]
     pub upstream_unreachable: bool,
     /// How many of its sessions owe an answer to a ping: they get no new calls while another one does better.
@@ -471,7 +471,7 @@ pub enum EventType {
     LaneEnded = 5,
     /// An agent's server takes connections again.
     UpstreamReachable = 6,
-    /// An agent's server takes no connections: calls are answered with UNAVAILABLE, `upstream-unreachable`.
+    /// An agent's server takes no connections, or speaks no HTTP/2: calls are answered with UNAVAILABLE, `upstream-unreachable`.
     UpstreamUnreachable = 7,
     /// A session owes an answer to a ping: it gets no new calls while another one does better. See `session`.
     SessionSuspect = 8,

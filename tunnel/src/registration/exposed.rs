@@ -41,16 +41,9 @@ pub(super) fn read(headers: &HeaderMap) -> Result<(Exposed, Vec<Exposed>), Regis
     let names = single(headers, wire::HUB_NAME)?.filter(|names| !names.is_empty());
     let names = names.ok_or(RegistrationError::Missing(wire::HUB_NAME))?;
     let names: Vec<_> = names.split(BETWEEN).collect();
-    if names.len() > NAMES_MAX {
-        return Err(RegistrationError::Names);
-    }
     check_lengths(wire::HUB_NAME, &names)?;
     let names: Vec<Name> = names.into_iter().map(str::parse).collect::<Result<_, _>>()?;
-    if let Some((_, twice)) =
-        names.iter().enumerate().find(|(at, name)| names[..*at].contains(name))
-    {
-        return Err(RegistrationError::Twice(twice.clone()));
-    }
+    check_names(&names)?;
     let part = |header| parts(headers, header, names.len());
     let (schemes, authorities, speaks) = (
         part(wire::HUB_UPSTREAM_SCHEME)?,
@@ -92,18 +85,30 @@ fn check_lengths(header: &'static str, parts: &[&str]) -> Result<(), Registratio
     if is_long { Err(RegistrationError::Text(header)) } else { Ok(()) }
 }
 
+fn check_names(names: &[Name]) -> Result<(), RegistrationError> {
+    if names.len() > NAMES_MAX {
+        return Err(RegistrationError::Names);
+    }
+    let mut each = names.iter().enumerate();
+    match each.find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, twice)) => Err(RegistrationError::Twice(twice.clone())),
+        None => Ok(()),
+    }
+}
+
 /// Writes the headers with `set`.
 pub(super) fn write(
     exposed: &[&Exposed],
     mut set: impl FnMut(&'static str, &str) -> Result<(), RegistrationError>,
 ) -> Result<(), RegistrationError> {
+    check_names(&exposed.iter().map(|one| one.name.clone()).collect::<Vec<_>>())?;
     let mut list = |header, part: fn(&Exposed) -> String| {
         let parts: Vec<_> = exposed.iter().map(|one| part(one)).collect();
         match &parts[..] {
             parts if parts.iter().all(String::is_empty) => Ok(()),
             [alone] => set(header, alone),
             parts if parts.iter().any(|part| part.contains(BETWEEN)) => {
-                Err(RegistrationError::Parts(header))
+                Err(RegistrationError::Separator(header))
             }
             parts => set(header, &parts.join(BETWEEN)),
         }
@@ -184,7 +189,10 @@ mod tests {
         assert_eq!(headers[wire::HUB_AUTHORITY], "a;b");
         let both = [&Exposed { authority: semicolon, ..plain }, &Exposed::new(name("b"))];
         let error = write(&both, |_, _| Ok(())).expect_err("no list can say it");
-        assert_eq!(error, RegistrationError::Parts(wire::HUB_AUTHORITY));
+        assert_eq!(error, RegistrationError::Separator(wire::HUB_AUTHORITY));
+        let twice = [&Exposed::new(name("b")), &Exposed::new(name("b"))];
+        let error = write(&twice, |_, _| Ok(())).expect_err("no agent may say it");
+        assert_eq!(error, RegistrationError::Twice(name("b")));
     }
 
     #[test]

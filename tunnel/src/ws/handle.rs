@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::mem::discriminant;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
@@ -98,11 +97,11 @@ struct Outbox {
 }
 
 impl Handle {
-    /// Sends a control message. Lost if the WebSocket has ended; and it takes the place of one of its kind that still
+    /// Sends a control message. Lost if the WebSocket has ended; and it takes the place of one about the same that still
     /// waits, so that the last word is the one that is heard.
     pub fn send(&self, control: Control) {
         self.0.put(|outbox| {
-            outbox.controls.retain(|waits| discriminant(waits) != discriminant(&control));
+            outbox.controls.retain(|waits| !waits.is_replaced_by(&control));
             outbox.controls.push_back(control);
         });
     }

@@ -208,6 +208,28 @@ async fn the_agent_may_close_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_word_about_a_thing_is_the_one_that_is_heard() {
+    let ((mut hub, _hub_handle, mut control), (mut agent, handle, _)) = pair(1024);
+    let upstream = |up, nth| Control::Upstream { up, nth };
+    for said in [upstream(false, 0), upstream(false, 1), Control::Drain, upstream(true, 0)] {
+        handle.send(said);
+    }
+    let heard = async {
+        let mut heard = Vec::new();
+        while heard.len() < 3 {
+            heard.extend(control.recv().await);
+        }
+        heard
+    };
+    let heard = tokio::select! {
+        heard = heard => heard,
+        _ = next(&mut hub) => panic!("it ends"),
+        _ = next(&mut agent) => panic!("it ends"),
+    };
+    assert_eq!(heard, [upstream(false, 1), Control::Drain, upstream(true, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_said_during_the_close_leaves_it_whole() {
     let ((mut hub, handle, _), (agent, agent_handle, _)) = pair(1024);
     handle.close(CloseCode::GoingAway, "bye");

@@ -38,7 +38,7 @@ pub(super) fn describe() {
         Unit::Seconds,
         "When the certificate that the hub shows ends, in seconds since 1970"
     );
-    describe_gauge!(AGENTS, "Agent processes that are registered now");
+    describe_gauge!(AGENTS, "Agents that are registered now, a process of several names as often");
     describe_gauge!(SESSIONS, "Sessions of agents that are registered now");
     describe_gauge!(SESSIONS_SUSPECT, "Sessions that owe an answer to a ping now");
     describe_gauge!(SESSIONS_DRAINING, "Sessions that get no new calls any more");

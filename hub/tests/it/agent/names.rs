@@ -16,7 +16,7 @@ use tunnel::wire::Control;
 
 use crate::services::clients::list;
 use crate::support::agent::{Agent, exposing, server};
-use crate::support::auth_file::{Entry, agent, caller, guarded_hub};
+use crate::support::auth_file::{AuthFile, Entry, agent, caller, guarded_hub};
 use crate::support::client::{Answer, Client, answer};
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::grpc;
@@ -57,7 +57,9 @@ async fn each_has_its_own_upstream() {
     assert_eq!((count("hub_sessions").await, count("hub_agents").await), (1.0, 2.0));
     // Both finish what runs, when the agent takes leave.
     agent.drain();
-    until("no agent", async || call(&client, "b").await.hub_reason() == Some("offline")).await;
+    hub.until_offline("a").await;
+    hub.until_offline("b").await;
+    assert_eq!(call(&client, "b").await.hub_reason(), Some("offline"));
     at_a.answer();
     at_b.answer();
     for response in [of_a, of_b] {
@@ -105,8 +107,8 @@ async fn one_that_speaks_no_http2_takes_no_other_along() {
     let client = hub.client().await;
     assert_eq!(call(&client, "b").await.hub_reason(), Some("upstream-unreachable"));
     assert_eq!(call(&client, "a").await.grpc_status(), Some("0"));
-    let refused = "hub_registration_refusals_total{reason=\"not-http2\"}";
-    assert!(hub.metric(refused).await >= 1.0);
+    let probed = async || hub.metric("hub_lanes_opened_total{outcome=\"not-http2\"}").await;
+    assert_eq!(probed().await, 1.0, "it is left alone for a while");
     assert_eq!(hub.metric("hub_registrations_total").await, 1.0, "one session all the while");
 }
 
@@ -186,19 +188,89 @@ async fn they_share_the_lanes_alike() {
     assert_eq!(full.hub_reason(), Some("limit"));
 }
 
+/// As many as there are names, each has one: nobody is left out for good.
+#[tokio::test]
+async fn there_are_no_fewer_lanes_than_names() {
+    let hub = Hub::start().await;
+    let (a, b) = (Upstream::listen().await, Upstream::listen().await);
+    let max_lanes = Setting::Value(NonZeroU32::MIN);
+    let _agent = Agent::start(agent::Config { max_lanes, ..config(&hub, a.address, b.address) });
+    for (name, upstream) in [("a", a), ("b", b)] {
+        upstream.all().answer_all(Arc::new(AtomicUsize::new(0)));
+        hub.until_serving(name).await;
+        assert_eq!(call(&hub.client().await, name).await.grpc_status(), Some("0"));
+    }
+}
+
+/// Who takes one name over takes no other along; and not before it serves that one.
+#[tokio::test]
+async fn they_are_taken_over_one_by_one() {
+    let owner = Entry { ownership: "takeover", ..agent("owner", "*") };
+    let hub = guarded_hub(&[owner, caller("ops", "*")]).await;
+    let register = async |names: &str, instance: &str| {
+        let headers = [("hub-name", names), ("hub-instance", instance), ("hub-token", "owner")];
+        RawAgent::connect(&hub, &headers).await.expect("an upgrade")
+    };
+    let asks = async |client: &Client, name: &str| {
+        let mut request = grpc(name, "/a.B/C");
+        request.headers_mut().insert("hub-token", HeaderValue::from_static("ops"));
+        client.open(request, true).await
+    };
+    let mut first = register("a;b", "first").await;
+    let lanes = [first.accept_for().await, first.accept_for().await];
+    let (lane_of_b, _) = lanes.into_iter().find(|(_, nth)| *nth == 1).expect("one for b");
+    assert_eq!(first.control().await, Control::Registered);
+    let mut second = register("a;b", "second").await;
+    // Of its two, only the first is there.
+    let lanes = [second.opened_for().await, second.opened_for().await];
+    let lane_of = |wanted| lanes.into_iter().find(|(_, nth)| *nth == wanted).expect("one each").0;
+    second.begin(lane_of(0)).await;
+    assert_eq!(second.control().await, Control::Registered);
+    let client = hub.client().await;
+    let (_of_b, _sending) = asks(&client, "b").await;
+    first.request(lane_of_b).await;
+    let (_of_a, _sending) = asks(&client, "a").await;
+    second.request(lane_of(0)).await;
+    second.begin(lane_of(1)).await;
+    let closed = first.closed().await.expect("a close frame");
+    assert_eq!(closed.0, 4000, "it has no name left");
+    assert_eq!(hub.metric("hub_sessions_replaced_total").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_good_for_one_any_more_ends_the_session_of_all() {
+    let file = AuthFile::new(&[agent("some", "*"), caller("ops", "*")]);
+    let hub = Hub::start_with(file.config()).await;
+    let headers = [("hub-name", "a;b"), ("hub-instance", "i"), ("hub-token", "some")];
+    let mut session = RawAgent::connect(&hub, &headers).await.expect("an upgrade");
+    for _ in 0..2 {
+        session.accept().await;
+    }
+    assert_eq!(session.control().await, Control::Registered);
+    file.write(&[agent("some", "b"), caller("ops", "*")]);
+    hub.reload().await;
+    let (code, reason) = session.closed().await.expect("a close frame");
+    assert_eq!((code, &*reason), (1008, "the token is not good for the name any more"));
+}
+
+/// Calls that last while the session is replaced, and short ones all the while.
 #[tokio::test]
 async fn a_session_is_replaced_under_all_of_them_and_no_call_is_lost() {
     let young = Some(Duration::from_millis(500));
-    let park_timeout = hub::limits::PARK_TIMEOUT;
-    let hub = hub::Config { max_connection_age: young, park_timeout, ..hub_config() };
+    let hub = hub::Config { max_connection_age: young, ..hub_config() };
     let hub = Hub::start_with(hub).await;
     let (a, b) = (Upstream::listen().await, Upstream::listen().await);
     let _agent = Agent::start(config(&hub, a.address, b.address));
-    for upstream in [a, b] {
-        upstream.all().answer_all(Arc::new(AtomicUsize::new(0)));
-    }
     hub.until_serving("a").await;
     hub.until_serving("b").await;
+    let client = hub.client().await;
+    let (mut running, mut answered) = (Vec::new(), Vec::new());
+    for (name, upstream) in [("a", a), ("b", b)] {
+        let mut connections = upstream.all();
+        running.push(client.open(grpc(name, "/a.B/C"), true).await);
+        answered.push(connections.call().await);
+        connections.answer_all(Arc::new(AtomicUsize::new(0)));
+    }
     until("sessions that were replaced", async || {
         let client = hub.client().await;
         for name in ["a", "b"] {
@@ -207,4 +279,8 @@ async fn a_session_is_replaced_under_all_of_them_and_no_call_is_lost() {
         hub.metric("hub_registrations_total").await >= 4.0
     })
     .await;
+    for (call, (response, _sending)) in answered.into_iter().zip(running) {
+        call.answer();
+        assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+    }
 }

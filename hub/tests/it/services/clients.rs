@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use tunnel::limits::LABELS_MAX_BYTES;
 
 use crate::support::agent::{Agent, config, exposing, server};
+use crate::support::client::answer;
 use crate::support::hub::Hub;
 use crate::support::message::grpc;
 use crate::support::raw_agent::RawAgent;
@@ -115,6 +116,25 @@ async fn calls_in_flight_are_those_that_run() {
     until("one less", async || in_flight(&world).await == 2).await;
     drop(streams);
     until("none", async || in_flight(&world).await == 0).await;
+}
+
+/// Of a server that dies, whose calls end with their lane: they would count against its agent for ever.
+#[tokio::test]
+async fn calls_that_end_with_their_lane_are_in_flight_no_more() {
+    let hub = Hub::start().await;
+    let mut upstream = Upstream::listen().await;
+    let _agent = Agent::start(config(&hub, server(upstream.address)));
+    hub.until_serving(NAME).await;
+    let client = hub.client().await;
+    let (response, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    let mut connection = upstream.connection().await;
+    let _running = connection.call().await;
+    let in_flight = async || list(&hub).await[0].calls_in_flight;
+    assert_eq!(in_flight().await, 1);
+    connection.ends.kill();
+    let lost = answer(response).await.expect("an answer");
+    assert_eq!(lost.hub_reason(), Some("session-lost"));
+    assert_eq!(in_flight().await, 0);
 }
 
 #[tokio::test]

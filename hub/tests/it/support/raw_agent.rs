@@ -100,10 +100,11 @@ impl RawAgent {
         self.opened_for().await.0
     }
 
-    /// The next lane that the hub opens, and what for.
-    async fn opened_for(&mut self) -> (u32, Open) {
+    /// The next lane that the hub opens, and for which of the names.
+    pub(crate) async fn opened_for(&mut self) -> (u32, u16) {
         self.until("a lane", |agent| !agent.opened.is_empty()).await;
-        self.opened.pop_front().expect("a lane")
+        let (lane, open) = self.opened.pop_front().expect("a lane");
+        (lane, open.nth)
     }
 
     /// Sends some of a lane's bytes.
@@ -132,9 +133,14 @@ impl RawAgent {
 
     /// The same, and tells for which of the names it is.
     pub(crate) async fn accept_for(&mut self) -> (u32, u16) {
-        let (lane, open) = self.opened_for().await;
+        let (lane, nth) = self.opened_for().await;
+        self.begin(lane).await;
+        (lane, nth)
+    }
+
+    /// Begins as every HTTP/2 server does, on this lane.
+    pub(crate) async fn begin(&mut self, lane: u32) {
         self.send(lane, &http2_frame(SETTINGS, 0, 0, &[])).await;
-        (lane, open.nth)
     }
 
     /// How many bytes of a lane it has read.

@@ -70,6 +70,20 @@ impl Fields {
         self.ends.push(Ends { name, value: self.bytes.len() as u32, indexing });
     }
 
+    /// Takes spaces and tabs off the ends of all values, of which they are no part (RFC 9110 5.5). Nobody may send them (RFC
+    /// 9113 8.2.1), but C-core does (1.85, so grpcio too) where metadata has them, and whoever passes gRPC's on may strip
+    /// them (PROTOCOL-HTTP2, "Custom-Metadata"). Pseudo-fields stay as they are: no metadata becomes one.
+    pub fn strip(&mut self) {
+        let is_padded = |field: Field<'_>| stripped(field).len() < field.value.len();
+        if !self.iter().any(is_padded) {
+            return;
+        }
+        let padded = std::mem::take(self);
+        for field in padded.iter() {
+            self.push(field.name, stripped(field), field.indexing);
+        }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -115,9 +129,36 @@ impl Fields {
     }
 }
 
+/// Its value without spaces and tabs at the ends.
+#[inline]
+fn stripped(Field { name, value, .. }: Field<'_>) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let is_padded = value.first().is_some_and(is_space) || value.last().is_some_and(is_space);
+    if !is_padded || name.first() == Some(&b':') {
+        return value;
+    }
+    let begin = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(begin, |last| last + 1);
+    &value[begin..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_lose_what_is_around_them() {
+        let mut fields = Fields::new();
+        for value in ["", "a", " a", "a\t ", "\t a b \t", " ", "\t \t"] {
+            fields.push(b"x", value.as_bytes(), Indexing::Without);
+        }
+        fields.push(b":path", b" /", Indexing::Never);
+        fields.strip();
+        assert_eq!(fields.iter().last().map(|field| field.indexing), Some(Indexing::Never));
+        let values: Vec<_> = fields.iter().map(|field| field.value).collect();
+        let want: [&[u8]; 8] = [b"", b"a", b"a", b"a", b"a b", b"", b"", b" /"];
+        assert_eq!(values, want);
+    }
 
     #[test]
     fn fields_keep_their_order() {

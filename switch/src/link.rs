@@ -90,7 +90,8 @@ impl<G: Guard> Link<G> {
         Err(ConnectionError::new(Reason::ENHANCE_YOUR_CALM, "too many frames"))
     }
 
-    /// Decodes a header block. Returns the size of the list; one larger than `max` is not kept whole.
+    /// Decodes a header block, whose values lose the spaces around them. Returns the size of the list as it came; one larger
+    /// than `max` is not kept whole.
     pub(crate) fn decode(
         &mut self,
         block: &WholeBlock,
@@ -99,7 +100,11 @@ impl<G: Guard> Link<G> {
     ) -> Result<usize, ConnectionError> {
         fields.clear();
         match self.decoder.decode(&block.fragment, fields, max) {
-            Ok(hpack::Decoded::Whole) => Ok(fields.size()),
+            Ok(hpack::Decoded::Whole) => {
+                let size = fields.size();
+                fields.strip();
+                Ok(size)
+            }
             Ok(hpack::Decoded::TooLarge(size)) => Ok(size),
             Err(_) => Err(ConnectionError::new(
                 Reason::COMPRESSION_ERROR,

@@ -50,6 +50,26 @@ async fn an_error_crosses_with_its_details() {
     assert_eq!(status.metadata().get("hub-reason"), None);
 }
 
+/// C-core sends metadata with the spaces that an application has put around them (grpcio 1.85), which nobody may pass on
+/// as they are (RFC 9113 8.2.1); and Node.js, for one, leaves out the whole field.
+#[tokio::test]
+async fn spaces_around_metadata_are_no_part_of_them() {
+    let mut world = World::start().await;
+    let mut request = grpc(NAME, "/a.B/C");
+    for (name, value) in [("x-tail", "tail "), ("x-head", " \thead"), ("x-none", "  ")] {
+        request.headers_mut().append(name, HeaderValue::from_static(value));
+    }
+    let (response, _sending) = world.client.open(request, true).await;
+    let mut call = world.session.call().await;
+    let seen = ["x-tail", "x-head", "x-none"].map(|name| call.header(name));
+    assert_eq!(seen, [Some("tail"), Some("head"), Some("")]);
+    let mut body = call.begin();
+    body.send_data(message(b"pong"), false).unwrap();
+    body.send_trailers(headers([("grpc-status", "0"), ("x-back", " back ")])).unwrap();
+    let answer = answer(response).await.expect("an answer");
+    assert_eq!((answer.grpc_status(), answer.metadata("x-back")), (Some("0"), Some("back")));
+}
+
 #[tokio::test]
 async fn the_upstream_gets_what_the_client_sent() {
     let mut world = World::start().await;

@@ -71,6 +71,9 @@ pub(crate) enum DialError {
     Handshake(HandshakeError),
 }
 
+/// So a hub's refusal of a name begins, of all versions: `;` in one is what separates several.
+const BAD_NAME: &str = "bad name: ";
+
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
@@ -124,7 +127,7 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
     let upgraded = upgrade(stream, hub.uri(), registration).await;
     let upgraded = upgraded.map_err(|error| match failed(error, hub) {
         DialError::Refused { status: StatusCode::BAD_REQUEST, sentence, .. }
-            if !agent.config.others.is_empty() =>
+            if !agent.config.others.is_empty() && sentence.starts_with(BAD_NAME) =>
         {
             DialError::OneName(sentence)
         }

@@ -42,16 +42,16 @@ async fn connect(mut lane: Lane, addr: &UpstreamAddr, place: Place, reach: &Reac
         Ok(server) => server,
         Err(error) => return refuse(lane, &error, addr, reach),
     };
-    let live = reach.monitor().connected();
+    let live = reach.monitor.connected();
     let end = relay(&mut lane, &mut server).await;
     drop(place);
     if end == RelayEnd::Hub && is_let_go(&lane) {
         drop(lane);
-        return reach.monitor().keep_watch(server, live).await;
+        return reach.monitor.keep_watch(server, live).await;
     }
     drop((server, live));
     if end == RelayEnd::Upstream {
-        reach.monitor().ended();
+        reach.monitor.ended();
         ignore(lane).await;
     }
 }
@@ -63,12 +63,12 @@ fn is_let_go(lane: &Lane) -> bool {
 
 fn refuse(lane: Lane, error: &UpstreamError, addr: &UpstreamAddr, reach: &Reach) {
     debug!(upstream = %addr, %error, "lane not served");
-    let serves_others = reach.monitor().is_connected();
+    let serves_others = reach.monitor.is_connected();
     let too_many = error.is_too_many(serves_others);
     let code = if too_many { ResetCode::TooMany } else { ResetCode::Unreachable };
     lane.reset(code, &format!("{addr}: {error}"));
     if !too_many || !serves_others {
-        reach.monitor().failed(error, addr);
+        reach.monitor.failed(error, addr);
     }
 }
 

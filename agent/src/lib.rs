@@ -63,7 +63,6 @@ pub use self::config::Config;
 pub use self::exposed::{Exposed, Upstream, UpstreamTls};
 pub use self::hub_headers::{HubHeader, HubHeaderError, HubHeaders, HubHeadersError};
 pub use self::hub_uri::{HubUri, HubUriError, HubUris};
-use self::reach::Reach;
 pub use self::reload::ReloadError;
 pub use self::services::builtin_services;
 use self::shared::Shared;
@@ -123,17 +122,10 @@ async fn reload_each(agent: &Shared) {
     }
 }
 
-/// For ever, each once.
+/// For ever.
 async fn watch_upstreams(agent: &Arc<Shared>) {
-    let mut watching = JoinSet::new();
-    for (at, reach) in agent.reaches.iter().enumerate() {
-        let is_same = |other: &Arc<Reach>| Arc::ptr_eq(&other.upstream, &reach.upstream);
-        if !agent.reaches[..at].iter().any(is_same) {
-            let reach = reach.clone();
-            watching.spawn(async move { reach.watch().await });
-        }
-    }
-    watching.join_all().await;
+    let watching = agent.reaches.iter().cloned().map(|reach| async move { reach.watch().await });
+    watching.collect::<JoinSet<_>>().join_all().await;
 }
 
 /// Tells the hub, waits for running calls, cuts off the rest. The hub closes each session after its last

@@ -1,7 +1,8 @@
 //! Whether the upstream takes connections: told to the hub, which asks other agents of the name while it does not.
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{copy, sink};
@@ -16,16 +17,23 @@ use crate::limits::{
 };
 use crate::upstream::UpstreamError;
 
-/// One for each upstream.
+/// One for each name: what ails it under one, such as its certificate, may be no matter under another.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     up: watch::Sender<bool>,
     /// It is there, and of no use.
     unfit: AtomicBool,
-    /// Connections to the upstream.
+    connections: Arc<Connections>,
+    /// How often the server had ended one when that was last looked into.
+    looked: AtomicU64,
+}
+
+/// The connections to one server, which several names may share.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
     live: AtomicUsize,
-    /// The upstream has ended a connection.
-    ended: Notify,
+    /// How often the server has ended one.
+    ended: watch::Sender<u64>,
     /// Dials that are under way.
     dialling: AtomicUsize,
     /// One begins.
@@ -34,17 +42,17 @@ pub(crate) struct Monitor {
 
 /// A connection to the upstream, for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Live<'m>(&'m Monitor);
+pub(crate) struct Live<'c>(&'c Connections);
 
 /// A dial, for as long as it takes.
 #[derive(Debug)]
-pub(crate) struct Dialling<'m>(&'m Monitor);
+pub(crate) struct Dialling<'c>(&'c Connections);
 
 impl Monitor {
     /// The upstream is there until somebody finds that it is not.
-    pub(crate) fn new() -> Self {
-        let (unfit, live, ended, dialling, dials) = Default::default();
-        Self { up: watch::Sender::new(true), unfit, live, ended, dialling, dials }
+    pub(crate) fn new(connections: Arc<Connections>) -> Self {
+        let looked = AtomicU64::new(*connections.ended.borrow());
+        Self { up: watch::Sender::new(true), unfit: AtomicBool::new(false), connections, looked }
     }
 
     /// Tells of changes from now on.
@@ -54,13 +62,13 @@ impl Monitor {
 
     /// A connection was made.
     pub(crate) fn connected(&self) -> Live<'_> {
-        self.live.fetch_add(1, Ordering::SeqCst);
-        Live(self)
+        self.connections.live.fetch_add(1, Ordering::SeqCst);
+        Live(&self.connections)
     }
 
     /// Whether a connection lives.
     pub(crate) fn is_connected(&self) -> bool {
-        self.live.load(Ordering::SeqCst) > 0
+        self.connections.live.load(Ordering::SeqCst) > 0
     }
 
     /// The upstream could not be reached.
@@ -78,22 +86,24 @@ impl Monitor {
 
     /// The upstream has ended a connection.
     pub(crate) fn ended(&self) {
-        self.ended.notify_one();
+        self.connections.ended.send_modify(|times| *times += 1);
     }
 
     /// The upstream is being dialled, until what this returns is dropped. Nobody needs a sentinel then, and a server that
     /// serves its connections one after the other must not wait for its end.
     pub(crate) fn dials(&self) -> Dialling<'_> {
-        self.dialling.fetch_add(1, Ordering::SeqCst);
-        self.dials.notify_waiters();
-        Dialling(self)
+        self.connections.dialling.fetch_add(1, Ordering::SeqCst);
+        self.connections.dials.notify_waiters();
+        Dialling(&self.connections)
     }
 
     /// Watches a connection that carries no lane, a sentinel, for as long as there is no other. Its end tells, as any
     /// other's does.
     pub(crate) async fn keep_watch(&self, mut upstream: BoxIo, live: Live<'_>) {
-        let dials = self.dials.notified();
-        if self.dialling.load(Ordering::SeqCst) > 0 || self.live.load(Ordering::SeqCst) > 1 {
+        let connections = &self.connections;
+        let dials = connections.dials.notified();
+        let is_dialled = connections.dialling.load(Ordering::SeqCst) > 0;
+        if is_dialled || connections.live.load(Ordering::SeqCst) > 1 {
             return;
         }
         let mut nobody = sink();
@@ -139,7 +149,12 @@ impl Monitor {
     where
         F: Future<Output = Result<(), UpstreamError>>,
     {
-        self.ended.notified().await;
+        let mut ended = self.connections.ended.subscribe();
+        let looked = self.looked.load(Ordering::SeqCst);
+        // The sender lives as long as this.
+        if let Ok(times) = ended.wait_for(|times| *times != looked).await {
+            self.looked.store(*times, Ordering::SeqCst);
+        }
         if self.is_connected() {
             return;
         }
@@ -216,7 +231,7 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            let (monitor, is_there) = (Monitor::new(), Cell::new(false));
+            let (monitor, is_there) = (Monitor::new(Arc::default()), Cell::new(false));
             Self { monitor, is_there, start: Instant::now(), dialled: RefCell::default() }
         }
 

@@ -10,7 +10,7 @@ use tunnel::wire;
 
 use crate::exposed::{BUILT_IN, Exposed, Upstream};
 use crate::limits::{LANE_DIAL_TIMEOUT, LANE_DIALS};
-use crate::monitor::Monitor;
+use crate::monitor::{Connections, Monitor};
 use crate::places::Places;
 use crate::transport::TlsClient;
 use crate::upstream::{UpstreamAddr, UpstreamError};
@@ -19,47 +19,35 @@ use crate::upstream::{UpstreamAddr, UpstreamError};
 #[derive(Debug)]
 pub(crate) struct Reach {
     pub(crate) exposed: Exposed,
-    /// Of the upstream: names that lead to the same server share it.
-    pub(crate) upstream: Arc<State>,
+    /// Whether its upstream is there.
+    pub(crate) monitor: Monitor,
+    /// Dials that may be under way at once: a crowd of callers is no flood there.
+    pub(crate) dials: Arc<Semaphore>,
     /// For its lanes, on all sessions together.
     pub(crate) places: Places,
     tls: watch::Sender<Option<TlsClient>>,
 }
 
-/// What all lanes to one upstream share.
-#[derive(Debug)]
-pub(crate) struct State {
-    /// Whether it is there.
-    pub(crate) monitor: Monitor,
-    /// Dials that may be under way at once: a crowd of callers is no flood there.
-    pub(crate) dials: Semaphore,
-}
-
 impl Reach {
-    /// Of each name, with TLS to its upstream where it is spoken, and so many places.
+    /// Of each name, with TLS to its upstream where it is spoken, and so many places. Names that lead to one server share what
+    /// burdens it.
     pub(crate) fn all(
         exposed: impl IntoIterator<Item = (Exposed, Option<TlsClient>)>,
         places: u32,
     ) -> Box<[Arc<Self>]> {
-        let mut all: Vec<Arc<Self>> = Vec::new();
+        let mut all: Vec<(Arc<Self>, Arc<Connections>)> = Vec::new();
         for (exposed, tls) in exposed {
-            let same = all.iter().find(|other| other.exposed.upstream.is_same(&exposed.upstream));
-            let upstream = same.map_or_else(
-                || {
-                    let (monitor, dials) = (Monitor::new(), Semaphore::new(LANE_DIALS));
-                    Arc::new(State { monitor, dials })
-                },
-                |same| same.upstream.clone(),
-            );
+            let is_same =
+                |(other, _): &&(Arc<Self>, _)| other.exposed.upstream.is_same(&exposed.upstream);
+            let (dials, connections) = match all.iter().find(is_same) {
+                Some((same, connections)) => (same.dials.clone(), connections.clone()),
+                None => (Arc::new(Semaphore::new(LANE_DIALS)), Arc::default()),
+            };
+            let monitor = Monitor::new(connections.clone());
             let (places, tls) = (Places::new(places), watch::Sender::new(tls));
-            all.push(Arc::new(Self { exposed, upstream, places, tls }));
+            all.push((Arc::new(Self { exposed, monitor, dials, places, tls }), connections));
         }
-        all.into()
-    }
-
-    /// Whether it is there.
-    pub(crate) fn monitor(&self) -> &Monitor {
-        &self.upstream.monitor
+        all.into_iter().map(|(reach, _)| reach).collect()
     }
 
     /// TLS for all dials from now on.
@@ -70,9 +58,9 @@ impl Reach {
     /// Connects to it.
     pub(crate) async fn dial(&self, addr: &UpstreamAddr) -> Result<BoxIo, UpstreamError> {
         let dialled = async {
-            let _dialling = self.monitor().dials();
+            let _dialling = self.monitor.dials();
             // Never closed.
-            let _one = self.upstream.dials.acquire().await;
+            let _one = self.dials.acquire().await;
             let tls = self.tls.borrow().clone();
             addr.connect(tls.as_ref()).await
         };
@@ -81,7 +69,7 @@ impl Reach {
 
     /// The hub has found that it speaks no HTTP/2, or that it is silent.
     pub(crate) fn found_not_http2(&self, silent: bool) {
-        if self.monitor().found_unfit() {
+        if self.monitor.found_unfit() {
             let Exposed { name, upstream, .. } = &self.exposed;
             if silent {
                 warn!(%name, "{}", wire::SILENT);
@@ -97,10 +85,10 @@ impl Reach {
         match &self.exposed.upstream {
             Upstream::Server(addr) => {
                 let dial = || async { self.dial(addr).await.map(drop) };
-                self.monitor().run(addr, dial).await;
+                self.monitor.run(addr, dial).await;
             }
             // They are always there; but a hub that could not wait for them does not know.
-            Upstream::Services(_) => self.monitor().run(&BUILT_IN, async || Ok(())).await,
+            Upstream::Services(_) => self.monitor.run(&BUILT_IN, async || Ok(())).await,
         }
     }
 }

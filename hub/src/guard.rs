@@ -7,3 +7,4 @@ pub(crate) mod held_bytes;
 pub(crate) mod pace;
 pub(crate) mod peer_guard;
 pub(crate) mod rate_by;
+pub(crate) mod second_handle;

@@ -15,7 +15,7 @@ mod seat;
 mod sentinels;
 
 pub(crate) use self::group::{Group, LaneView, Take};
-pub(crate) use self::open::{LaneOpener, OpenError, Opened, failure, said};
+pub(crate) use self::open::{LaneOpener, Opened, failure, said, silent};
 pub(crate) use self::probe::Sentinel;
 pub(crate) use self::seat::Seat;
 pub(crate) use self::sentinels::Sentinels;

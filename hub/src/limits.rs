@@ -294,6 +294,9 @@ pub const REQUEST_HEAD: usize = 16 * KIB as usize;
 /// more; when more come, the oldest
 /// goes, so an honest one that takes 100 ms gets through unless 20,000 a second are opened.
 pub const HANDSHAKES: usize = 2048;
+/// Sockets with a second handle, while it is not known what speaks HTTP/1.1 on them: half of the files that are kept for what
+/// is no connection ([`OTHER_FILES`](tunnel::limits::OTHER_FILES)). Beyond, TCP does not ask such a caller for life.
+pub const SECOND_HANDLES: usize = 32;
 /// Calls of one client connection to the hub's own services at once. Watches stay open; a client has one
 /// for each name that it balances by.
 pub const OWN_CALLS: usize = 256;

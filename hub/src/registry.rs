@@ -9,6 +9,7 @@ mod idle_limit;
 mod lane_book;
 mod link;
 mod names;
+mod open_error;
 mod page;
 mod parking;
 mod session;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::info;
 use tunnel::lanes::Lanes;
 use tunnel::limits::SESSIONS_PAIRED;
 use tunnel::name::Name;
@@ -37,6 +39,7 @@ use self::entry::{Entry, best, better_of_two};
 pub(crate) use self::lane_book::OpenLane;
 pub(crate) use self::link::Link;
 use self::names::Names;
+pub(crate) use self::open_error::OpenError;
 pub(crate) use self::page::{Listed, Page, Place};
 pub(crate) use self::parking::Parked;
 use self::parking::Parking;
@@ -181,7 +184,7 @@ impl Registry {
 
     /// Another session of its agent has taken its place.
     fn replaced(&self, session: &Session) {
-        if session.link.first_replaced() {
+        if session.link.has_no_name() {
             self.metrics.session_replaced();
         }
         self.tell(&session.agent, What::Replaced { session: session.link.id.clone() });
@@ -191,7 +194,11 @@ impl Registry {
     /// nothing: they are in here no more.
     fn ousted(&self, sessions: &[Arc<Session>]) {
         for of_agent in sessions.chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent)) {
-            of_agent.iter().for_each(|session| self.replaced(session));
+            for session in of_agent {
+                let (agent, link) = (&session.agent, &session.link);
+                info!(name = %agent.name, instance = agent.instance, session = link.id, "taken over by another agent");
+                self.replaced(session);
+            }
             if let Some(session) = of_agent.first().filter(|session| session.is_shown()) {
                 self.tell(&session.agent, What::Unregistered);
             }
@@ -326,27 +333,29 @@ impl Registry {
     }
 
     /// The session owes an answer, or is heard of again.
-    pub(crate) fn suspicion(&self, Registration { link, sessions, .. }: &Registration) {
+    pub(crate) fn suspicion(&self, registration: &Registration) {
+        let link = &registration.link;
         let is_suspect = link.is_suspect();
         if is_suspect {
             self.metrics.session_suspected();
         } else {
             link.is_heard_again();
         }
-        for Session { agent, .. } in sessions.iter().map(AsRef::as_ref) {
-            self.tell(agent, What::Suspect { session: link.id.clone(), is_suspect });
+        for session in registration.names() {
+            self.tell(&session.agent, What::Suspect { session: link.id.clone(), is_suspect });
         }
-        self.arrived(sessions.iter().map(|session| &session.agent.name));
+        self.arrived(registration.names().map(|session| &session.agent.name));
     }
 
     /// The session takes no new calls from now on. Lanes without calls are ended.
-    pub(crate) fn drain(&self, Registration { link, sessions, .. }: &Registration) {
+    pub(crate) fn drain(&self, registration: &Registration) {
+        let link = &registration.link;
         if !link.drain() {
             return;
         }
-        for Session { agent, .. } in sessions.iter().map(AsRef::as_ref) {
-            agent.lanes.retire_idle(&link.id);
-            self.tell(agent, What::Draining { session: link.id.clone() });
+        for session in registration.names() {
+            session.agent.lanes.retire(&link.id, |lane| lane.idle_since().is_some());
+            self.tell(&session.agent, What::Draining { session: link.id.clone() });
         }
         self.changed();
     }
@@ -365,6 +374,13 @@ pub(crate) struct Registration {
     pub(crate) link: Arc<Link>,
     /// One for each name, in the order in which the agent has named them.
     pub(crate) sessions: Arc<[Arc<Session>]>,
+}
+
+impl Registration {
+    /// Those of its names that no other agent has taken over.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.sessions.iter().filter(|session| session.has_name())
+    }
 }
 
 impl Drop for Registration {

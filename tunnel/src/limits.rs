@@ -114,8 +114,9 @@ pub const WS_MESSAGE_BYTES: usize = 5 + LANE_DATA_MAX;
 /// Messages without data that a peer may have sent at once: control, pings, and pongs that nobody asked for. A ping behind
 /// DATA is free, by which its sender learns that the DATA has arrived, and so is an answer. The others are rare.
 pub const WS_IDLE_MESSAGES: Rate = Rate { burst: 128, per: Duration::from_secs(8) };
-/// Control messages of a peer that wait to be heeded: they are rare and say little. Those to be sent are one of a kind.
-pub const CONTROL_QUEUE: usize = 16;
+/// Control messages of a peer that wait to be heeded: as many as may come at once ([`WS_IDLE_MESSAGES`]), so that none is
+/// lost of a peer that goes on. Of those to be sent, there is one about each thing.
+pub const CONTROL_QUEUE: usize = WS_IDLE_MESSAGES.burst as usize;
 /// How long the closing handshake of a WebSocket may take before the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two turns of reading what comes while a connection closes: 6 MB a second of what nobody wants.

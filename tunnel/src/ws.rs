@@ -226,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             }
             Message::Ping(payload) => self.pinged = Some(payload),
             Message::Pong(_) => {}
-            // Full means that the same has been said often enough already.
+            // It is never full: whoever says more at once is ended for a flood.
             Message::Text(text) => {
                 let _ = self.control.try_send(Control::from_text(&text));
             }

@@ -12,6 +12,8 @@ pub(super) enum ScopeError {
     Twice { flag: String, name: Name },
     #[error("--{flag} and --{other} go together, and the name \"{name}\" has one of them")]
     Pair { flag: &'static str, other: &'static str, name: Name },
+    #[error("--name is given several times, and once with several names: give it once for each")]
+    Mixed,
     #[error("--{flag} has {values} values for {names} names: give one for each, or one for all")]
     Count { flag: String, values: usize, names: usize },
 }
@@ -22,16 +24,28 @@ pub(super) struct Scopes<'m> {
     matches: &'m ArgMatches,
     /// Not of one alone, for which everything holds, nor of those from the environment, nor where one argument has several.
     typed: Vec<usize>,
+    /// What was said of all does not count.
+    is_own: bool,
 }
 
 impl<'m> Scopes<'m> {
     /// Of the names that `--name` has.
-    pub(super) fn new(names: &'m [Name], matches: &'m ArgMatches) -> Self {
-        let scopes = Self { names, matches, typed: Vec::new() };
+    ///
+    /// # Errors
+    /// It is neither one argument nor one for each.
+    pub(super) fn new(names: &'m [Name], matches: &'m ArgMatches) -> Result<Self, ScopeError> {
+        let scopes = Self { names, matches, typed: Vec::new(), is_own: false };
         let arguments = matches.get_occurrences::<Name>("names").map_or(0, Iterator::count);
-        let is_each = names.len() > 1 && arguments == names.len();
-        let typed = if is_each { scopes.places("names") } else { Vec::new() };
-        Self { typed, ..scopes }
+        match arguments {
+            0 | 1 => Ok(scopes),
+            each if each == names.len() => Ok(Self { typed: scopes.places("names"), ..scopes }),
+            _ => Err(ScopeError::Mixed),
+        }
+    }
+
+    /// The same names, and of what was said only what is one's own.
+    pub(super) fn own(&self) -> Self {
+        Self { names: self.names, matches: self.matches, typed: self.typed.clone(), is_own: true }
     }
 
     /// Where the values of an argument were typed, if they were.
@@ -48,7 +62,7 @@ impl<'m> Scopes<'m> {
         values: &[T],
     ) -> Result<Vec<Option<T>>, ScopeError> {
         let (flag, names) = (id.replace('_', "-"), self.names.len());
-        if !self.is_scoped(id) && names > 1 && values.len() > 1 {
+        if !self.is_scoped(id) && !self.is_own && names > 1 && values.len() > 1 {
             // In the order of the names.
             return if values.len() == names {
                 Ok(values.iter().cloned().map(Some).collect())
@@ -81,18 +95,11 @@ impl<'m> Scopes<'m> {
         }
     }
 
-    /// For each name whether one of these arguments was typed for it alone.
-    pub(super) fn own_each(&self, ids: &[&str]) -> Vec<bool> {
-        let scoped = ids.iter().filter(|id| self.is_scoped(id));
-        let own: Vec<_> =
-            scoped.flat_map(|id| self.places(id)).filter_map(|at| self.of(at)).collect();
-        (0..self.names.len()).map(|nth| own.contains(&nth)).collect()
-    }
-
     /// For each name all that this argument says.
     pub(super) fn some_each<T: Clone>(&self, id: &str, values: &[T]) -> Vec<Vec<T>> {
         if !self.is_scoped(id) {
-            return vec![values.to_vec(); self.names.len()];
+            let of_each = if self.is_own { Vec::new() } else { values.to_vec() };
+            return vec![of_each; self.names.len()];
         }
         let (places, mut said) = (self.places(id), vec![Vec::new(); self.names.len()]);
         let mut of_all = Vec::new();
@@ -102,7 +109,7 @@ impl<'m> Scopes<'m> {
                 None => of_all.push(value.clone()),
             }
         }
-        for said in said.iter_mut().filter(|said| said.is_empty()) {
+        for said in said.iter_mut().filter(|said| said.is_empty() && !self.is_own) {
             said.clone_from(&of_all);
         }
         said

@@ -99,6 +99,7 @@ fn bad_names_are_told() {
             "--upstream is given twice for the name \"b\"",
         ),
         ("agent --name a,b,c --upstream one:1,two:2", "has 2 values for 3 names"),
+        ("agent --name a,b --name c --upstream one:1", "give it once for each"),
         ("agent --name a --name b --upstream-alpn off", "of the name \"b\""),
         (
             "agent --upstream-alpn off --name a --upstream :1 --name b",
@@ -119,6 +120,7 @@ fn bad_names_are_told() {
         "agent --name a --upstream :1 --name b --fluentd-command x",
         // What is so anyhow may be said of any.
         "agent --name a --upstream :1 --upstream-alpn on --upstream-tls-insecure-skip-verify=false",
+        "agent --upstream-tls-ca-file f --name a --upstream https://x --name b --upstream :1 --upstream-alpn on",
     ] {
         parse(line).expect("good usage");
     }

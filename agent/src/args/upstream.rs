@@ -116,18 +116,19 @@ impl UpstreamArgs {
         names: &[Name],
         matches: &ArgMatches,
     ) -> Result<Vec<Behind>, ScopeError> {
-        let scopes = Scopes::new(names, matches);
+        let scopes = Scopes::new(names, matches)?;
         let upstreams = scopes.one_each("upstream", &self.upstream)?;
         let authorities = scopes.one_each("authority", &self.authority)?;
         let speaks = scopes.some_each("upstream_speaks", &self.upstream_speaks);
         let tls = self.tls.of_each(&scopes)?;
-        let tls = tls.into_iter().zip(scopes.own_each(&UPSTREAM_TLS));
+        self.tls.check_pairs(&scopes)?;
+        let tls = tls.into_iter().zip(self.tls.of_each(&scopes.own())?);
         let said = upstreams.into_iter().zip(authorities).zip(speaks).zip(tls);
         let behind =
             names.iter().zip(said).map(|(name, (((upstream, authority), speaks), tls))| {
-                let (tls, is_own) = tls;
-                let says_tls =
-                    says_tls(&tls).then_some(if is_own { Says::OfIt } else { Says::OfAll });
+                let (tls, own) = tls;
+                let of_it = says_tls(&own).then_some(Says::OfIt);
+                let says_tls = of_it.or_else(|| says_tls(&tls).then_some(Says::OfAll));
                 Behind { name: name.clone(), upstream, authority, speaks, tls, says_tls }
             });
         Ok(behind.collect())
@@ -135,6 +136,14 @@ impl UpstreamArgs {
 }
 
 impl UpstreamTlsArgs {
+    /// A certificate and its key come together.
+    fn check_pairs(&self, scopes: &Scopes<'_>) -> Result<(), ScopeError> {
+        let [_, _, _, cert, key, _] = UPSTREAM_TLS;
+        let certs = scopes.one_each(cert, &self.upstream_tls_cert_file)?;
+        let keys = scopes.one_each(key, &self.upstream_tls_key_file)?;
+        scopes.check_pairs("upstream-tls-cert-file", &certs, "upstream-tls-key-file", &keys)
+    }
+
     /// What holds for each of the names.
     fn of_each(&self, scopes: &Scopes<'_>) -> Result<Vec<UpstreamTls>, ScopeError> {
         let [ca, insecure, host, cert, key, alpn] = UPSTREAM_TLS;
@@ -143,7 +152,6 @@ impl UpstreamTlsArgs {
         let hosts = scopes.one_each(host, &self.upstream_tls_server_name)?;
         let certs = scopes.one_each(cert, &self.upstream_tls_cert_file)?;
         let keys = scopes.one_each(key, &self.upstream_tls_key_file)?;
-        scopes.check_pairs("upstream-tls-cert-file", &certs, "upstream-tls-key-file", &keys)?;
         let alpn = scopes.one_each(alpn, &self.upstream_alpn)?;
         let said = cas.into_iter().zip(insecure).zip(hosts).zip(certs).zip(keys).zip(alpn);
         let of_each =

@@ -48,7 +48,7 @@ async fn an_upstream_that_is_away_is_told() {
     assert_eq!(code, ResetCode::Unreachable);
     assert!(reason.starts_with("http://127.0.0.1:"), "{reason}");
     assert!(reason.contains("cannot connect"), "{reason}");
-    assert!(!*agent.reaches[0].monitor().watch().borrow());
+    assert!(!*agent.reaches[0].monitor.watch().borrow());
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn an_upstream_that_serves_others_is_not_away() {
     drop(listener);
     let (second, _) = served(&sessions, &agent).await;
     assert_eq!(reset(second).await.0, ResetCode::TooMany);
-    assert!(*agent.reaches[0].monitor().watch().borrow());
+    assert!(*agent.reaches[0].monitor.watch().borrow());
     // The first one notices nothing.
     first.write_all(b"a call").await.expect("written");
     server.read_exact(&mut [0; 6]).await.expect("the call");
@@ -96,7 +96,7 @@ async fn a_dial_takes_no_longer_than_it_may() {
     let upstream = Upstream::Server("upstream:1".parse().expect("an address"));
     let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
     // As if as many dials were under way.
-    let _all = agent.reaches[0].upstream.dials.acquire_many(32).await.expect("all of them");
+    let _all = agent.reaches[0].dials.acquire_many(32).await.expect("all of them");
     let (hub, _) = served(&sessions, &agent).await;
     let (code, reason) = reset(hub).await;
     assert_eq!(
@@ -109,13 +109,13 @@ async fn a_dial_takes_no_longer_than_it_may() {
 async fn nobody_dials_for_a_lane_that_is_gone() {
     let upstream = Upstream::Server("upstream:1".parse().expect("an address"));
     let (agent, sessions) = (Arc::new(agent(upstream, 4)), session());
-    let _all = agent.reaches[0].upstream.dials.acquire_many(32).await.expect("all of them");
+    let _all = agent.reaches[0].dials.acquire_many(32).await.expect("all of them");
     let (hub, serving) = served(&sessions, &agent).await;
     let start = Instant::now();
     drop(hub);
     soon(serving).await.expect("no panic");
     assert!(start.elapsed() < Duration::from_secs(1));
-    assert!(*agent.reaches[0].monitor().watch().borrow());
+    assert!(*agent.reaches[0].monitor.watch().borrow());
 }
 
 /// A server over TLS that says a word to whoever comes, tells how the handshake went, and stays.

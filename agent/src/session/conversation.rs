@@ -72,7 +72,7 @@ impl<'s> Conversation<'s> {
         let agent = &self.about.agent;
         let mut upstreams = StreamMap::new();
         for (nth, reach) in (0..).zip(&agent.reaches) {
-            let mut up = reach.monitor().watch();
+            let mut up = reach.monitor.watch();
             if !*up.borrow_and_update() {
                 self.ws.send(Control::Upstream { up: false, nth });
             }

@@ -31,7 +31,7 @@ impl Scene {
     async fn start(up: bool) -> Self {
         let agent = Arc::new(agent(services(), 4));
         if !up {
-            agent.reaches[0].monitor().failed(&UpstreamError::Timeout, &"upstream");
+            agent.reaches[0].monitor.failed(&UpstreamError::Timeout, &"upstream");
         }
         Self::of(agent).await
     }
@@ -126,7 +126,7 @@ async fn each_upstream_is_told_of_and_heard_of_by_its_number() {
     other.name = "other".parse().expect("a name");
     config.others = vec![other];
     let mut scene = Scene::of(Arc::new(Shared::new(config).expect("no files are read"))).await;
-    scene.agent.reaches[1].monitor().failed(&UpstreamError::Timeout, &"upstream");
+    scene.agent.reaches[1].monitor.failed(&UpstreamError::Timeout, &"upstream");
     assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 1 }.to_text());
     // Of one that there is not, nothing.
     for nth in [2, 0] {
@@ -139,7 +139,7 @@ async fn each_upstream_is_told_of_and_heard_of_by_its_number() {
 async fn what_becomes_of_upstream_and_agent_is_told() {
     let mut scene = Scene::start(true).await;
     scene.say(Control::Registered).await;
-    scene.agent.reaches[0].monitor().failed(&UpstreamError::Timeout, &"upstream");
+    scene.agent.reaches[0].monitor.failed(&UpstreamError::Timeout, &"upstream");
     assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 0 }.to_text());
     scene.agent.stop.cancel();
     assert_eq!(scene.said().await, Control::Drain.to_text());
@@ -158,7 +158,7 @@ async fn a_session_that_is_drained_has_a_successor_and_goes_on() {
     }
     let predecessor = scene.until_leaving().await;
     assert!(!predecessor.is_old() && predecessor.lives());
-    scene.agent.reaches[0].monitor().failed(&UpstreamError::Timeout, &"upstream");
+    scene.agent.reaches[0].monitor.failed(&UpstreamError::Timeout, &"upstream");
     assert_eq!(scene.said().await, Control::Upstream { up: false, nth: 0 }.to_text());
     predecessor.succeeded();
     assert_eq!(scene.said().await, Control::Moved.to_text());

@@ -19,10 +19,9 @@ use tunnel::ws::{Ended, KeepaliveConfig};
 use crate::config::auth::{Auth, Denied};
 use crate::context::hub::Hub;
 use crate::context::origin::Origin;
-use crate::lanes::OpenError;
 use crate::limits::{FAREWELL_TIMEOUT, PROBED_FULL, REGISTERED_PATIENCE, RENEWED_WITHIN};
 use crate::observe::limit::Limit;
-use crate::registry::{Admitted, Registration, Session, Upstream};
+use crate::registry::{Admitted, OpenError, Registration, Session, Upstream};
 
 /// Serves one agent's WebSocket from the upgrade, behind which `read` was read, to its end.
 pub(crate) async fn serve<S>(io: S, read: Bytes, admitted: Admitted, origin: Origin)
@@ -147,10 +146,12 @@ async fn renew(registration: &Registration, hub: &Hub) {
 }
 
 /// Who may come in has changed: ends the session of who may not any more, under one of its names.
-fn heed(auth: &Auth, Registration { link, sessions, .. }: &Registration) {
+fn heed(auth: &Auth, registration: &Registration) {
+    let link = &registration.link;
     let check =
         |session: &Arc<Session>| auth.check_agent(link.holder.as_ref(), &session.agent.name);
-    let denied = sessions.iter().find_map(|session| Some((session, check(session).err()?)));
+    let mut names = registration.names();
+    let denied = names.find_map(|session| Some((session, check(session).err()?)));
     let sentence = match denied {
         None => return,
         Some((session, Denied::Name)) => {
@@ -165,6 +166,7 @@ fn heed(auth: &Auth, Registration { link, sessions, .. }: &Registration) {
 /// Takes a control message of the agent.
 fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
     let Registration { link, sessions, .. } = registration;
+    let with_name = |nth| registration.names().find(|session| session.nth == nth);
     match said {
         Control::Drain => hub.registry.drain(registration),
         Control::Moved => link.moves(),
@@ -172,7 +174,7 @@ fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
             let share = registration::share_of_lanes(max, sessions.len()) as usize;
             sessions.iter().for_each(|session| session.agent.lanes.offer(share));
         }
-        Control::Upstream { up, nth } => match sessions.get(usize::from(nth)) {
+        Control::Upstream { up, nth } => match with_name(nth) {
             Some(session) if up => drop(tokio::spawn(show_again(session.clone(), hub.clone()))),
             Some(session) => hub.registry.set_upstream(&session.agent, Upstream::Down),
             None => {}
@@ -214,52 +216,64 @@ fn registered(Session { link, .. }: &Session, hub: &Hub) {
 
 /// Shows it under one name, once it is known whether its upstream is there. Returns whether it is.
 async fn show(session: Arc<Session>, hub: Arc<Hub>) -> bool {
-    let mut is_again = false;
-    loop {
-        match find_out(&session, &hub, is_again).await {
-            Found::There => break,
-            Found::Away => return false,
-            Found::Busy => tokio::select! {
-                () = session.link.over() => return false,
-                () = sleep(PROBED_FULL) => is_again = true,
-            },
+    let is_there = match find_out(&session, &hub).await {
+        Ok(()) => true,
+        Err(OpenError::Full) => {
+            let (name, session_id) = (&session.agent.name, &session.link.id);
+            info!(%name, session = session_id, "the agent has no place to look whether its upstream is there; it is asked again");
+            look_until_there(&session, &hub).await
         }
-    }
-    if session.first_shown() {
+        Err(_) => false,
+    };
+    if is_there && session.first_shown() {
         log(&session, "registered");
     }
-    true
+    is_there
 }
 
-/// What there is behind a name.
-enum Found {
-    There,
-    Away,
-    /// The agent has no place to look.
-    Busy,
+/// Looks again and again, for an agent that had no place to look: one of its lanes will end.
+async fn look_until_there(session: &Arc<Session>, hub: &Arc<Hub>) -> bool {
+    if session.looking(true) {
+        return false;
+    }
+    let found = loop {
+        tokio::select! {
+            () = session.link.over() => break false,
+            () = sleep(PROBED_FULL) => {}
+        }
+        match find_out(session, hub).await {
+            Err(OpenError::Full) => {}
+            found => break found.is_ok(),
+        }
+    };
+    session.looking(false);
+    found
 }
 
-/// One session finds out for all of the agent; `is_again` after it was busy.
-async fn find_out(session: &Arc<Session>, hub: &Arc<Hub>, is_again: bool) -> Found {
-    let agent = &session.agent;
+/// Finds out whether the upstream is there: one session at a time, and those who have waited know it from that one.
+async fn find_out(session: &Arc<Session>, hub: &Arc<Hub>) -> Result<(), OpenError> {
+    let (agent, link) = (&session.agent, &session.link);
     let before = agent.probes.load(Ordering::SeqCst);
-    let _one = agent.probing.lock().await;
+    let mut last = agent.probing.lock().await;
     if agent.upstream() == Upstream::Up {
-        return Found::There;
+        return Ok(());
     }
-    if agent.probes.load(Ordering::SeqCst) != before {
-        return Found::Away;
-    }
-    let probed = hub.sentinels.probe(session).await;
-    let Err(error) = probed else { return Found::There };
-    if error != OpenError::Lost {
+    let is_found = agent.probes.load(Ordering::SeqCst) != before;
+    let error = match last.clone().filter(|_| is_found) {
+        Some(error) => error,
+        None => match hub.sentinels.probe(session).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        },
+    };
+    // Of a session that is lost, or about to be, it says nothing of the others'.
+    if !is_found && error != OpenError::Lost && !link.is_suspect() {
         agent.probes.fetch_add(1, Ordering::SeqCst);
+        *last = Some(error.clone());
     }
-    let is_busy = error == OpenError::Full;
-    if !(is_busy && is_again) {
-        tell_failure(&error, session, hub);
-    }
-    if is_busy { Found::Busy } else { Found::Away }
+    drop(last);
+    tell_failure(&error, session, hub);
+    Err(error)
 }
 
 fn tell_failure(error: &OpenError, session: &Session, hub: &Hub) {
@@ -267,9 +281,13 @@ fn tell_failure(error: &OpenError, session: &Session, hub: &Hub) {
     let silent = *error == OpenError::Silent;
     match error {
         // The agent says when it is back.
-        OpenError::Unreachable(_) | OpenError::Full => {
+        OpenError::Unreachable(_) => {
             hub.registry.set_upstream(agent, Upstream::Down);
             info!(name = %agent.name, session = link.id, %error, "upstream not reachable");
+        }
+        OpenError::Full => {
+            hub.registry.set_upstream(agent, Upstream::Down);
+            debug!(name = %agent.name, session = link.id, %error, "upstream not reachable yet");
         }
         OpenError::Lost => {
             debug!(name = %agent.name, session = link.id, %error, "session did not begin");

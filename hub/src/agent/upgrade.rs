@@ -136,6 +136,7 @@ async fn admit<B>(
     // Each name costs what an agent does.
     let others = u32::try_from(admitted.registration.others.len()).unwrap_or(u32::MAX);
     if !registrants.admit_all(address, others) {
+        registrants.give_back(address, 1);
         return Err(too_many(origin));
     }
     if !origin.hub.pace.admit(origin.hub.registry.is_there(&admitted)).await {

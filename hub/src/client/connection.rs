@@ -28,13 +28,13 @@ use crate::context::origin::Origin;
 use crate::guard::frame_guard::Slow;
 use crate::guard::held_bytes::Holding;
 use crate::guard::peer_guard::PeerGuard;
-use crate::lanes::{OpenError, Opened};
+use crate::lanes::Opened;
 use crate::limits::{
     CLIENT_OUTPUT, CLIENT_READ, FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, LINGER_TIMEOUT,
 };
 use crate::observe::limit::Limit;
 use crate::observe::metrics::Meter;
-use crate::registry::Session;
+use crate::registry::{OpenError, Session};
 
 /// A lane that is being opened, for a group.
 type Opening =

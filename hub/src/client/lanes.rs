@@ -13,12 +13,12 @@ use super::groups::GroupId;
 use super::lane::ClientLane;
 use super::lane_io::LaneIo;
 use crate::guard::peer_guard::PeerGuard;
-use crate::lanes::{Group, OpenError, Opened, Seat, Sentinel, failure, said};
+use crate::lanes::{Group, Opened, Seat, Sentinel, failure, said, silent};
 use crate::limits::{
     FAREWELL_TIMEOUT, LANE_ENDED_LATELY, LANE_IDLE, LANE_IDLE_MIN, LANE_IDLE_SCARCE, LANE_STUCK,
 };
 use crate::observe::limit::Limit;
-use crate::registry::Session;
+use crate::registry::{OpenError, Session};
 
 impl Connection {
     // --- beginnings ---
@@ -135,7 +135,7 @@ impl Connection {
         if !self.switch.has_spoken(id) && now >= lane.opened + SETTINGS_TIMEOUT {
             if let Some(seat) = &lane.seat {
                 let session = seat.session();
-                let error = OpenError::silent(&session.agent);
+                let error = silent(&session.agent);
                 // A server speaks first (RFC 9113 3.4), and what it says would have come; unless nothing comes at all.
                 let delivered = (!session.link.is_suspect()).then_some(0);
                 self.lane_failed_to_open(id, error, delivered);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tracing::{info, warn};
@@ -18,7 +19,7 @@ use crate::guard::pace::Pace;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::{LaneOpener, Sentinels};
 use crate::limits::{
-    HANDSHAKES, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE, RELOADS, TURN_LATE,
+    HANDSHAKES, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE, RELOADS, SECOND_HANDLES, TURN_LATE,
 };
 use crate::observe::activity::Activity;
 use crate::observe::limit::Limits;
@@ -44,6 +45,8 @@ pub(crate) struct Hub {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) handshakes: Handshakes,
+    /// Second handles of sockets that there may be.
+    pub(crate) second_handles: Arc<Semaphore>,
     /// Bytes of calls that wait here.
     pub(crate) held: Arc<HeldBytes>,
     /// What lanes may have on their way.
@@ -83,6 +86,7 @@ impl Hub {
             activity,
             limits,
             handshakes: Handshakes::new(HANDSHAKES),
+            second_handles: Arc::new(Semaphore::new(SECOND_HANDLES)),
             held: HeldBytes::new(config.max_held),
             lane_memory: LaneMemory::new(config.lane_memory),
             registrants: RateBy::new(REGISTRATIONS, REGISTRANTS),

@@ -1,7 +1,6 @@
 //! One accepted TCP connection: finds out what it speaks, and hands it on.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
@@ -14,9 +13,11 @@ use tunnel::sockets;
 use tunnel::wire::HUB_NODE_ID;
 
 use crate::client::connection as client_connection;
+use crate::context::hub::Hub;
 use crate::context::origin::Origin;
 use crate::front::detect::{Prefixed, Protocol, sniff};
 use crate::front::proxied::{ProxiedError, read_header};
+use crate::guard::second_handle::SecondHandle;
 use crate::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::observe::limit::Limit;
 use crate::web::{http1, lane};
@@ -25,7 +26,7 @@ use crate::web::{http1, lane};
 enum Opened {
     Http2(BoxIo),
     /// With its socket, as long as it may be an agent.
-    Http1(BoxIo, Option<OwnedFd>),
+    Http1(BoxIo, Option<SecondHandle>),
 }
 
 /// Why one did not.
@@ -112,7 +113,7 @@ async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenErr
     let (protocol, stream) = sniff(tcp).await?;
     match (&origin.hub.doors.keys(origin.worker).tls, protocol) {
         (Some(config), Protocol::Tls) => {
-            open_tls(TlsAcceptor::from(config.clone()), stream, &mut origin.sni).await
+            open_tls(TlsAcceptor::from(config.clone()), stream, origin).await
         }
         (Some(_), Protocol::Http1 | Protocol::Http2) => {
             let sentence = "This port speaks TLS: use https:// or wss://.";
@@ -129,7 +130,7 @@ async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenErr
         (Some(_), Protocol::Proxied) => Err(OpenError::ProxiedTwice),
         (Some(_), Protocol::Unknown) => Err(OpenError::UnknownProtocol),
         (None, protocol) => {
-            let socket = heed(protocol, stream.get_ref())?;
+            let socket = heed(protocol, stream.get_ref(), &origin.hub)?;
             by_protocol(protocol, Box::new(stream), socket)
         }
     }
@@ -138,22 +139,22 @@ async fn open(mut tcp: TcpStream, origin: &mut Origin) -> Result<Opened, OpenErr
 async fn open_tls(
     acceptor: TlsAcceptor,
     stream: Prefixed<TcpStream>,
-    sni: &mut Option<Arc<str>>,
+    origin: &mut Origin,
 ) -> Result<Opened, OpenError> {
     let tls = acceptor.accept(stream).await.map_err(OpenError::Tls)?;
-    *sni = tls.get_ref().1.server_name().map(Arc::from);
+    origin.sni = tls.get_ref().1.server_name().map(Arc::from);
     match tls.get_ref().1.alpn_protocol() {
         Some(b"h2") => {
-            let socket = heed(Protocol::Http2, tls.get_ref().0.get_ref())?;
+            let socket = heed(Protocol::Http2, tls.get_ref().0.get_ref(), &origin.hub)?;
             by_protocol(Protocol::Http2, Box::new(tls), socket)
         }
         Some(_) => {
-            let socket = heed(Protocol::Http1, tls.get_ref().0.get_ref())?;
+            let socket = heed(Protocol::Http1, tls.get_ref().0.get_ref(), &origin.hub)?;
             by_protocol(Protocol::Http1, Box::new(tls), socket)
         }
         None => {
             let (protocol, stream) = sniff(tls).await?;
-            let socket = heed(protocol, stream.get_ref().get_ref().0.get_ref())?;
+            let socket = heed(protocol, stream.get_ref().get_ref().0.get_ref(), &origin.hub)?;
             by_protocol(protocol, Box::new(stream), socket)
         }
     }
@@ -161,10 +162,10 @@ async fn open_tls(
 
 /// Clients may be silent for hours; agents ping by themselves, as often as was agreed. What it is that speaks HTTP/1.1 is
 /// known later, and needs the socket for that; without one, nobody is asked for life.
-fn heed(protocol: Protocol, tcp: &TcpStream) -> io::Result<Option<OwnedFd>> {
+fn heed(protocol: Protocol, tcp: &TcpStream, hub: &Hub) -> io::Result<Option<SecondHandle>> {
     match protocol {
         Protocol::Http2 => sockets::ask_for_life(tcp).map(|()| None),
-        Protocol::Http1 => Ok(tcp.as_fd().try_clone_to_owned().ok()),
+        Protocol::Http1 => Ok(SecondHandle::of(tcp, &hub.second_handles)),
         _ => Ok(None),
     }
 }
@@ -172,7 +173,7 @@ fn heed(protocol: Protocol, tcp: &TcpStream) -> io::Result<Option<OwnedFd>> {
 fn by_protocol(
     protocol: Protocol,
     io: BoxIo,
-    socket: Option<OwnedFd>,
+    socket: Option<SecondHandle>,
 ) -> Result<Opened, OpenError> {
     match protocol {
         Protocol::Http2 => Ok(Opened::Http2(io)),

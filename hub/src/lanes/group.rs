@@ -10,13 +10,12 @@ use tunnel::lanes::Source;
 use tunnel::limits::SETTINGS_TIMEOUT;
 use tunnel::name::Name;
 
-use super::open::OpenError;
 use super::penalty::Penalty;
 use crate::limits::{
     AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANES_OF_AGENT, STREAM_QUEUE_TIMEOUT,
 };
 use crate::message::refusal::Refusal;
-use crate::registry::{Agent, Away, Registry, Session};
+use crate::registry::{Agent, Away, OpenError, Registry, Session};
 
 /// What is known of the lanes of a connection.
 pub(crate) trait LaneView {

@@ -10,44 +10,11 @@ use tunnel::lanes::{Lane, LaneEnd, ResetCode, Source};
 use super::seat::Seat;
 use crate::limits::{LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LOGGED_MAX};
 use crate::observe::metrics::Metrics;
-use crate::registry::{Agent, Registry, Session, Upstream};
+use crate::registry::{Agent, OpenError, Registry, Session, Upstream};
 
-/// Why there is no lane.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OpenError {
-    /// The upstream takes no connections.
-    #[error("the upstream is not reachable: {0}")]
-    Unreachable(String),
-    /// The agent, or its upstream, takes no more lanes now.
-    #[error("the agent takes no more connections to its upstream now")]
-    Full,
-    /// The upstream speaks something else.
-    #[error("{}", tunnel::wire::NOT_HTTP2)]
-    NotHttp2,
-    /// The upstream says nothing.
-    #[error("{}", tunnel::wire::SILENT)]
-    Silent,
-    /// The session is over.
-    #[error("the session was lost")]
-    Lost,
-}
-
-impl OpenError {
-    /// The metrics' label.
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Full => "full",
-            Self::NotHttp2 => "not-http2",
-            Self::Silent => "silent",
-            Self::Lost => "session-lost",
-        }
-    }
-
-    /// Of an upstream that says nothing: one that serves its connections one after the other leaves the others silent.
-    pub(crate) fn silent(agent: &Agent) -> Self {
-        if agent.lanes.len() > 1 { Self::Full } else { Self::Silent }
-    }
+/// Of an upstream that says nothing: one that serves its connections one after the other leaves the others silent.
+pub(crate) fn silent(agent: &Agent) -> OpenError {
+    if agent.lanes.len() > 1 { OpenError::Full } else { OpenError::Silent }
 }
 
 /// A lane whose upstream has not spoken yet.

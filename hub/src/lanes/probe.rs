@@ -11,10 +11,10 @@ use switch::{DetachedLane, Event, LaneId, Limits, Switch};
 use tokio::io::AsyncWrite;
 use tunnel::lanes::{Lane, ResetCode};
 
-use super::open::{OpenError, Opened, failure, said};
+use super::open::{Opened, failure, said};
 use super::seat::Seat;
 use crate::guard::peer_guard::PeerGuard;
-use crate::registry::Session;
+use crate::registry::{OpenError, Session};
 
 /// What was opened for a caller, on which HTTP/2 has begun.
 #[derive(Debug)]

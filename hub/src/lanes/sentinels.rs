@@ -10,11 +10,11 @@ use tokio::time::{sleep, timeout};
 use tunnel::lanes::Source;
 use tunnel::limits::{OFFENDER_PAUSE, SETTINGS_TIMEOUT};
 
-use super::open::{LaneOpener, OpenError};
+use super::open::{LaneOpener, silent};
 use super::probe::{Probe, Sentinel};
 use crate::limits::SENTINEL_KEPT;
 use crate::observe::limit::{Limit, Limits};
-use crate::registry::{Agent, Session, Upstream};
+use crate::registry::{Agent, OpenError, Session, Upstream};
 
 /// By agent. A sentinel is as good as a new lane: nobody has called on it. What nobody takes goes back to the agent,
 /// which watches its connection and tells when the server goes away.
@@ -41,7 +41,7 @@ impl Sentinels {
             Probe::begin(self.opener.open(session.clone(), Source::default()).await?).await
         };
         let probed = timeout(SETTINGS_TIMEOUT, probe).await;
-        let probed = probed.unwrap_or_else(|_| Err(OpenError::silent(agent)));
+        let probed = probed.unwrap_or_else(|_| Err(silent(agent)));
         self.opener.note(session, probed.as_ref().err());
         let probe = probed?;
         agent.note_max_streams(probe.max_streams());

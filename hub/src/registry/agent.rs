@@ -18,6 +18,7 @@ use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES};
 
 use super::idle_limit::IdleLimit;
 use super::lane_book::LaneBook;
+use super::open_error::OpenError;
 
 /// An agent process under one of its names, and the upstream that it has for that.
 #[derive(Debug)]
@@ -42,9 +43,10 @@ pub(crate) struct Agent {
     pub(crate) opens: RateBy<Source>,
     /// For how long its upstream bears idle connections, as far as that was seen.
     pub(crate) idle: Mutex<IdleLimit>,
-    /// Held by the session that finds out whether the upstream speaks HTTP/2.
-    pub(crate) probing: tokio::sync::Mutex<()>,
-    /// How often that was found out.
+    /// Held by the session that finds out whether the upstream speaks HTTP/2: why it could not be reached, when it was last
+    /// found that it cannot.
+    pub(crate) probing: tokio::sync::Mutex<Option<OpenError>>,
+    /// How often that was found.
     pub(crate) probes: AtomicU64,
     /// Held by the session that is being replaced by a new one.
     pub(crate) renewing: tokio::sync::Mutex<()>,

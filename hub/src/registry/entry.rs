@@ -88,6 +88,7 @@ impl Entry {
         let replaced = self.sessions.iter().position(is_replaced);
         let replaced = replaced.map(|at| self.sessions.remove(at));
         if let Some(replaced) = &replaced {
+            replaced.link.loses_name();
             replaced.link.ws().close(CloseCode::Replaced, "replaced by a newer session");
         }
         let key = |session: &Session| {
@@ -113,6 +114,8 @@ impl Entry {
         let is_before = |session: &mut Arc<Session>| session.agent.id < agent.id;
         let ousted: Vec<_> = self.sessions.extract_if(.., is_before).collect();
         for session in &ousted {
+            session.is_ousted();
+            session.agent.lanes.retire(&session.link.id, |_| true);
             if session.link.loses_name() {
                 let reason = "another agent has taken the name over";
                 session.link.ws().close(CloseCode::Replaced, reason);

@@ -126,11 +126,11 @@ impl LaneBook {
         self.freed.notify_waiters();
     }
 
-    /// Ends the lanes of a session that have no calls.
-    pub(super) fn retire_idle(&self, session_id: &str) {
+    /// Ends such lanes of a session, each with its last call.
+    pub(super) fn retire(&self, session_id: &str, which: impl Fn(&dyn OpenLane) -> bool) {
         let lanes = open(&self.lanes.lock());
         let of_session = lanes.iter().filter(|lane| lane.session_id() == session_id);
-        of_session.filter(|lane| lane.idle_since().is_some()).for_each(|lane| lane.retire());
+        of_session.filter(|lane| which(&***lane)).for_each(|lane| lane.retire());
     }
 }
 

@@ -29,12 +29,11 @@ pub(crate) struct Link {
     pub(crate) since: SystemTime,
     /// Under how many names it was registered.
     pub(crate) names: usize,
-    /// Those of them that another agent has taken over.
+    /// Those of them under which another session has taken its place.
     lost: AtomicUsize,
     /// Its byte streams.
     pub(crate) tunnel: Lanes,
     registered: AtomicBool,
-    replaced: AtomicBool,
     draining: AtomicBool,
     leaves: AtomicBool,
     moved: CancellationToken,
@@ -68,7 +67,6 @@ impl Link {
             lost: AtomicUsize::new(0),
             tunnel,
             registered: AtomicBool::new(false),
-            replaced: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             leaves: AtomicBool::new(false),
             moved: CancellationToken::new(),
@@ -142,14 +140,14 @@ impl Link {
         is_first
     }
 
-    /// Another session has taken its place, under one of its names at least. Returns `true` the first time.
-    pub(super) fn first_replaced(&self) -> bool {
-        !self.replaced.swap(true, Ordering::SeqCst)
-    }
-
-    /// Another agent has taken one of its names over. Returns `true` if it has none left.
+    /// Another session has taken its place under one of its names. Returns `true` if it has none left.
     pub(super) fn loses_name(&self) -> bool {
         self.lost.fetch_add(1, Ordering::SeqCst) + 1 == self.names
+    }
+
+    /// Whether others have taken its place under all of its names.
+    pub(super) fn has_no_name(&self) -> bool {
+        self.lost.load(Ordering::SeqCst) == self.names
     }
 
     /// Resolves when it has begun to drain, or has lost its last lane.

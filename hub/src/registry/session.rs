@@ -31,11 +31,16 @@ pub(crate) struct Session {
     /// Which of them it is, from 0.
     pub(crate) nth: u16,
     registered: AtomicBool,
+    /// Another agent has taken the name over.
+    ousted: AtomicBool,
+    /// Somebody looks again and again whether its upstream is there.
+    looking: AtomicBool,
 }
 
 impl Session {
     pub(super) fn new(link: Arc<Link>, agent: Arc<Agent>, nth: u16) -> Self {
-        Self { link, agent, nth, registered: AtomicBool::new(false) }
+        let (registered, ousted, looking) = Default::default();
+        Self { link, agent, nth, registered, ousted, looking }
     }
 
     /// Opens a lane; without one, the session is over.
@@ -46,6 +51,19 @@ impl Session {
     /// Callers can reach it. Returns `true` the first time: later, its upstream may have been away in between.
     pub(crate) fn first_shown(&self) -> bool {
         !self.registered.swap(true, Ordering::SeqCst)
+    }
+
+    /// Somebody looks again and again whether its upstream is there, from now on or no more. Returns what was before.
+    pub(crate) fn looking(&self, is_looking: bool) -> bool {
+        self.looking.swap(is_looking, Ordering::SeqCst)
+    }
+
+    pub(super) fn is_ousted(&self) {
+        self.ousted.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn has_name(&self) -> bool {
+        !self.ousted.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_shown(&self) -> bool {

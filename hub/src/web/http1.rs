@@ -1,7 +1,6 @@
 //! HTTP/1.1 on the hub's port: an agent's upgrade, or calls one after the other.
 
 use std::convert::Infallible;
-use std::os::fd::OwnedFd;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -13,12 +12,12 @@ use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 use tunnel::box_io::BoxIo;
-use tunnel::sockets;
 
 use super::requests::{Requests, Sessions};
 use crate::agent::registrar;
 use crate::context::origin::Origin;
 use crate::guard::handshakes::Handshake;
+use crate::guard::second_handle::SecondHandle;
 use crate::limits::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, REQUEST_HEAD};
 use crate::observe::limit::Limit;
 use crate::registry::Admitted;
@@ -27,7 +26,7 @@ use crate::stop::Stop;
 /// Serves one connection to its end, and after an upgrade the session on it. `socket` is what is below it.
 pub(crate) async fn serve(
     io: BoxIo,
-    socket: Option<OwnedFd>,
+    socket: Option<SecondHandle>,
     origin: Origin,
     handshake: Handshake<'_>,
 ) {
@@ -84,10 +83,10 @@ fn builder() -> Builder {
     builder
 }
 
-/// Resolves when it is a client, which may be silent for as long as its call is: TCP asks for life from then on, if it can.
-async fn calls(requests: &Requests, socket: Option<&OwnedFd>) {
+/// Resolves when it is a client, which may be silent for as long as its call is: TCP asks for life from then on.
+async fn calls(requests: &Requests, socket: Option<&SecondHandle>) {
     requests.called().await;
-    let _ = socket.map(sockets::ask_for_life);
+    socket.inspect(|socket| socket.ask_for_life());
 }
 
 async fn serve_session(upgrade: OnUpgrade, admitted: Admitted, origin: Origin) {

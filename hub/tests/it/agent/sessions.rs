@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tunnel::lanes::ResetCode;
+use tunnel::lanes::frame::reset;
 use tunnel::wire::Control;
 
 use crate::services::clients::{list, until_sessions};
@@ -246,4 +248,17 @@ async fn a_call_that_a_silent_server_may_have_got_is_not_sent_again() {
     let answer = answer(response).await.expect("an answer");
     assert_eq!((answer.grpc_status(), answer.hub_reason()), (Some("14"), Some("session-lost")));
     call(&second).await;
+}
+
+/// Its places are with other hubs, or other names: no server is away, and nobody says that it is back.
+#[tokio::test]
+async fn an_agent_without_a_place_for_a_lane_is_asked_again() {
+    let hub = Hub::start().await;
+    let mut agent = RawAgent::register(&hub, NAME, "i", "0").await;
+    let full = agent.opened().await;
+    agent.lane_frame(reset(full, ResetCode::TooMany, 0, "no place")).await;
+    hub.until_offline(NAME).await;
+    agent.accept().await;
+    hub.until_serving(NAME).await;
+    assert_eq!(agent.control().await, Control::Registered);
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use tunnel::lanes::Lanes;
+use tunnel::lanes::{Lane, Lanes};
 
 use super::message::{grpc_head, message, ok, receive};
 use super::raw_agent::Delivered;
@@ -130,6 +130,13 @@ impl Connections {
                 tokio::spawn(serve(Delivered(lane), Builder::new(), sender.clone()));
             }
         });
+        Self(connections)
+    }
+
+    /// Serves calls on one lane.
+    pub(crate) fn on_lane(lane: Lane) -> Self {
+        let (sender, connections) = mpsc::channel(1);
+        tokio::spawn(serve(Delivered(lane), Builder::new(), sender));
         Self(connections)
     }
 

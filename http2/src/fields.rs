@@ -28,6 +28,8 @@ pub struct Field<'f> {
 pub struct Fields {
     bytes: Vec<u8>,
     ends: Vec<Ends>,
+    /// Whether any value begins or ends with a space or less.
+    may_be_padded: bool,
 }
 
 /// Where a field's name and value end in the buffer; they begin where what is before ends.
@@ -56,6 +58,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.may_be_padded = false;
     }
 
     /// Adds a field at the end. Lists of 4 GiB do not exist: blocks are bounded far below.
@@ -64,6 +67,7 @@ impl Fields {
             self.bytes.reserve(ROOM.0);
             self.ends.reserve(ROOM.1);
         }
+        self.may_be_padded |= may_be_padded(value);
         self.bytes.extend_from_slice(name);
         let name = self.bytes.len() as u32;
         self.bytes.extend_from_slice(value);
@@ -74,7 +78,7 @@ impl Fields {
     /// 9113 8.2.1), but C-core does (1.85, so grpcio too) where metadata has them, and whoever passes gRPC's on may strip
     /// them (PROTOCOL-HTTP2, "Custom-Metadata"). Pseudo-fields stay as they are: no metadata becomes one.
     pub fn strip(&mut self) {
-        if !self.iter().any(|field| may_be_padded(field.value)) {
+        if !self.may_be_padded {
             return;
         }
         let padded = std::mem::take(self);
@@ -128,7 +132,7 @@ impl Fields {
     }
 }
 
-/// Nearly no value is, so this is quick: nothing else below a space begins or ends one that is any good.
+/// Quick, for it is asked of every value: nothing else below a space begins or ends one that is any good.
 #[inline]
 fn may_be_padded(value: &[u8]) -> bool {
     match value {

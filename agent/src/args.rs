@@ -14,12 +14,12 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use tunnel::byte_size::ByteSize;
-use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, NAMES_MAX, SESSIONS_MAX};
+use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::program::{without_secrets, without_serve};
 use tunnel::proxy::ProxySetting;
-use tunnel::registration::parse_label;
+use tunnel::registration::{check_names, parse_label};
 use tunnel::setting::Setting;
 
 pub use self::upstream::Behind;
@@ -189,19 +189,11 @@ impl Args {
             let message = "no name: give --name NAME, or set AGENT_NAME".to_owned();
             return Some((ErrorKind::MissingRequiredArgument, message));
         }
-        let conflict = self.names_misused().or_else(|| self.tls_misused());
+        let names = check_names(&self.names).err().map(|error| error.to_string());
+        let conflict = names.or_else(|| self.tls_misused());
         conflict
             .or_else(|| self.command_misused())
             .map(|message| (ErrorKind::ArgumentConflict, message))
-    }
-
-    fn names_misused(&self) -> Option<String> {
-        if self.names.len() > NAMES_MAX {
-            return Some(format!("an agent has at most {NAMES_MAX} names"));
-        }
-        let mut names = self.names.iter().enumerate();
-        let twice = names.find(|(at, name)| self.names[..*at].contains(name));
-        twice.map(|(_, name)| format!("the name \"{name}\" is given twice"))
     }
 
     fn tls_misused(&self) -> Option<String> {

@@ -30,7 +30,7 @@ pub(crate) struct Monitor {
 
 /// The connections to one server, which several names may share.
 #[derive(Debug, Default)]
-pub(crate) struct Connections {
+struct Connections {
     live: AtomicUsize,
     /// How often the server has ended one.
     ended: watch::Sender<u64>,
@@ -50,7 +50,16 @@ pub(crate) struct Dialling<'c>(&'c Connections);
 
 impl Monitor {
     /// The upstream is there until somebody finds that it is not.
-    pub(crate) fn new(connections: Arc<Connections>) -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with(Arc::default())
+    }
+
+    /// For another name that leads to the same server.
+    pub(crate) fn of_same_server(&self) -> Self {
+        Self::with(self.connections.clone())
+    }
+
+    fn with(connections: Arc<Connections>) -> Self {
         let looked = AtomicU64::new(*connections.ended.borrow());
         Self { up: watch::Sender::new(true), unfit: AtomicBool::new(false), connections, looked }
     }
@@ -231,7 +240,7 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            let (monitor, is_there) = (Monitor::new(Arc::default()), Cell::new(false));
+            let (monitor, is_there) = (Monitor::new(), Cell::new(false));
             Self { monitor, is_there, start: Instant::now(), dialled: RefCell::default() }
         }
 

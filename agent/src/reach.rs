@@ -10,7 +10,7 @@ use tunnel::wire;
 
 use crate::exposed::{BUILT_IN, Exposed, Upstream};
 use crate::limits::{LANE_DIAL_TIMEOUT, LANE_DIALS};
-use crate::monitor::{Connections, Monitor};
+use crate::monitor::Monitor;
 use crate::places::Places;
 use crate::transport::TlsClient;
 use crate::upstream::{UpstreamAddr, UpstreamError};
@@ -35,19 +35,17 @@ impl Reach {
         exposed: impl IntoIterator<Item = (Exposed, Option<TlsClient>)>,
         places: u32,
     ) -> Box<[Arc<Self>]> {
-        let mut all: Vec<(Arc<Self>, Arc<Connections>)> = Vec::new();
+        let mut all: Vec<Arc<Self>> = Vec::new();
         for (exposed, tls) in exposed {
-            let is_same =
-                |(other, _): &&(Arc<Self>, _)| other.exposed.upstream.is_same(&exposed.upstream);
-            let (dials, connections) = match all.iter().find(is_same) {
-                Some((same, connections)) => (same.dials.clone(), connections.clone()),
-                None => (Arc::new(Semaphore::new(LANE_DIALS)), Arc::default()),
+            let is_same = |other: &&Arc<Self>| other.exposed.upstream.is_same(&exposed.upstream);
+            let (dials, monitor) = match all.iter().find(is_same) {
+                Some(same) => (same.dials.clone(), same.monitor.of_same_server()),
+                None => (Arc::new(Semaphore::new(LANE_DIALS)), Monitor::new()),
             };
-            let monitor = Monitor::new(connections.clone());
             let (places, tls) = (Places::new(places), watch::Sender::new(tls));
-            all.push((Arc::new(Self { exposed, monitor, dials, places, tls }), connections));
+            all.push(Arc::new(Self { exposed, monitor, dials, places, tls }));
         }
-        all.into_iter().map(|(reach, _)| reach).collect()
+        all.into()
     }
 
     /// TLS for all dials from now on.

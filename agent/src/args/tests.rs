@@ -1,5 +1,6 @@
 //! Command lines, good and bad.
 
+use tunnel::limits::NAMES_MAX;
 use tunnel::tls::Trust;
 
 use super::*;

@@ -233,21 +233,17 @@ async fn show(session: Arc<Session>, hub: Arc<Hub>) -> bool {
 
 /// Looks again and again, for an agent that had no place to look: one of its lanes will end.
 async fn look_until_there(session: &Arc<Session>, hub: &Arc<Hub>) -> bool {
-    if session.looking(true) {
-        return false;
-    }
-    let found = loop {
+    let Some(_looking) = session.looks() else { return false };
+    loop {
         tokio::select! {
-            () = session.link.over() => break false,
+            () = session.link.over() => return false,
             () = sleep(PROBED_FULL) => {}
         }
         match find_out(session, hub).await {
             Err(OpenError::Full) => {}
-            found => break found.is_ok(),
+            found => return found.is_ok(),
         }
-    };
-    session.looking(false);
-    found
+    }
 }
 
 /// Finds out whether the upstream is there: one session at a time, and those who have waited know it from that one.

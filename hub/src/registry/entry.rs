@@ -114,7 +114,7 @@ impl Entry {
         let is_before = |session: &mut Arc<Session>| session.agent.id < agent.id;
         let ousted: Vec<_> = self.sessions.extract_if(.., is_before).collect();
         for session in &ousted {
-            session.is_ousted();
+            session.loses_name();
             session.agent.lanes.retire(&session.link.id, |_| true);
             if session.link.loses_name() {
                 let reason = "another agent has taken the name over";

@@ -53,15 +53,17 @@ impl Session {
         !self.registered.swap(true, Ordering::SeqCst)
     }
 
-    /// Somebody looks again and again whether its upstream is there, from now on or no more. Returns what was before.
-    pub(crate) fn looking(&self, is_looking: bool) -> bool {
-        self.looking.swap(is_looking, Ordering::SeqCst)
+    /// Somebody looks again and again whether its upstream is there, until what this returns is dropped; one at a time.
+    pub(crate) fn looks(&self) -> Option<Looking<'_>> {
+        (!self.looking.swap(true, Ordering::SeqCst)).then_some(Looking(&self.looking))
     }
 
-    pub(super) fn is_ousted(&self) {
+    /// Another agent has taken the name over.
+    pub(super) fn loses_name(&self) {
         self.ousted.store(true, Ordering::SeqCst);
     }
 
+    /// Whether no other agent has taken the name over.
     pub(super) fn has_name(&self) -> bool {
         !self.ousted.load(Ordering::SeqCst)
     }
@@ -72,5 +74,15 @@ impl Session {
 
     pub(super) fn is_same_slot(&self, other: &Self) -> bool {
         self.link.slot == other.link.slot && Arc::ptr_eq(&self.agent, &other.agent)
+    }
+}
+
+/// Somebody looks whether the session's upstream is there.
+#[derive(Debug)]
+pub(crate) struct Looking<'s>(&'s AtomicBool);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }

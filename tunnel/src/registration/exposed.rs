@@ -85,7 +85,11 @@ fn check_lengths(header: &'static str, parts: &[&str]) -> Result<(), Registratio
     if is_long { Err(RegistrationError::Text(header)) } else { Ok(()) }
 }
 
-fn check_names(names: &[Name]) -> Result<(), RegistrationError> {
+/// Whether an agent may have these names: not more than [`NAMES_MAX`], and none twice.
+///
+/// # Errors
+/// [`RegistrationError::Names`], [`RegistrationError::Twice`].
+pub fn check_names(names: &[Name]) -> Result<(), RegistrationError> {
     if names.len() > NAMES_MAX {
         return Err(RegistrationError::Names);
     }

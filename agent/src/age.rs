@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::info;
+use tunnel::dial::whole_millis;
 
-use crate::backoff::whole_millis;
 use crate::limits::{
     REPLACED_FROM, REPLACED_UNTIL, SESSION_AGE_LEARNED, SESSION_AGE_MEMORY, SESSION_AGE_MEMORY_MAX,
     SESSION_AGE_SAME,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::sync::Notify;
+use tunnel::dial::TlsClient;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::log::Log;
 use tunnel::proxy::ProxySetting;
@@ -20,7 +21,6 @@ use crate::exposed::Exposed;
 use crate::hub_headers::HubHeaders;
 use crate::hub_uri::{HubUri, HubUris};
 use crate::limits::LANE_MEMORY;
-use crate::transport::TlsClient;
 
 /// How an agent runs.
 #[derive(Clone, Debug)]

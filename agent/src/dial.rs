@@ -12,18 +12,17 @@ use httpdate::parse_http_date;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tunnel::box_io::BoxIo;
+use tunnel::dial::{HandshakeError, TransportError, Upgraded, secured, to_hub, upgrade};
 use tunnel::limits::{DIAL_TIMEOUT, KEEPALIVE_ASKED, SESSIONS_PAIRED};
 use tunnel::registration::RegistrationError;
 use tunnel::wire;
 use tunnel::ws::KeepaliveConfig;
 
 use crate::front::FrontAnswer;
-use crate::handshake::{HandshakeError, Upgraded, upgrade};
 use crate::hub_headers::HubHeadersError;
 use crate::hub_uri::HubUri;
 use crate::limits::RETRY_AFTER_MAX;
 use crate::shared::Shared;
-use crate::transport::{TransportError, secured, to_hub};
 
 /// A WebSocket to the hub, upgraded.
 pub(crate) struct Dialled {
@@ -124,7 +123,7 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
     let tls = tls.as_ref().filter(|_| hub.tls);
     let tcp = to_hub(&hub.host, hub.port, &agent.config.proxy).await?;
     let stream = secured(tcp, &hub.host, tls).await?;
-    let upgraded = upgrade(stream, hub.uri(), registration).await;
+    let upgraded = upgrade(stream, hub.uri(), wire::SUBPROTOCOL, registration).await;
     let upgraded = upgraded.map_err(|error| match failed(error, hub) {
         DialError::Refused { status: StatusCode::BAD_REQUEST, sentence, .. }
             if !agent.config.others.is_empty() && sentence.starts_with(BAD_NAME) =>

@@ -5,12 +5,12 @@ use std::fmt;
 use http::uri::{Authority, Scheme};
 use rustls::pki_types::ServerName;
 use tonic::service::Routes;
+use tunnel::dial::TlsClient;
 use tunnel::name::Name;
 use tunnel::registration;
 use tunnel::speaks::Speaks;
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of};
 
-use crate::transport::TlsClient;
 use crate::upstream::UpstreamAddr;
 
 /// A name, and what is behind it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 use tracing::debug;
-use tunnel::lanes::{Lane, LaneEnd, ResetCode};
+use tunnel::lanes::{Lane, LaneEnd, Open, ResetCode};
 
 use crate::builtin;
 use crate::exposed::Upstream;
@@ -16,9 +16,11 @@ use crate::relay::{RelayEnd, ignore, relay};
 use crate::shared::Shared;
 use crate::upstream::{UpstreamAddr, UpstreamError};
 
-/// Serves a lane for the `nth` of the agent's names to its end.
-pub(crate) async fn serve(lane: Lane, nth: u16, agent: Arc<Shared>) {
-    let Some(reach) = agent.reaches.get(usize::from(nth)) else {
+/// Serves a lane to its end.
+pub(crate) async fn serve(lane: Lane, open: Open, agent: Arc<Shared>) {
+    // An agent leads to no other one.
+    let reach = agent.reaches.get(usize::from(open.nth)).filter(|_| open.agent.is_none());
+    let Some(reach) = reach else {
         return lane.reset(ResetCode::Protocol, "the agent has no such name");
     };
     // The hub may know sooner than the agent that another lane has ended.

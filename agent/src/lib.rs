@@ -23,14 +23,12 @@
 mod age;
 mod args;
 mod authority;
-mod backoff;
 mod builtin;
 mod config;
 mod dial;
 mod exposed;
 pub mod fluentd;
 mod front;
-mod handshake;
 mod hub_headers;
 mod hub_uri;
 mod lane;
@@ -48,7 +46,6 @@ mod slot;
 mod succession;
 #[cfg(test)]
 mod tests;
-mod transport;
 mod upstream;
 
 use std::sync::Arc;

@@ -19,9 +19,6 @@ pub const LANE_MEMORY: usize = 64 << 20;
 
 // --- agent ---
 
-/// First pause before dialling again. The next ones grow with the time that was waited already; the real pause is
-/// random between 0 and it.
-pub const BACKOFF_MIN: Duration = Duration::from_millis(500);
 /// Longest pause. A fleet of 10,000 agents that lost its hub for long comes back at about 700 dials a second; one
 /// that lost it for some seconds, within as many.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -30,8 +27,6 @@ pub const BACKOFF_FATAL: Duration = Duration::from_secs(60);
 /// A session that lived this long may be replaced at once, however often: nginx ends a connection after
 /// 1000 requests, which a busy one has served in less than a second. What lives shorter is a loop.
 pub const REPLACED_AT_ONCE: Duration = Duration::from_millis(50);
-/// A session that lived this long was stable: the next loss starts with the shortest pause again.
-pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// Pause where hub and agent speak different versions: one of them is being upgraded, and agents should be back soon
 /// after.
 pub const BACKOFF_VERSION: Duration = Duration::from_secs(10);
@@ -58,10 +53,6 @@ pub const UPSTREAM_RETRY_SOON: Duration = Duration::from_secs(1);
 pub const UPSTREAM_RETRY: Duration = Duration::from_secs(5);
 /// When it is later.
 pub const UPSTREAM_RETRY_LONG: Duration = Duration::from_secs(60);
-/// Bytes of a refusal that are read: its first line says why.
-pub const REFUSAL_BYTES: usize = 1024;
-/// How long they are waited for. A proxy may answer with a page that never ends.
-pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest `Retry-After` that an agent obeys.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 

@@ -6,13 +6,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tracing::{error, warn};
 use tunnel::box_io::BoxIo;
+use tunnel::dial::TlsClient;
 use tunnel::wire;
 
 use crate::exposed::{BUILT_IN, Exposed, Upstream};
 use crate::limits::{LANE_DIAL_TIMEOUT, LANE_DIALS};
 use crate::monitor::Monitor;
 use crate::places::Places;
-use crate::transport::TlsClient;
 use crate::upstream::{UpstreamAddr, UpstreamError};
 
 /// A name, and how its upstream is reached.

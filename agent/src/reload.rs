@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use tracing::warn;
+use tunnel::dial::TlsClient;
 use tunnel::limits::OTHER_FILES;
 use tunnel::program::raise_open_files;
 use tunnel::registration::RegistrationError;
@@ -11,7 +12,6 @@ use tunnel::tls::TlsError;
 
 use crate::config::Config;
 use crate::exposed::Exposed;
-use crate::transport::TlsClient;
 
 /// A file that cannot be used, or what no hub can be told.
 #[derive(Debug, thiserror::Error)]

@@ -68,7 +68,7 @@ async fn serve_lanes(lanes: &Lanes, agent: &Arc<Shared>) {
     loop {
         tokio::select! {
             Some((lane, open)) = lanes.accept() => {
-                serving.spawn(lane::serve(lane, open.nth, agent.clone()));
+                serving.spawn(lane::serve(lane, open, agent.clone()));
             }
             Some(_) = serving.join_next() => {}
             else => std::future::pending().await,

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use tunnel::dial::TlsClient;
 use tunnel::lanes::LaneMemory;
 use tunnel::limits::SESSIONS_PAIRED;
 use tunnel::registration::share_of_lanes;
@@ -16,7 +17,6 @@ use crate::config::Config;
 use crate::reach::Reach;
 use crate::reload::{ReloadError, Settings};
 use crate::succession::Turns;
-use crate::transport::TlsClient;
 
 /// The agent: how it is configured, what it is asked to do, and what it has room for.
 #[derive(Debug)]

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
-use tunnel::limits::SESSIONS_PAIRED;
+use tunnel::dial::{Backoff, whole_millis};
+use tunnel::limits::{SESSIONS_PAIRED, STABLE_AFTER};
 use tunnel::wire::CloseCode;
 use tunnel::ws::Ended;
 
-use crate::backoff::{Backoff, whole_millis};
 use crate::dial::{DialError, Dialled, Retry, dial};
 use crate::hub_uri::HubUri;
-use crate::limits::{BACKOFF_FATAL, BACKOFF_VERSION, REPLACED_AT_ONCE, STABLE_AFTER};
+use crate::limits::{BACKOFF_FATAL, BACKOFF_MAX, BACKOFF_VERSION, REPLACED_AT_ONCE};
 use crate::rota::Rota;
 use crate::session::{self, Over};
 use crate::shared::Shared;
@@ -60,7 +60,7 @@ pub(crate) async fn run(index: u16, agent: Arc<Shared>) {
 impl Slot {
     fn new(index: u16, agent: Arc<Shared>) -> Self {
         let rota = Rota::new(agent.config.hubs.count(), Instant::now());
-        let (backoff, predecessors) = Default::default();
+        let (backoff, predecessors) = (Backoff::up_to(BACKOFF_MAX), Vec::new());
         Self {
             index,
             agent,
@@ -230,8 +230,8 @@ fn jittered(pause: Duration) -> Duration {
 mod tests {
     use super::*;
     use crate::hub_uri::HubUris;
-    use crate::limits::BACKOFF_MIN;
     use crate::tests::{agent, services};
+    use tunnel::limits::BACKOFF_MIN;
 
     fn slot() -> Slot {
         Slot::new(3, Arc::new(agent(services(), 4)))

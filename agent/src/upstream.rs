@@ -1,18 +1,19 @@
 //! The gRPC server that the agent exposes: where it is, and how to reach it.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use http::uri::{Authority, Scheme};
 use rustix::io::Errno;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tunnel::box_io::BoxIo;
+use tunnel::dial::{TlsClient, TransportError, secured};
+use tunnel::sockets;
 
 use crate::authority::host_and_port;
 use crate::limits::LANE_DIAL_TIMEOUT;
-use crate::transport::{TlsClient, TransportError, secured, to_upstream};
 
 /// A server's address: `127.0.0.1:50051`, `http://host:port`, `https://host`, or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,11 +143,17 @@ impl UpstreamAddr {
                 Ok(Box::new(UnixStream::connect(path).await.map_err(TransportError::Connect)?))
             }
             Addr::Tcp { host, port, tls: speaks_tls } => {
-                let tcp = to_upstream(host, *port).await?;
+                let tcp = to_tcp(host, *port).await.map_err(TransportError::Connect)?;
                 secured(tcp, host, tls.filter(|_| *speaks_tls)).await
             }
         }
     }
+}
+
+async fn to_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let tcp = tunnel::connect::connect(host, port).await?;
+    sockets::ask_for_life(&tcp)?;
+    Ok(tcp)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(crate) mod listen_addr;
 mod memory;
 pub(crate) mod networks;
 mod pattern;
+pub(crate) mod peering;
 pub(crate) mod routing;
 
 use std::num::NonZeroUsize;
@@ -25,6 +26,7 @@ use crate::config::auth::AuthFileError;
 use crate::config::cors::CorsOrigins;
 use crate::config::keys::{KeyFiles, Keys};
 use crate::config::networks::Networks;
+use crate::config::peering::{PeerTls, Peering, TokenError};
 use crate::config::routing::Routing;
 use crate::limits::{
     CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS, PARK_TIMEOUT,
@@ -65,6 +67,8 @@ pub struct Config {
     pub routing: Routing,
     /// Pages from where may call through browsers; without, preflights are answered by whom they are for.
     pub cors_origins: Option<CorsOrigins>,
+    /// Other hubs.
+    pub peering: Peering,
     /// Who may come in, and the certificate that the hub shows.
     pub keys: Keys,
     /// Where they are read anew, when the hub is told to.
@@ -82,6 +86,9 @@ pub enum ConfigError {
     /// The auth file.
     #[error(transparent)]
     Auth(#[from] AuthFileError),
+    /// The token of all hubs.
+    #[error(transparent)]
+    PeerToken(#[from] TokenError),
     /// A setting.
     #[error(transparent)]
     Setting(#[from] SettingError),
@@ -108,6 +115,7 @@ impl Default for Config {
             trusted_proxies: Networks::default(),
             routing: Routing::default(),
             cors_origins: None,
+            peering: Peering::default(),
             keys: Keys::default(),
             key_files: KeyFiles::default(),
             log: Log::default(),
@@ -168,11 +176,24 @@ impl TryFrom<&Args> for Config {
                 default_name: args.default_name.clone(),
             },
             cors_origins: CorsOrigins::of(&args.cors_origin),
+            peering: peering(args)?,
             keys: key_files.read(&default.keys)?,
             key_files,
             log: default.log,
         })
     }
+}
+
+/// What the hub does with others.
+fn peering(args: &Args) -> Result<Peering, ConfigError> {
+    let files = args.peer_tls_cert_file.as_ref().zip(args.peer_tls_key_file.as_ref());
+    let files = files.zip(args.peer_tls_ca_file.as_ref());
+    let tls = files.map(|((cert, key), ca)| PeerTls::from_files(cert, key, ca)).transpose()?;
+    let peering =
+        Peering { peers: args.peers.clone(), token_file: args.peer_token_file.clone(), tls };
+    // A mistake should be seen now.
+    peering.token()?;
+    Ok(peering)
 }
 
 #[cfg(test)]

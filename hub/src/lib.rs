@@ -12,7 +12,7 @@
 //!
 //! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
 //! [`run`] starts it all, on listeners that the caller has bound. A module uses those below it in this list only:
-//! `front`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
+//! `front`, `peers`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
 //! `config`.
 
 mod agent;
@@ -27,6 +27,7 @@ mod lanes;
 pub mod limits;
 mod message;
 mod observe;
+mod peers;
 mod registry;
 mod services;
 mod stop;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use switch::CLIENT_BYTES;
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use tunnel::limits::LANE_FIRST_CREDIT;
 use tunnel::service_manager;
@@ -47,6 +49,7 @@ pub use self::config::cors::{CorsOrigin, CorsOriginError, CorsOrigins};
 pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::networks::{Network, NetworkError, Networks};
+pub use self::config::peering::{PeerAddr, PeerAddrError, PeerTls, Peering, TokenError};
 pub use self::config::routing::{Domain, DomainError, Routing};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;
@@ -61,6 +64,8 @@ pub struct Listeners {
     pub public: TcpListener,
     /// For `/metrics`, `/healthz`, `/readyz`.
     pub admin: Option<TcpListener>,
+    /// For other hubs.
+    pub peers: Option<TcpListener>,
     /// Other hubs may listen at the public port, with a listener of their own (`SO_REUSEPORT`). Not where several share one
     /// listener, which a service manager has passed on.
     pub shares_port: bool,
@@ -86,6 +91,12 @@ pub async fn run(
     let upkeep = tokio::spawn(upkeep(hub.clone()));
     let admin = listeners.admin.map(|admin| tokio::spawn(front::admin::serve(admin, hub.clone())));
     let listener = Listener { tcp: listeners.public, shares_port: listeners.shares_port };
+    let runtimes = workers.runtimes();
+    let door = listeners.peers.map(|peers| {
+        let accepting = peers::door::accept(peers, hub.clone(), runtimes.clone());
+        AbortOnDropHandle::new(tokio::spawn(accepting))
+    });
+    let peers = peers::connect(&hub, &runtimes);
     let watchdog = tokio::spawn(workers.watchdog());
     hub.note_certificate();
     service_manager::ready();
@@ -96,6 +107,7 @@ pub async fn run(
     }
     service_manager::stopping();
     front::drain::drain(&hub, listener, workers).await;
+    drop((door, peers));
     watchdog.abort();
     upkeep.abort();
     if let Some(admin) = admin {
@@ -128,6 +140,10 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
         held_mib = hub.config.max_held >> 20,
         "listening",
     );
+    if let Some(peers) = &listeners.peers {
+        let (tls, others) = (hub.config.peering.tls.is_some(), hub.config.peering.peers.len());
+        info!(address = %peers.local_addr()?, tls, others, "listening for other hubs");
+    }
     if let Some(admin) = &listeners.admin {
         info!(address = %admin.local_addr()?, "admin listening");
     }

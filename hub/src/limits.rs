@@ -5,6 +5,7 @@ use std::time::Duration;
 use switch::{ANSWER_HEAD_MAX, INFORMATIONAL_MAX, TRAILERS_MAX};
 use tunnel::limits::MAX_RESPONSE_HEADER_LIST;
 use tunnel::token_bucket::Rate;
+use tunnel::ws::KeepaliveConfig;
 
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
@@ -21,6 +22,36 @@ pub const PROXY_V1_BYTES: usize = 107;
 pub const PROXY_V2_BYTES: usize = 16 << 10;
 /// The highest number of worker threads: more than any machine has cores. Each holds files and a stack.
 pub const WORKERS_MAX: u16 = 1024;
+
+// --- other hubs ---
+
+/// Connections that one hub has to another at most: one a worker, as for agents.
+pub const PEER_SLOTS: u16 = 4;
+/// Handshakes of other hubs at once. There are few of them; more wait in the kernel.
+pub const PEER_HANDSHAKES: usize = 32;
+/// Lanes that another hub may have open on one connection: each is a caller's connection to a server.
+pub const PEER_LANES: usize = 1 << 16;
+/// Pings between hubs, and how long a silence may last: they are near each other, and what is lost with one is much.
+pub const PEER_KEEPALIVE: KeepaliveConfig =
+    KeepaliveConfig { interval: Duration::from_secs(2), timeout: Duration::from_secs(8) };
+/// The longest pause before another hub is dialled again.
+pub const PEER_BACKOFF: Duration = Duration::from_secs(2);
+/// When an address is dialled again that has led back to this hub.
+pub const PEER_MYSELF: Duration = Duration::from_secs(60);
+/// When another hub is asked again what there is, if it has ended its answer.
+pub const PEER_AGAIN: Duration = Duration::from_millis(500);
+/// How long news for other hubs wait for more: a fleet that comes back registers hundreds a second.
+pub const PEER_NEWS: Duration = Duration::from_millis(20);
+/// Names in one message to another hub.
+pub const PEER_NAMES: usize = 200;
+/// Messages that wait for another hub to take them.
+pub const PEER_MESSAGES: usize = 4;
+/// Bytes of one message of another hub: each agent of [`PEER_NAMES`] names may have 2 KiB of labels.
+pub const PEER_MESSAGE_BYTES: usize = 16 << 20;
+/// Names of another hub: as many take some 500 MB here.
+pub const PEER_NAMES_MAX: usize = 1_000_000;
+/// How long one direction of a relayed lane may go on after the other has ended; the agent itself waits less.
+pub const PEER_LANE_AFTER: Duration = Duration::from_secs(5);
 
 // --- HTTP/2 ---
 

@@ -51,7 +51,13 @@ async fn listeners(args: &Args) -> anyhow::Result<Listeners> {
         })?),
         (_, None) => None,
     };
-    Ok(Listeners { public, admin, shares_port })
+    let peers = match &args.peer_listen {
+        Some(addr) => Some(addr.bind(args.reuse_port).await.map_err(|error| {
+            anyhow!("listener for other hubs: {error}; choose another with --peer-listen")
+        })?),
+        None => None,
+    };
+    Ok(Listeners { public, admin, peers, shares_port })
 }
 
 fn taken(listener: std::net::TcpListener) -> std::io::Result<TcpListener> {

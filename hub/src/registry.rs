@@ -3,8 +3,10 @@
 //! No lock is held across an await. A session is in here exactly as long as its [`Registration`] lives; its agent is
 //! shown to callers once it is known whether the upstream is there.
 
+mod about;
 mod agent;
 mod entry;
+mod followers;
 mod idle_limit;
 mod lane_book;
 mod link;
@@ -12,6 +14,9 @@ mod names;
 mod open_error;
 mod page;
 mod parking;
+mod peers;
+mod registered;
+mod remote;
 mod session;
 
 use std::sync::Arc;
@@ -33,9 +38,12 @@ use crate::message::refusal::Refusal;
 use crate::observe::activity::{Activity, What};
 use crate::observe::metrics::Metrics;
 
+pub(crate) use self::about::About;
 pub(crate) use self::agent::{Agent, Running, Upstream};
 pub(crate) use self::entry::{Away, Owned};
 use self::entry::{Entry, best, better_of_two};
+pub(crate) use self::followers::Follower;
+use self::followers::Followers;
 pub(crate) use self::lane_book::OpenLane;
 pub(crate) use self::link::Link;
 use self::names::Names;
@@ -43,6 +51,10 @@ pub(crate) use self::open_error::OpenError;
 pub(crate) use self::page::{Listed, Page, Place};
 pub(crate) use self::parking::Parked;
 use self::parking::Parking;
+use self::peers::Peers;
+pub(crate) use self::peers::{Connected, LocalAgent};
+pub(crate) use self::registered::Registration;
+pub(crate) use self::remote::{Told, ToldState};
 pub(crate) use self::session::{Admitted, Session};
 
 /// The names.
@@ -59,6 +71,10 @@ pub(crate) struct Registry {
     metrics: Arc<Metrics>,
     /// Calls that wait for a name.
     parking: Arc<Parking>,
+    /// Other hubs that are told of what changes here.
+    followers: Followers,
+    /// Other hubs that are connected.
+    peers: Peers,
     started: Instant,
 }
 
@@ -74,8 +90,20 @@ impl Registry {
     pub(crate) fn new(activity: Arc<Activity>, metrics: Arc<Metrics>) -> Self {
         let (names, changed) = (RwLock::default(), watch::Sender::new(()));
         let (generation, agents) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (parking, started) = (Arc::default(), Instant::now());
-        Self { names, changed, generation, agents, activity, metrics, parking, started }
+        let (parking, followers, started) = (Arc::default(), Followers::default(), Instant::now());
+        let peers = Peers::default();
+        Self {
+            names,
+            changed,
+            generation,
+            agents,
+            activity,
+            metrics,
+            parking,
+            followers,
+            peers,
+            started,
+        }
     }
 
     /// Whether this instance could register `name` now. If not, those who have it are asked whether they are still there.
@@ -103,7 +131,8 @@ impl Registry {
             // One that this one is to replace does not count.
             let is_other =
                 session.link.slot % SESSIONS_PAIRED != registration.slot % SESSIONS_PAIRED;
-            is_of_agent && is_other && session.link.is_usable() && !session.link.is_suspect()
+            let is_fine = session.is_local() && session.is_usable() && !session.is_suspect();
+            is_of_agent && is_other && is_fine
         };
         entry.is_some_and(|entry| entry.sessions.iter().any(is_its))
     }
@@ -126,8 +155,10 @@ impl Registry {
         let link = Link::new(id, asked.slot, (peer, worker), holder, count, tunnel);
         let link = Arc::new(link);
         let of_name = |(exposed, nth): (&Exposed, u16)| {
-            let entry = names.entries.entry(exposed.name.clone()).or_default();
+            let Names { entries, numbers, .. } = &mut *names;
+            let entry = entries.entry(exposed.name.clone()).or_default();
             let agent = self.agent(entry, exposed, &asked, link.holder.as_ref());
+            numbers.entry(agent.id).or_insert_with(|| exposed.name.clone());
             let session = Arc::new(Session::new(link.clone(), agent, nth));
             if let Some(old) = entry.insert(session.clone()) {
                 self.replaced(&old);
@@ -149,13 +180,15 @@ impl Registry {
         asked: &registration::Registration,
         holder: Option<&Holder>,
     ) -> Arc<Agent> {
-        let is_same = |session: &&Arc<Session>| session.agent.is(&asked.instance, holder);
+        let is_same = |session: &&Arc<Session>| {
+            session.is_local() && session.agent.is(&asked.instance, holder)
+        };
         if let Some(session) = entry.sessions.iter().find(is_same) {
             return session.agent.clone();
         }
         entry.probe_others(holder, &asked.instance);
         let id = self.agents.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Agent::new(id, exposed, asked, holder.cloned()))
+        Arc::new(Agent::new((id, entry.comes_now()), exposed, asked, holder.cloned()))
     }
 
     /// Notes what is known of an agent's upstream now.
@@ -224,17 +257,13 @@ impl Registry {
             return;
         }
         let is_last = !entry.sessions.iter().any(|other| Arc::ptr_eq(&other.agent, agent));
-        if entry.gone_since.is_none() && !entry.shown().any(|_| true) {
+        names.left(&agent.name, session.is_shown());
+        self.followers.touch(&agent.name);
+        if is_last {
+            names.numbers.remove(&agent.id);
             if session.is_shown() {
-                let now = Instant::now();
-                entry.gone_since = Some(now);
-                names.gone.push_back((agent.name.clone(), now));
-            } else if entry.sessions.is_empty() {
-                names.entries.remove(&agent.name);
+                self.tell(agent, What::Unregistered);
             }
-        }
-        if is_last && session.is_shown() {
-            self.tell(agent, What::Unregistered);
         }
     }
 
@@ -254,7 +283,10 @@ impl Registry {
         if names.peek().is_some() {
             self.changed();
         }
-        names.for_each(|name| self.parking.arrived(name));
+        names.for_each(|name| {
+            self.parking.arrived(name);
+            self.followers.touch(name);
+        });
     }
 
     /// A place for a call that waits for the name, unless too many wait.
@@ -286,9 +318,11 @@ impl Registry {
         }
     }
 
-    /// Every session that is shown, in no order.
+    /// Every session of this hub's agents that is shown, in no order.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
-        self.names.read().entries.values().flat_map(Entry::shown).cloned().collect()
+        let names = self.names.read();
+        let shown = names.entries.values().flat_map(Entry::shown);
+        shown.filter(|session| session.is_local()).cloned().collect()
     }
 
     /// A session on which to open a lane for `name`: of the better of two agents by calls in flight, and of those the
@@ -332,60 +366,9 @@ impl Registry {
         shown.peek().is_some() && shown.all(|session| session.agent.speaks.has(protocol))
     }
 
-    /// The session owes an answer, or is heard of again.
-    pub(crate) fn suspicion(&self, registration: &Registration) {
-        let link = &registration.link;
-        let is_suspect = link.is_suspect();
-        if is_suspect {
-            self.metrics.session_suspected();
-        } else {
-            link.is_heard_again();
-        }
-        for session in registration.names() {
-            self.tell(&session.agent, What::Suspect { session: link.id.clone(), is_suspect });
-        }
-        self.arrived(registration.names().map(|session| &session.agent.name));
-    }
-
-    /// The session takes no new calls from now on. Lanes without calls are ended.
-    pub(crate) fn drain(&self, registration: &Registration) {
-        let link = &registration.link;
-        if !link.drain() {
-            return;
-        }
-        for session in registration.names() {
-            session.agent.lanes.retire(&link.id, |lane| lane.idle_since().is_some());
-            self.tell(&session.agent, What::Draining { session: link.id.clone() });
-        }
-        self.changed();
-    }
-
     /// A hub that has just started knows nobody yet.
     fn unknown(&self, name: &Name) -> Away {
         let is_expected = self.started.elapsed() < STARTING;
         Away { refusal: Refusal::UnknownName(name.clone()), is_expected }
-    }
-}
-
-/// A session's place in the registry, under each of its names; dropping it takes the session out.
-#[derive(Debug)]
-pub(crate) struct Registration {
-    registry: Arc<Registry>,
-    pub(crate) link: Arc<Link>,
-    /// One for each name, in the order in which the agent has named them.
-    pub(crate) sessions: Arc<[Arc<Session>]>,
-}
-
-impl Registration {
-    /// Those of its names that no other agent has taken over.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<Session>> {
-        self.sessions.iter().filter(|session| session.has_name())
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.link.is_over();
-        self.registry.unregister(&self.sessions);
     }
 }

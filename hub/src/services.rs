@@ -5,6 +5,7 @@ mod events;
 mod health;
 pub(crate) mod hint;
 mod page_token;
+pub(crate) mod peers;
 
 use std::sync::Arc;
 
@@ -38,11 +39,16 @@ const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
 /// The services, ready to be called.
-pub(crate) fn routes(registry: &Arc<Registry>, activity: &Arc<Activity>, stop: &Stop) -> Routes {
+pub(crate) fn routes(
+    node: &str,
+    registry: &Arc<Registry>,
+    activity: &Arc<Activity>,
+    stop: &Stop,
+) -> Routes {
     let mut routes = Routes::default();
     routes = routes
         .add_service(
-            HubServer::new(Clients::new(registry.clone()))
+            HubServer::new(Clients::new(registry.clone(), node))
                 .accept_compressed(Gzip)
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         )

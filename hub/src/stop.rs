@@ -43,6 +43,11 @@ impl Stop {
         self.draining.cancelled()
     }
 
+    /// Whether nothing new should begin.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
     /// Resolves when what still runs must end.
     pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {
         self.closing.cancelled()

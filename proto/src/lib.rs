@@ -10,6 +10,16 @@ pub mod hub {
     pub mod v1 {
         include!("gen/hub.v1.rs");
     }
+
+    /// `hub.peer.v1`: what hubs tell each other.
+    pub mod peer {
+        /// Version 1.
+        #[allow(missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+        #[allow(clippy::all, clippy::use_self, reason = "generated")]
+        pub mod v1 {
+            include!("gen/hub.peer.v1.rs");
+        }
+    }
 }
 
 /// `fluentd.v1`: the service that an agent without an upstream offers.

@@ -14,7 +14,12 @@ struct Set {
 
 const SERVICES: Set = Set {
     root: "proto",
-    protos: &["hub/v1/hub.proto", "hub/v1/activity.proto", "fluentd/v1/fluentd.proto"],
+    protos: &[
+        "hub/v1/hub.proto",
+        "hub/v1/activity.proto",
+        "hub/peer/v1/peers.proto",
+        "fluentd/v1/fluentd.proto",
+    ],
     kept: "proto/src/gen",
 };
 

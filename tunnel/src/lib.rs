@@ -11,6 +11,7 @@ pub mod box_io;
 pub mod bridge;
 pub mod byte_size;
 pub mod connect;
+pub mod dial;
 pub mod lanes;
 pub mod limits;
 pub mod log;

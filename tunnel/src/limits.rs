@@ -37,6 +37,15 @@ pub const SESSIONS_PAIRED: u16 = SESSIONS_MAX / 2;
 pub const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 /// An agent's dial: TCP, TLS and upgrade together.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// First pause before dialling again. The next ones grow with the time that was waited already; the real pause is
+/// random between 0 and it.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// A session that lived this long was stable: the next loss starts with the shortest pause again.
+pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+/// Bytes of a refusal that are read: its first line says why.
+pub const REFUSAL_BYTES: usize = 1024;
+/// How long they are waited for. A proxy may answer with a page that never ends.
+pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the head of the hub's answer to an upgrade, and of a proxy's to CONNECT; what is in between may add to it.
 pub const ANSWER_HEAD: usize = 32 << 10;
 /// Of user, password and host together, towards a SOCKS5 proxy: the library puts all messages into one buffer of 262 bytes

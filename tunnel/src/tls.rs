@@ -7,6 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 const CERTIFICATE: &str = "the TLS certificate";
@@ -155,6 +156,32 @@ pub fn server_config(
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
+        .with_single_cert(chain, secret(key)?)
+        .map_err(|source| misfit(source, cert, key))?;
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// The same, of a server that wants a certificate of its clients, which the authority in this PEM file vouches for.
+///
+/// # Errors
+/// Names the file that cannot be read or does not fit.
+pub fn mutual_server_config(
+    cert: &Path,
+    key: &Path,
+    ca: &Path,
+    alpn: &[&[u8]],
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(CERTIFICATE, cert)?;
+    let roots = Arc::new(ca_roots(ca)?);
+    let clients = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
+    let clients = clients.map_err(|error| {
+        let source = rustls::Error::General(error.to_string());
+        TlsError::Rejected { what: "the CA file", path: ca.into(), source }
+    })?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, secret(key)?)
         .map_err(|source| misfit(source, cert, key))?;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();

@@ -12,6 +12,10 @@ use crate::limits::STRANGERS_WORDS;
 pub const PATH: &str = "/ws";
 /// The WebSocket subprotocol. Its number changes when old agents can no longer be served.
 pub const SUBPROTOCOL: &str = "hub-tunnel.v2";
+/// The path on which another hub asks for a WebSocket, at a port of its own.
+pub const PEER_PATH: &str = "/peer";
+/// The subprotocol between two hubs: the one that dials leads to its agents as an agent does to its upstream.
+pub const PEER_SUBPROTOCOL: &str = "hub-peer.v1";
 /// What every subprotocol of this family starts with: told apart from a stranger's in a refusal.
 pub const SUBPROTOCOL_FAMILY: &str = "hub-tunnel.";
 
@@ -48,7 +52,7 @@ pub const HUB_AGENT_VERSION: &str = "hub-agent-version";
 
 /// Answer: the id of the new session.
 pub const HUB_SESSION_ID: &str = "hub-session-id";
-/// Answer: the id of the hub process.
+/// The id of the hub process: in an answer, and of a hub that asks another one.
 pub const HUB_NODE_ID: &str = "hub-node-id";
 /// Answer: how many sessions the hub advises.
 pub const HUB_SESSIONS: &str = "hub-sessions";

@@ -20,7 +20,7 @@ use crate::tests::{agent, lane, services, session, soon};
 /// A lane that the agent serves, as the hub holds it.
 async fn served(sessions: &(Lanes, Lanes), agent: &Arc<Shared>) -> (Lane, JoinHandle<()>) {
     let (hub, lane) = lane(sessions).await;
-    (hub, tokio::spawn(serve(lane, 0, agent.clone())))
+    (hub, tokio::spawn(serve(lane, Open::default(), agent.clone())))
 }
 
 /// Waits for a reset.
@@ -70,7 +70,7 @@ async fn an_upstream_that_serves_others_is_not_away() {
 async fn a_lane_for_a_name_that_there_is_not() {
     let (agent, sessions) = (Arc::new(agent(services(), 4)), session());
     let (hub, lane) = lane(&sessions).await;
-    soon(serve(lane, 1, agent)).await;
+    soon(serve(lane, Open { nth: 1, ..Open::default() }, agent)).await;
     assert_eq!(reset(hub).await, (ResetCode::Protocol, "the agent has no such name".to_owned()));
 }
 
@@ -169,6 +169,6 @@ async fn tls_sessions_are_resumed() {
 async fn an_idle_lane_holds_little() {
     let (agent, sessions) = (Arc::new(agent(services(), 4)), session());
     let (_hub, lane) = lane(&sessions).await;
-    let serving = serve(lane, 0, agent);
+    let serving = serve(lane, Open::default(), agent);
     assert!(size_of_val(&serving) < 1024, "{} bytes", size_of_val(&serving));
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+use tunnel::dial::whole_millis;
 use tunnel::wire::CloseCode;
 use tunnel::ws::Ended;
 
 use super::Over;
-use crate::backoff::whole_millis;
 use crate::hub_uri::HubUri;
 use crate::shared::Shared;
 

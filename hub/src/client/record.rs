@@ -131,7 +131,9 @@ impl Record {
         self.written = true;
         let duration = self.started.elapsed();
         let metrics = &self.origin.hub.metrics;
-        metrics.call(self.target, outcome, refusal, duration);
+        let is_elsewhere = self.agent.as_ref().is_some_and(|agent| agent.remote.is_some());
+        let target = if is_elsewhere { Target::Elsewhere } else { self.target };
+        metrics.call(target, outcome, refusal, duration);
         self.log(outcome, refusal, duration, level);
         let Some(name) = self.name.clone() else {
             return;

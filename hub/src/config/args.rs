@@ -15,6 +15,7 @@ use tunnel::setting::Setting;
 use crate::config::cors::CorsOrigin;
 use crate::config::listen_addr::ListenAddr;
 use crate::config::networks::Network;
+use crate::config::peering::PeerAddr;
 use crate::config::routing::Domain;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
 
@@ -104,6 +105,30 @@ pub struct Args {
     #[arg(long, env = "HUB_CORS_ORIGIN", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origin: Vec<CorsOrigin>,
 
+    /// Where other hubs connect, which share this one's names; wants --peer-token-file or --peer-tls-ca-file
+    #[arg(long, env = "HUB_PEER_LISTEN", value_name = "ADDR")]
+    pub peer_listen: Option<ListenAddr>,
+
+    /// Where other hubs listen for this one: hub-1:8082,hub-2:8082; the hub itself may be among them
+    #[arg(long, env = "HUB_PEERS", value_name = "ADDRS", value_delimiter = ',')]
+    pub peers: Vec<PeerAddr>,
+
+    /// A secret that all hubs share, by which they know each other
+    #[arg(long, env = "HUB_PEER_TOKEN_FILE", value_name = "FILE")]
+    pub peer_token_file: Option<PathBuf>,
+
+    /// TLS between hubs: this one's certificate chain, PEM, which it shows those that dial it and those that it dials
+    #[arg(long, env = "HUB_PEER_TLS_CERT_FILE", value_name = "FILE")]
+    pub peer_tls_cert_file: Option<PathBuf>,
+
+    /// Private key of that certificate, PEM
+    #[arg(long, env = "HUB_PEER_TLS_KEY_FILE", value_name = "FILE")]
+    pub peer_tls_key_file: Option<PathBuf>,
+
+    /// The authority of all hubs' certificates, PEM: nobody else's are believed
+    #[arg(long, env = "HUB_PEER_TLS_CA_FILE", value_name = "FILE")]
+    pub peer_tls_ca_file: Option<PathBuf>,
+
     /// Worker threads [default: one a core]
     #[arg(long, env = "HUB_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     pub workers: Option<u16>,
@@ -157,7 +182,26 @@ impl Args {
             let message = "--tls-cert-file and --tls-key-file are for --tls, which is not given";
             return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
         }
+        self.check_peers()?;
         Ok(self)
+    }
+
+    fn check_peers(&self) -> Result<(), clap::Error> {
+        let missing = |message| Self::command().error(ErrorKind::MissingRequiredArgument, message);
+        let tls = [&self.peer_tls_cert_file, &self.peer_tls_key_file, &self.peer_tls_ca_file];
+        let files = tls.iter().filter(|file| file.is_some()).count();
+        if files != 0 && files != tls.len() {
+            return Err(missing(
+                "--peer-tls-cert-file, --peer-tls-key-file and --peer-tls-ca-file come together",
+            ));
+        }
+        if self.peer_listen.is_some() && files == 0 && self.peer_token_file.is_none() {
+            return Err(missing(
+                "--peer-listen needs --peer-token-file, or --peer-tls-ca-file and its like: \
+                 whoever comes in there reaches every agent",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -220,6 +264,9 @@ mod tests {
             (&["hub", "--cors-origin", "app.test"], "https://app.example.com"),
             (&["hub", "--route-domain", "*.hub.test"], "no wildcard"),
             (&["hub", "--trusted-proxies", "nginx"], "10.0.0.0/8"),
+            (&["hub", "--peers", "hub-1"], "host:port"),
+            (&["hub", "--peer-listen", ":8082"], "--peer-token-file"),
+            (&["hub", "--peer-tls-ca-file", "ca.pem"], "come together"),
         ] {
             let parsed = Args::try_parse_from(line).and_then(Args::check);
             let error = parsed.expect_err("bad usage").to_string();

@@ -140,6 +140,11 @@ impl Auth {
 }
 
 impl Holder {
+    /// Of an agent that another hub has let in, by its own auth file.
+    pub(crate) fn elsewhere(id: String, ownership: Ownership) -> Self {
+        Self(Arc::new(Entry { token: Hash::default(), id, names: Vec::new(), ownership }))
+    }
+
     /// What the auth file calls it.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -19,7 +19,8 @@ use crate::guard::pace::Pace;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::{LaneOpener, Sentinels};
 use crate::limits::{
-    HANDSHAKES, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE, RELOADS, SECOND_HANDLES, TURN_LATE,
+    HANDSHAKES, PEER_HANDSHAKES, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE, RELOADS,
+    SECOND_HANDLES, TURN_LATE,
 };
 use crate::observe::activity::Activity;
 use crate::observe::limit::Limits;
@@ -60,6 +61,10 @@ pub(crate) struct Hub {
     /// Lanes that stand ready.
     pub(crate) sentinels: Arc<Sentinels>,
     pub(crate) services: Routes,
+    /// What only other hubs reach.
+    pub(crate) peer_services: Routes,
+    /// Handshakes of other hubs at once.
+    pub(crate) peer_handshakes: Arc<Semaphore>,
     pub(crate) stop: Stop,
     /// Every accepted connection.
     pub(crate) connections: TaskTracker,
@@ -76,12 +81,15 @@ impl Hub {
         let limits = Arc::new(Limits::new(metrics.clone()));
         let lanes = LaneOpener::new(&registry, &metrics);
         let sentinels = Sentinels::new(&lanes, &limits);
+        let node_id = random_id();
         Arc::new(Self {
-            node_id: random_id(),
             // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
             // connection leaves one; four at most, for more only cost memory.
             advised_sessions: config.workers.get().clamp(2, 4),
-            services: services::routes(&registry, &activity, &stop),
+            services: services::routes(&node_id, &registry, &activity, &stop),
+            node_id,
+            peer_services: services::peers::routes(&registry, &stop),
+            peer_handshakes: Arc::new(Semaphore::new(PEER_HANDSHAKES)),
             registry,
             activity,
             limits,

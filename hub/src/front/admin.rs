@@ -104,6 +104,7 @@ fn metrics(hub: &Hub) -> String {
         sessions: links.len(),
         suspect: count(Link::is_suspect),
         draining: count(Link::is_draining),
+        peers: hub.registry.peers(),
     })
 }
 

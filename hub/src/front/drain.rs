@@ -13,7 +13,8 @@ use crate::limits::MOVING_TIMEOUT;
 ///
 /// 1. `/readyz` says draining; connections are still accepted for a while, where balancers need it;
 /// 2. nothing is accepted any more, and agents dial again: where another hub listens by now, they are there soon;
-/// 3. then clients are told to do so (GOAWAY), and running calls end, within the drain timeout;
+/// 3. then clients are told to do so (GOAWAY), and other hubs that no agent here takes new calls; running calls end, within
+///    the drain timeout;
 /// 4. what is left is told so and cut off, sessions are closed with 1001, and the threads end.
 pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
     let (delay, patience) = (hub.config.shutdown_delay, hub.config.drain_timeout);
@@ -29,6 +30,7 @@ pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
         let _ = timeout(MOVING_TIMEOUT.min(patience / 2), moved(hub)).await;
     }
     hub.stop.begin_draining();
+    hub.registry.tell_peers_of_all();
     hub.clients.close();
     hub.connections.close();
     tokio::select! {

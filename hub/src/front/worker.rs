@@ -65,9 +65,14 @@ impl Workers {
         let _ = worker.sockets.send((socket, peer)).await;
     }
 
+    /// Their runtimes, for what does not come by the port.
+    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+        self.workers.iter().map(|worker| worker.runtime.clone()).collect()
+    }
+
     /// Tells the service manager, where it asks, that all threads make progress, for as long as they do.
     pub(crate) fn watchdog(&self) -> impl Future<Output = ()> + use<> {
-        let runtimes: Vec<_> = self.workers.iter().map(|worker| worker.runtime.clone()).collect();
+        let runtimes = self.runtimes();
         async move {
             let Some(limit) = service_manager::watchdog() else { return };
             loop {

@@ -171,7 +171,7 @@ impl Group {
         let is_out = |agent: &Agent| self.is_out(agent, now);
         let has_one = |agent: &Agent| self.lanes_of(agent) > 0;
         match registry.choose(&self.name, self.worker, is_out, has_one) {
-            Ok(Some(session)) if !session.link.is_suspect() => Some(session),
+            Ok(Some(session)) if !session.is_suspect() => Some(session),
             Ok(_) | Err(_) => {
                 self.spread_at = Some(generation);
                 None
@@ -275,7 +275,7 @@ impl Group {
     fn look_whose_turn_it_is(&mut self, registry: &Registry) {
         let generation = registry.generation();
         // Which it is told a moment later.
-        let is_doubtful = |lane: &OfAgent| lane.is_in_turn && lane.session.link.is_suspect();
+        let is_doubtful = |lane: &OfAgent| lane.is_in_turn && lane.session.is_suspect();
         if self.revised_at == Some(generation) && !self.lanes.iter().any(is_doubtful) {
             return;
         }

@@ -67,7 +67,8 @@ impl LaneOpener {
         match error {
             None => agent.lanes.has_room(),
             Some(OpenError::Full) => agent.lanes.is_full_now(),
-            Some(OpenError::Unreachable(_)) => {
+            // Of an agent that is elsewhere, its own hub says it.
+            Some(OpenError::Unreachable(_)) if session.is_local() => {
                 self.registry.set_upstream(agent, Upstream::Down);
             }
             Some(_) => {}
@@ -87,6 +88,7 @@ pub(crate) fn failure(io: &Lane, agent: &Agent) -> OpenError {
         Some(LaneEnd::Reset { code: ResetCode::Unreachable, reason, .. }) => {
             OpenError::Unreachable(reason.clone())
         }
+        Some(LaneEnd::Reset { code: ResetCode::Lost, .. }) => OpenError::Lost,
         Some(LaneEnd::Reset { .. }) => OpenError::Full,
         Some(LaneEnd::Finished { .. }) if agent.lanes.len() > 1 => OpenError::Full,
         // Or HTTP/2 gave up by itself.

@@ -77,7 +77,7 @@ impl Seat {
 
     /// Whether it is to take no new calls.
     pub(crate) fn is_retired(&self) -> bool {
-        self.handle.is_retired.load(Ordering::Relaxed) || self.handle.session.link.is_draining()
+        self.handle.is_retired.load(Ordering::Relaxed) || self.handle.session.is_draining()
     }
 
     fn tell(&self, error: Option<String>, what: fn(LaneEvent) -> What) {

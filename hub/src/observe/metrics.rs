@@ -26,6 +26,8 @@ const RTT_SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 pub(crate) enum Target {
     /// An agent's server.
     Agent,
+    /// The server of an agent that is connected to another hub.
+    Elsewhere,
     /// The hub's own services.
     Hub,
 }
@@ -37,6 +39,8 @@ pub(crate) struct There {
     pub(crate) sessions: usize,
     pub(crate) suspect: usize,
     pub(crate) draining: usize,
+    /// Other hubs.
+    pub(crate) peers: usize,
 }
 
 /// The metrics of one hub. Handles are made once; counting then takes no lock and no allocation.
@@ -53,37 +57,39 @@ pub(crate) struct Metrics {
     streams: Gauge,
     lanes: Gauge,
     parked: Gauge,
+    peers: Gauge,
+    lanes_relayed: Gauge,
     call_duration: Histogram,
     session_rtt: Histogram,
     request_bytes: Counter,
     response_bytes: Counter,
-    calls: [[[OnceLock<Counter>; Refusal::REASONS.len() + 1]; Outcome::LABELS]; 2],
+    calls: [[[OnceLock<Counter>; Refusal::REASONS.len() + 1]; Outcome::LABELS]; 3],
 }
 
 impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
         let recorder = recorder();
         let handle = recorder.handle();
-        let metrics = with_local_recorder(&recorder, || {
-            describe();
-            gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-            (
-                gauge!(AGENTS),
-                gauge!(SESSIONS),
-                gauge!(SESSIONS_SUSPECT),
-                gauge!(SESSIONS_DRAINING),
-                counter!(REGISTRATIONS),
-                gauge!(CLIENT_CONNECTIONS),
-                gauge!(STREAMS),
-                gauge!(LANES),
-                gauge!(CALLS_PARKED),
-            )
-        });
         let (agents, sessions, suspect, draining, registrations, clients, streams, lanes, parked) =
-            metrics;
-        let (call_duration, session_rtt, request_bytes, response_bytes) =
+            with_local_recorder(&recorder, || {
+                describe();
+                (
+                    gauge!(AGENTS),
+                    gauge!(SESSIONS),
+                    gauge!(SESSIONS_SUSPECT),
+                    gauge!(SESSIONS_DRAINING),
+                    counter!(REGISTRATIONS),
+                    gauge!(CLIENT_CONNECTIONS),
+                    gauge!(STREAMS),
+                    gauge!(LANES),
+                    gauge!(CALLS_PARKED),
+                )
+            });
+        let (peers, lanes_relayed, call_duration, session_rtt, request_bytes, response_bytes) =
             with_local_recorder(&recorder, || {
                 (
+                    gauge!(PEERS),
+                    gauge!(LANES_RELAYED),
                     histogram!(CALL_DURATION),
                     histogram!(SESSION_RTT),
                     counter!(CALL_BYTES, "direction" => "request"),
@@ -102,6 +108,8 @@ impl Metrics {
             streams,
             lanes,
             parked,
+            peers,
+            lanes_relayed,
             call_duration,
             session_rtt,
             request_bytes,
@@ -116,6 +124,7 @@ impl Metrics {
         self.sessions.set(there.sessions as f64);
         self.suspect.set(there.suspect as f64);
         self.draining.set(there.draining as f64);
+        self.peers.set(there.peers as f64);
         self.handle.render()
     }
 
@@ -206,6 +215,16 @@ impl Metrics {
         GaugeGuard::new(&self.lanes)
     }
 
+    /// Counts a lane that another hub has opened, to an agent of this one, until the guard is dropped.
+    pub(crate) fn lane_relayed(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.lanes_relayed)
+    }
+
+    /// Another hub was refused; the reason is one of a few words.
+    pub(crate) fn peer_refused(&self, reason: &'static str) {
+        self.rare(PEER_REFUSALS, "reason", reason);
+    }
+
     /// A call has ended.
     pub(crate) fn call(
         &self,
@@ -219,9 +238,10 @@ impl Metrics {
             with_local_recorder(&self.recorder, || {
                 counter!(
                     CALLS,
-                    "target" => if target == Target::Agent { "agent" } else { "hub" },
+                    "target" => if target == Target::Hub { "hub" } else { "agent" },
                     "outcome" => outcome.label(),
                     "hub_reason" => refusal.map_or("none", Refusal::reason),
+                    "via" => if target == Target::Elsewhere { "peer" } else { "local" },
                 )
             })
         });
@@ -325,8 +345,8 @@ mod tests {
             "hub_agents 2",
             "hub_sessions 5",
             "hub_streams_in_flight 1",
-            "hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\"} 1",
-            "hub_calls_total{target=\"agent\",outcome=\"UNAVAILABLE\",hub_reason=\"no-name\"} 1",
+            "hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\",via=\"local\"} 1",
+            "hub_calls_total{target=\"agent\",outcome=\"UNAVAILABLE\",hub_reason=\"no-name\",via=\"local\"} 1",
             "hub_call_bytes_total{direction=\"response\"} 4",
             "hub_call_duration_seconds_bucket{le=\"1\"} 2",
             "# TYPE hub_call_duration_seconds histogram",

@@ -16,9 +16,11 @@ use crate::config::auth::{Holder, Ownership};
 use crate::guard::rate_by::RateBy;
 use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES};
 
+use super::about::About;
 use super::idle_limit::IdleLimit;
 use super::lane_book::LaneBook;
 use super::open_error::OpenError;
+use super::remote::{Remote, Told, ToldState};
 
 /// An agent process under one of its names, and the upstream that it has for that.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub(crate) struct Agent {
     pub(crate) speaks: Speaks,
     /// Whose token registered it.
     pub(crate) holder: Option<Holder>,
+    /// Orders the agents of a name by when they came, at all hubs: microseconds since 1970, or just more than an earlier one's.
+    pub(crate) came: u64,
+    /// Where it is connected to another hub.
+    pub(crate) remote: Option<Remote>,
     /// Its open lanes, on all sessions together.
     pub(crate) lanes: LaneBook,
     /// How often a source may have lanes opened.
@@ -79,24 +85,53 @@ pub(crate) enum Upstream {
 
 impl Agent {
     pub(super) fn new(
-        id: u64,
+        (id, came): (u64, u64),
         exposed: &Exposed,
         registration: &Registration,
         holder: Option<Holder>,
     ) -> Self {
-        let Exposed { name, scheme, authority, speaks } = exposed.clone();
         let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX.get());
         let max_lanes = share_of_lanes(max_lanes, registration.exposed().count()) as usize;
-        Self {
-            id,
-            name,
+        let about = About {
             instance: registration.instance.clone(),
             labels: registration.labels.clone(),
             version: registration.agent_version.clone(),
+            holder,
+            came,
+        };
+        Self::of(id, exposed.clone(), about, max_lanes, None)
+    }
+
+    /// One of another hub, which says itself how many lanes it takes.
+    pub(super) fn elsewhere(id: u64, told: Told, node: &Arc<str>) -> Self {
+        let Told { exposed, about, number, state } = told;
+        let remote = Remote::new(node.clone(), number, state);
+        let agent = Self::of(id, exposed, about, LANES_MAX.get() as usize, Some(remote));
+        agent.set_upstream(agent.told_upstream());
+        agent
+    }
+
+    fn of(
+        id: u64,
+        exposed: Exposed,
+        about: About,
+        max_lanes: usize,
+        remote: Option<Remote>,
+    ) -> Self {
+        let Exposed { name, scheme, authority, speaks } = exposed;
+        let About { instance, labels, version, holder, came } = about;
+        Self {
+            id,
+            name,
+            instance,
+            labels,
+            version,
             scheme,
             authority,
             speaks,
             holder,
+            came,
+            remote,
             lanes: LaneBook::new(max_lanes),
             opens: RateBy::new(OPENS, OPENS_SOURCES),
             idle: Mutex::default(),
@@ -122,8 +157,13 @@ impl Agent {
 
     /// Which agents get the calls of its name: those of the least rank. Who stands by comes after all who do not, and each
     /// after the one before it.
-    pub(super) fn rank(&self) -> u64 {
-        if self.stands_by() { self.id + 1 } else { 0 }
+    pub(super) fn rank(&self) -> (u64, &str) {
+        if self.stands_by() { (self.came, &self.instance) } else { (0, "") }
+    }
+
+    /// Whether it came before another, at whichever hubs.
+    pub(super) fn is_before(&self, other: &Self) -> bool {
+        (self.came, &self.instance) < (other.came, &other.instance)
     }
 
     /// Whether it gets calls only where who came before it does not.
@@ -163,5 +203,32 @@ impl Agent {
 
     pub(crate) fn note_max_streams(&self, max: usize) {
         self.max_streams.store(max, Ordering::Relaxed);
+    }
+}
+
+/// Of one that is connected to another hub.
+impl Agent {
+    /// Its hub tells of it again. An agent of this hub is as it is.
+    pub(super) fn is_told(&self, state: ToldState) {
+        if let Some(remote) = &self.remote {
+            remote.is_told(state);
+            self.set_upstream(self.told_upstream());
+        }
+    }
+
+    /// What its hub says of its server.
+    fn told_upstream(&self) -> Upstream {
+        let is_down = self.remote.as_ref().is_some_and(|remote| remote.state().is_down);
+        if is_down { Upstream::Down } else { Upstream::Up }
+    }
+
+    /// Whether another hub says that it takes no new calls.
+    pub(super) fn is_told_draining(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.state().is_draining)
+    }
+
+    /// Whether another hub says that it does not answer.
+    pub(super) fn is_told_suspect(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.state().is_suspect)
     }
 }

@@ -1,6 +1,7 @@
 //! One name: who has registered it, who may, and who gets its calls.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 use tunnel::name::Name;
@@ -66,7 +67,7 @@ impl Entry {
 
     /// The agents that have the name and are not on their way out, but this one.
     fn others(&self, holder: Option<&Holder>, instance: &str) -> impl Iterator<Item = &Arc<Agent>> {
-        let stays = self.sessions.iter().filter(|session| session.link.is_usable());
+        let stays = self.sessions.iter().filter(|session| session.is_usable());
         stays.map(|session| &session.agent).filter(move |agent| !agent.is(instance, holder))
     }
 
@@ -81,6 +82,14 @@ impl Entry {
         others.for_each(|session| session.link.ws().probe());
     }
 
+    /// Orders an agent that comes now after all that are there, whatever their hubs' clocks say.
+    pub(super) fn comes_now(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        let last = self.sessions.iter().map(|session| session.agent.came).max();
+        last.map_or(now, |last| now.max(last.saturating_add(1)))
+    }
+
     /// Takes a session in. Returns the one that it replaces: an older one of the same instance and slot, unless that is
     /// leaving; then its running calls may finish beside the new one.
     pub(super) fn insert(&mut self, session: Arc<Session>) -> Option<Arc<Session>> {
@@ -91,12 +100,17 @@ impl Entry {
             replaced.link.loses_name();
             replaced.link.ws().close(CloseCode::Replaced, "replaced by a newer session");
         }
+        self.add(session);
+        replaced
+    }
+
+    /// Takes a session in beside all others.
+    pub(super) fn add(&mut self, session: Arc<Session>) {
         let key = |session: &Session| {
             (session.agent.instance.clone(), Arc::as_ptr(&session.agent) as usize)
         };
         let at = self.sessions.partition_point(|other| key(other) <= key(&session));
         self.sessions.insert(at, session);
-        replaced
     }
 
     /// Takes a session out. Returns `false` if it is in here no more.
@@ -108,10 +122,17 @@ impl Entry {
 
     /// The agent is there: where it takes the name over, the sessions of those before it are taken out, and returned.
     pub(super) fn take_over(&mut self, agent: &Agent) -> Vec<Arc<Session>> {
-        if ownership(agent.holder.as_ref()) != Ownership::Takeover {
+        if ownership(agent.holder.as_ref()) != Ownership::Takeover
+            || agent.upstream() != Upstream::Up
+        {
             return Vec::new();
         }
-        let is_before = |session: &mut Arc<Session>| session.agent.id < agent.id;
+        // At another hub, it may be the same that is here, too.
+        let is_same = |other: &Agent| agent.remote.is_some() && other.instance == agent.instance;
+        let is_before = |session: &mut Arc<Session>| {
+            let other = &session.agent;
+            session.is_local() && other.is_before(agent) && !is_same(other)
+        };
         let ousted: Vec<_> = self.sessions.extract_if(.., is_before).collect();
         for session in &ousted {
             session.loses_name();
@@ -140,26 +161,36 @@ impl Entry {
 
     pub(super) fn usable(&self) -> impl Iterator<Item = &Arc<Session>> {
         let is_up = |session: &&Arc<Session>| session.agent.upstream() == Upstream::Up;
-        self.sessions.iter().filter(move |session| is_up(session) && session.link.is_usable())
+        self.sessions.iter().filter(move |session| is_up(session) && session.is_usable())
     }
 
     /// The sessions that new calls go to, of those whose agents are not left out: none that owes an answer while another does
-    /// not, and of agents that stand by only the first, where nobody else is there.
+    /// not, of agents that stand by only the first, where nobody else is there, and none by way of another hub, where there
+    /// are others.
     pub(super) fn in_turn(&self, leave_out: impl Fn(&Agent) -> bool) -> Vec<&Arc<Session>> {
         let mut sessions: Vec<_> =
             self.usable().filter(|session| !leave_out(&session.agent)).collect();
         let (healthy, suspect) =
-            sessions.iter().partition::<Vec<_>, _>(|session| !session.link.is_suspect());
+            sessions.iter().partition::<Vec<_>, _>(|session| !session.is_suspect());
         sessions = if healthy.is_empty() { suspect } else { healthy };
-        let first = sessions.iter().map(|session| session.agent.rank()).min();
-        sessions.retain(|session| Some(session.agent.rank()) == first);
+        let first =
+            sessions.iter().min_by_key(|session| session.agent.rank()).map(|first| &first.agent);
+        // The same agent may be at several hubs, and comes to each for itself.
+        let is_first = |agent: &Agent| match first {
+            Some(first) if first.stands_by() => agent.instance == first.instance,
+            _ => !agent.stands_by(),
+        };
+        sessions.retain(|session| is_first(&session.agent));
+        if sessions.iter().any(|session| session.is_local()) {
+            sessions.retain(|session| session.is_local());
+        }
         sessions
     }
 
     /// Why nothing is usable.
     pub(super) fn away(&self, name: &Name) -> Away {
         let is_down = |session: &Arc<Session>| session.agent.upstream() == Upstream::Down;
-        if self.shown().any(|session| is_down(session) && session.link.is_usable()) {
+        if self.shown().any(|session| is_down(session) && session.is_usable()) {
             // Its agent is there, and has dialled it.
             return Away {
                 refusal: Refusal::UpstreamUnreachable(name.clone()),

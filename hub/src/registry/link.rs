@@ -48,7 +48,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: String,
         slot: u16,
         (peer, worker): (SocketAddr, usize),

@@ -1,6 +1,6 @@
 //! All names that somebody has, or had a while ago.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tokio::time::Instant;
 use tunnel::name::Name;
@@ -14,6 +14,8 @@ use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES};
 pub(super) struct Names {
     /// In order, so that a list of them can go on where it was.
     pub(super) entries: BTreeMap<Name, Entry>,
+    /// The agents that are connected to this hub, by number.
+    pub(super) numbers: HashMap<u64, Name>,
     /// Names that lost their last session, oldest first, to forget them in time.
     pub(super) gone: VecDeque<(Name, Instant)>,
 }
@@ -29,6 +31,21 @@ impl Names {
         let entry = self.entries.get(name);
         let is_owned = entry.is_some_and(|entry| entry.is_owned(holder, instance));
         if is_owned { Err(Owned(name.clone())) } else { Ok(()) }
+    }
+
+    /// Somebody has left the name, who was shown or not: it is remembered if nobody is shown any more.
+    pub(super) fn left(&mut self, name: &Name, was_shown: bool) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        if entry.gone_since.is_some() || entry.shown().next().is_some() {
+            return;
+        }
+        if was_shown {
+            let now = Instant::now();
+            entry.gone_since = Some(now);
+            self.gone.push_back((name.clone(), now));
+        } else if entry.sessions.is_empty() {
+            self.entries.remove(name);
+        }
     }
 
     /// Forgets names that have been gone for too long, or are too many.

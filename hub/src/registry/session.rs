@@ -45,7 +45,28 @@ impl Session {
 
     /// Opens a lane; without one, the session is over.
     pub(crate) fn open(&self, source: Source) -> Option<Lane> {
-        self.link.tunnel.open(Open { source, nth: self.nth })
+        let agent = self.agent.remote.as_ref().map(|remote| remote.number);
+        self.link.tunnel.open(Open { source, nth: self.nth, agent })
+    }
+
+    /// Whether its agent is connected to this hub.
+    pub(crate) fn is_local(&self) -> bool {
+        self.agent.remote.is_none()
+    }
+
+    /// Whether new lanes may be opened on it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.link.is_usable() && !self.agent.is_told_draining()
+    }
+
+    /// It takes no new lanes, and no new calls on those it has.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.link.is_draining() || self.agent.is_told_draining()
+    }
+
+    /// It owes an answer to a ping, or its agent owes one to another hub.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.link.is_suspect() || self.agent.is_told_suspect()
     }
 
     /// Callers can reach it. Returns `true` the first time: later, its upstream may have been away in between.
@@ -73,7 +94,9 @@ impl Session {
     }
 
     pub(super) fn is_same_slot(&self, other: &Self) -> bool {
-        self.link.slot == other.link.slot && Arc::ptr_eq(&self.agent, &other.agent)
+        self.link.slot == other.link.slot
+            && Arc::ptr_eq(&self.agent, &other.agent)
+            && self.is_local()
     }
 }
 

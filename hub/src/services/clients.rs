@@ -1,7 +1,8 @@
 //! `hub.v1.Hub`: who is registered.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hub_proto::hub::v1::hub_server::Hub;
 use hub_proto::hub::v1::{Client, ListClientsRequest, ListClientsResponse};
@@ -11,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::page_token::PageTokens;
 use crate::limits::{LIST_PAGE, LIST_PAGE_BYTES};
-use crate::registry::{Listed, Page, Place, Registry, Upstream};
+use crate::registry::{self, Agent, Listed, Page, Registry, Session, ToldState, Upstream};
 
 /// Room that a page keeps for its token and what frames it.
 const FRAME_BYTES: usize = 1024;
@@ -20,12 +21,14 @@ const FRAME_BYTES: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Clients {
     registry: Arc<Registry>,
+    /// The id of this hub process.
+    node: String,
     tokens: PageTokens,
 }
 
 impl Clients {
-    pub(super) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, tokens: PageTokens::new() }
+    pub(super) fn new(registry: Arc<Registry>, node: &str) -> Self {
+        Self { registry, node: node.to_owned(), tokens: PageTokens::new() }
     }
 }
 
@@ -44,7 +47,7 @@ impl Hub for Clients {
         };
         // One more than are shown, to know whether there is one.
         let found = self.registry.agents_after(after, most + 1, |name| caller.may_call(name));
-        let (clients, reached) = fill(found, most);
+        let (clients, reached) = fill(found, most, &self.node);
         let token = reached.map(|place| self.tokens.seal(&place)).transpose()?;
         let next_page_token = token.unwrap_or_default();
         Ok(Response::new(ListClientsResponse { clients, next_page_token }))
@@ -60,19 +63,19 @@ fn most_agents(page_size: i32) -> Result<usize, Status> {
 }
 
 /// What of it fits on a page, and how far that comes, unless it is all there is.
-fn fill(found: Page, most: usize) -> (Vec<Client>, Option<Place>) {
+fn fill(found: Page, most: usize, node: &str) -> (Vec<Client>, Option<registry::Place>) {
     let mut clients = Vec::new();
     let mut bytes = FRAME_BYTES;
     let mut shown = None;
     for listed in &found.agents {
-        let Some((session, client)) = listed.sessions.first().zip(client(listed)) else {
+        let Some((session, client)) = listed.sessions.first().zip(client(listed, node)) else {
             continue;
         };
         bytes += field_len(&client);
         if clients.len() == most || bytes > LIST_PAGE_BYTES && shown.is_some() {
             return (clients, shown);
         }
-        shown = Some(Place::of(session));
+        shown = Some(registry::Place::of(session));
         clients.push(client);
     }
     (clients, found.reached)
@@ -84,28 +87,68 @@ fn field_len(client: &Client) -> usize {
     key_len(1) + encoded_len_varint(len as u64) + len
 }
 
-/// What is told of an agent.
-fn client(Listed { sessions, stands_by }: &Listed) -> Option<Client> {
-    let oldest = sessions.iter().min_by_key(|session| session.link.since)?;
-    let agent = &oldest.agent;
-    let rtt: Option<Duration> = sessions.iter().filter_map(|session| session.link.ws().rtt()).min();
-    let suspect = sessions.iter().filter(|session| session.link.is_suspect()).count();
+/// What is told of an agent, which may be at several hubs. This one is `node`.
+fn client(Listed { sessions, stands_by }: &Listed, node: &str) -> Option<Client> {
+    let places: Vec<_> = sessions
+        .chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent))
+        .filter_map(|sessions| Place::of(sessions, node))
+        .collect();
+    let oldest = places.iter().min_by_key(|place| place.since)?;
+    let agents = || places.iter().map(|place| place.agent);
+    let local = sessions.iter().filter(|session| session.is_local());
+    let rtt: Option<Duration> = local.filter_map(|session| session.link.ws().rtt()).min();
+    let mut hubs: Vec<_> = places.iter().map(|place| place.hub.to_owned()).collect();
+    hubs.sort_by_key(|hub| hub != node);
     Some(Client {
-        name: agent.name.to_string(),
-        instance: agent.instance.clone(),
-        sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
-        remote_address: oldest.link.peer.to_string(),
-        labels: agent.labels.clone().into_iter().collect(),
-        agent_version: agent.version.clone(),
-        connected_since: Some(oldest.link.since.into()),
-        calls_in_flight: agent.calls() as u64,
+        name: oldest.agent.name.to_string(),
+        instance: oldest.agent.instance.clone(),
+        sessions: places.iter().map(|place| place.sessions).sum(),
+        remote_address: oldest.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+        labels: oldest.agent.labels.clone().into_iter().collect(),
+        agent_version: oldest.agent.version.clone(),
+        connected_since: Some(oldest.since.into()),
+        calls_in_flight: agents().map(|agent| agent.calls() as u64).sum(),
         rtt: rtt.and_then(|rtt| rtt.try_into().ok()),
-        draining: sessions.iter().all(|session| session.link.is_draining()),
-        lanes: u32::try_from(agent.lanes.len()).unwrap_or(u32::MAX),
-        upstream_unreachable: agent.upstream() == Upstream::Down,
-        suspect_sessions: u32::try_from(suspect).unwrap_or(u32::MAX),
+        draining: sessions.iter().all(|session| session.is_draining()),
+        lanes: agents().map(|agent| number(agent.lanes.len())).sum(),
+        upstream_unreachable: agents().all(|agent| agent.upstream() == Upstream::Down),
+        suspect_sessions: places.iter().map(|place| place.suspect).sum(),
         standby: *stands_by,
+        hubs,
     })
+}
+
+/// An agent at one hub.
+struct Place<'s> {
+    agent: &'s Agent,
+    hub: &'s str,
+    sessions: u32,
+    suspect: u32,
+    /// Of its oldest session.
+    peer: Option<SocketAddr>,
+    since: SystemTime,
+}
+
+impl<'s> Place<'s> {
+    /// By its sessions with this hub, which is `node`; or what another hub has told, with which there may be several
+    /// connections.
+    fn of(sessions: &'s [Arc<Session>], node: &'s str) -> Option<Self> {
+        let oldest = sessions.iter().min_by_key(|session| session.link.since)?;
+        let agent = &*oldest.agent;
+        let suspect = number(sessions.iter().filter(|session| session.is_suspect()).count());
+        let Some(remote) = &agent.remote else {
+            let (peer, since) = (Some(oldest.link.peer), oldest.link.since);
+            let sessions = number(sessions.len());
+            return Some(Self { agent, hub: node, sessions, suspect, peer, since });
+        };
+        let ToldState { sessions, peer, since, .. } = remote.state();
+        let suspect = if suspect == 0 { 0 } else { sessions };
+        Some(Self { agent, hub: &remote.node, sessions, suspect, peer, since })
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ async fn farewell(stop: &Stop) {
 }
 
 /// The WebSocket's byte stream, and what was read of it behind the request.
-async fn websocket(upgrade: OnUpgrade) -> Option<(BoxIo, Bytes)> {
+pub(crate) async fn websocket(upgrade: OnUpgrade) -> Option<(BoxIo, Bytes)> {
     let upgraded = timeout(HANDSHAKE_TIMEOUT, upgrade).await.ok()?.ok()?;
     // It is what `serve` put in: taking it out leaves hyper's own layer behind.
     let parts = upgraded.downcast::<TokioIo<BoxIo>>().ok()?;

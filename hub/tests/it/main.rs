@@ -6,6 +6,7 @@ mod agent;
 mod call;
 mod front;
 mod isolation;
+mod peers;
 mod services;
 mod support;
 mod web;

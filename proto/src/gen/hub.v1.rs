@@ -32,10 +32,10 @@ pub struct Client {
     /// The random id of the agent process. Two processes may serve one name.
     #[prost(string, tag = "2")]
     pub instance: ::prost::alloc::string::String,
-    /// How many sessions it holds. Those of one process are the same under each of its names.
+    /// How many sessions it holds, at all hubs. Those of one process are the same under each of its names.
     #[prost(uint32, tag = "3")]
     pub sessions: u32,
-    /// Where its oldest session comes from, as the hub sees it: address and port.
+    /// Where its oldest session comes from, as its hub sees it: address and port.
     #[prost(string, tag = "4")]
     pub remote_address: ::prost::alloc::string::String,
     /// What the agent said about itself with --label.
@@ -50,16 +50,17 @@ pub struct Client {
     /// When its oldest session registered.
     #[prost(message, optional, tag = "7")]
     pub connected_since: ::core::option::Option<::prost_types::Timestamp>,
-    /// Calls of this name that run over its sessions now.
+    /// Calls of this name that run on it now, of callers of this hub.
     #[prost(uint64, tag = "8")]
     pub calls_in_flight: u64,
-    /// The smallest round trip time among its sessions, by WebSocket ping. Not set before the first.
+    /// The smallest round trip time among its sessions with this hub, by WebSocket ping. Not set before the first, or where it
+    /// has none.
     #[prost(message, optional, tag = "9")]
     pub rtt: ::core::option::Option<::prost_types::Duration>,
     /// None of its sessions takes new calls: the agent, its server or this hub is shutting down.
     #[prost(bool, tag = "10")]
     pub draining: bool,
-    /// Lanes that are open to its server now: each is a connection of one caller.
+    /// Lanes that are open to its server now, by way of this hub: each is a connection of one caller.
     #[prost(uint32, tag = "11")]
     pub lanes: u32,
     /// Its server takes no connections, or speaks no HTTP/2: calls are answered with UNAVAILABLE, `upstream-unreachable`.
@@ -71,6 +72,9 @@ pub struct Client {
     /// It gets calls only when the agent of the same name that came before it does not.
     #[prost(bool, tag = "14")]
     pub standby: bool,
+    /// The hubs that it is connected to, by the ids that hubs log at start. This hub comes first.
+    #[prost(string, repeated, tag = "15")]
+    pub hubs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Generated client implementations.
 pub mod hub_client {

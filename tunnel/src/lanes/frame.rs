@@ -12,7 +12,8 @@
 //! | 5 RETURN | both | `u32`: the sender gives up so much unused credit |
 //!
 //! Unknown kinds are skipped. Of OPEN's values, type 1 is the source (`u64`), 128 for which of the agent's names the lane is
-//! (`u16`); of types that are not known, those from 128 on have the lane reset.
+//! (`u16`), 129, between two hubs, for which of the other's agents (`u64`); of types that are not known, those from 128 on
+//! have the lane reset.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -34,6 +35,8 @@ const OPEN_SOURCE: u8 = 1;
 const OPEN_CRITICAL: u8 = 0x80;
 /// OPEN's value that says which of the agent's names the lane is for; without, the first.
 const OPEN_NTH: u8 = 0x80;
+/// OPEN's value that says, to another hub, which of its agents the lane is for; without, it is for that hub itself.
+const OPEN_AGENT: u8 = 0x81;
 
 /// Whose bytes a lane carries: lanes of one source share its turns. Opaque; equal or not is all it says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,6 +49,9 @@ pub struct Open {
     pub source: Source,
     /// Which of the agent's names it is for, from 0, in the order in which they were registered.
     pub nth: u16,
+    /// To another hub: which of its agents it is for, by the number that it has told; without, that hub itself. Never to an
+    /// agent.
+    pub agent: Option<u64>,
 }
 
 /// Why a lane was reset.
@@ -61,6 +67,8 @@ pub enum ResetCode {
     Protocol,
     /// 4: the sender is going away. From a hub: it has no use for the lane, and the agent may keep its connection.
     GoingAway,
+    /// 5: the hub that leads on has lost the agent's session, or has none.
+    Lost,
     /// Any other, of a newer peer.
     Other(u8),
 }
@@ -73,6 +81,7 @@ impl From<u8> for ResetCode {
             2 => Self::TooMany,
             3 => Self::Protocol,
             4 => Self::GoingAway,
+            5 => Self::Lost,
             other => Self::Other(other),
         }
     }
@@ -86,6 +95,7 @@ impl From<ResetCode> for u8 {
             ResetCode::TooMany => 2,
             ResetCode::Protocol => 3,
             ResetCode::GoingAway => 4,
+            ResetCode::Lost => 5,
             ResetCode::Other(other) => other,
         }
     }
@@ -169,6 +179,7 @@ fn read_open(mut payload: Bytes) -> Result<Option<Open>, BadLength> {
         match kind {
             OPEN_SOURCE => open.source = Source(u64::from_be_bytes(exactly(&value)?)),
             OPEN_NTH => open.nth = u16::from_be_bytes(exactly(&value)?),
+            OPEN_AGENT => open.agent = Some(u64::from_be_bytes(exactly(&value)?)),
             critical if critical >= OPEN_CRITICAL => known = false,
             _ => {}
         }
@@ -187,7 +198,7 @@ pub fn data(lane: u32, capacity: usize) -> BytesMut {
 /// An OPEN message.
 #[must_use]
 pub fn open(lane: u32, open: Open) -> Bytes {
-    let mut message = BytesMut::with_capacity(HEAD_BYTES + 16);
+    let mut message = BytesMut::with_capacity(HEAD_BYTES + 27);
     head(&mut message, OPEN, lane);
     message.put_u8(OPEN_SOURCE);
     message.put_u16(8);
@@ -197,6 +208,11 @@ pub fn open(lane: u32, open: Open) -> Bytes {
         message.put_u8(OPEN_NTH);
         message.put_u16(2);
         message.put_u16(open.nth);
+    }
+    if let Some(agent) = open.agent {
+        message.put_u8(OPEN_AGENT);
+        message.put_u16(8);
+        message.put_u64(agent);
     }
     message.freeze()
 }
@@ -256,8 +272,9 @@ mod tests {
     fn frames_survive_the_wire() {
         let mut bytes = data(7, 3);
         bytes.put_slice(b"abc");
-        let opened = Open { source: Source(u64::MAX - 1), nth: 0 };
+        let opened = Open { source: Source(u64::MAX - 1), ..Open::default() };
         let of_another = Open { nth: 258, ..opened };
+        let at_a_hub = Open { agent: Some(u64::MAX - 2), ..opened };
         let reset_frame = |reason: &str| Frame::Reset {
             code: ResetCode::TooMany,
             delivered: 9,
@@ -267,6 +284,7 @@ mod tests {
             (bytes.freeze(), Frame::Data(Bytes::from_static(b"abc"))),
             (open(7, opened), Frame::Open(Some(opened))),
             (open(7, of_another), Frame::Open(Some(of_another))),
+            (open(7, at_a_hub), Frame::Open(Some(at_a_hub))),
             (credit(7, 65_536), Frame::Credit(65_536)),
             (fin(7, Some(5)), Frame::Fin(Some(5))),
             (fin(7, None), Frame::Fin(None)),
@@ -281,10 +299,10 @@ mod tests {
     #[test]
     fn unknown_kinds_and_values_are_skipped() {
         assert_eq!(Frame::read(Bytes::from_static(b"\xee\0\0\0\x01xyz")), Ok((1, Frame::Unknown)));
-        let known = Frame::Open(Some(Open { source: Source(2), nth: 0 }));
+        let known = Frame::Open(Some(Open { source: Source(2), ..Open::default() }));
         let optional = b"\x01\0\0\0\x01\x07\0\x01x\x01\0\x08\0\0\0\0\0\0\0\x02";
         assert_eq!(Frame::read(Bytes::from_static(optional)), Ok((1, known)));
-        let critical = b"\x01\0\0\0\x01\x81\0\x00";
+        let critical = b"\x01\0\0\0\x01\x82\0\x00";
         assert_eq!(Frame::read(Bytes::from_static(critical)), Ok((1, Frame::Open(None))));
     }
 
@@ -297,6 +315,7 @@ mod tests {
             b"\x01\0\0\0\x01\x01\0\x02x",
             b"\x01\0\0\0\x01\x01\0\x01x",
             b"\x01\0\0\0\x01\x80\0\x01x",
+            b"\x01\0\0\0\x01\x81\0\x01x",
             b"\x02\0\0\0\x01\0\0\0",
             b"\x03\0\0\0\x01\0",
             b"\x03\0\0\0\x01\0\0\0\0\0\0\0\0\0",

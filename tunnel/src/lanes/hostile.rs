@@ -25,8 +25,9 @@ pub fn run(script: &[u8]) -> bool {
     };
     let role = if first & 1 == 0 { Role::Hub } else { Role::Agent { max_lanes: MAX_LANES } };
     let mut mux = Mux::new(role, LaneMemory::ample());
-    let mut lanes: Vec<u32> =
-        (0..3).filter_map(|source| mux.open(Open { source: Source(source), nth: 0 })).collect();
+    let mut lanes: Vec<u32> = (0..3)
+        .filter_map(|source| mux.open(Open { source: Source(source), ..Open::default() }))
+        .collect();
     while let Some((&op, rest)) = script.split_first() {
         script = rest;
         if op & 1 == 0 {

@@ -82,7 +82,7 @@ impl Lane {
     ///
     /// # Errors
     /// The lane was reset, or its session lost.
-    pub fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<io::Result<Bytes>> {
+    pub fn poll_piece(&self, cx: &Context<'_>) -> Poll<io::Result<Bytes>> {
         let mut state = self.lanes.0.state.lock();
         let (piece, credit_is_due) = state.mux.read_piece(self.id);
         if let Some(piece) = piece {

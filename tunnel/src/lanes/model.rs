@@ -130,7 +130,7 @@ impl World {
     fn open(&mut self, arg: usize) {
         let hub = &mut self.ends[HUB];
         if hub.users.len() < LANES {
-            let open = Open { source: Source(arg as u64 % 3), nth: arg as u16 };
+            let open = Open { source: Source(arg as u64 % 3), nth: arg as u16, agent: None };
             let Some(id) = hub.mux.open(open) else { panic!("there are numbers left") };
             hub.users.push(id);
             self.lanes.insert(id, Lane::default());

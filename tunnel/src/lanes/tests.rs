@@ -101,7 +101,7 @@ async fn lanes_carry_much_both_ways_at_once() {
     let (hub, agent) = session(1000).await;
     let start = Instant::now();
     let callers = (0..5).map(|source| {
-        let lane = hub.open(Open { source: Source(source), nth: 0 }).expect("a lane");
+        let lane = hub.open(Open { source: Source(source), ..Open::default() }).expect("a lane");
         tokio::spawn(exchange(lane, pattern(2 << 20, source as usize)))
     });
     let callers: Vec<_> = callers.collect();

@@ -1,6 +1,6 @@
 //! What each metric is called, its unit, and what it tells.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 
 pub(super) const AGENTS: &str = "hub_agents";
 pub(super) const SESSIONS: &str = "hub_sessions";
@@ -25,9 +25,12 @@ pub(super) const REPLAYS: &str = "hub_call_replays_total";
 pub(super) const CERT_NOT_AFTER: &str = "hub_tls_cert_not_after_seconds";
 pub(super) const RELOADS: &str = "hub_reloads_total";
 pub(super) const SESSION_RTT: &str = "hub_session_rtt_seconds";
+pub(super) const PEERS: &str = "hub_peers";
+pub(super) const PEER_REFUSALS: &str = "hub_peer_refusals_total";
+pub(super) const LANES_RELAYED: &str = "hub_lanes_relayed";
 pub(super) const BUILD_INFO: &str = "hub_build_info";
 
-/// Tells the recorder of all of them.
+/// Tells the recorder of all of them, and which version runs.
 pub(super) fn describe() {
     describe_counter!(
         RELOADS,
@@ -56,7 +59,7 @@ pub(super) fn describe() {
     );
     describe_counter!(
         CALLS,
-        "Calls that have ended, by what the client was told and why the hub answered itself"
+        "Calls that have ended, by what the client was told, why the hub answered itself, and via which hub"
     );
     describe_histogram!(
         CALL_DURATION,
@@ -73,5 +76,13 @@ pub(super) fn describe() {
         Unit::Seconds,
         "Round trip time of sessions, by WebSocket ping"
     );
+    describe_peers();
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
+}
+
+fn describe_peers() {
+    describe_gauge!(PEERS, "Other hubs whose agents can be called by way of them now");
+    describe_counter!(PEER_REFUSALS, "Connections of other hubs that were refused, by reason");
+    describe_gauge!(LANES_RELAYED, "Lanes that other hubs have open now to agents of this one");
 }

@@ -159,8 +159,7 @@ async fn heads_are_answered_by_the_hub() {
         let message = value(&answer, "grpc-message").expect("a sentence");
         assert!(message.contains(fault), "{message}");
     }
-    let counted =
-        "hub_calls_total{target=\"agent\",outcome=\"INVALID_ARGUMENT\",hub_reason=\"bad-request\"}";
+    let counted = "hub_calls_total{target=\"agent\",outcome=\"INVALID_ARGUMENT\",hub_reason=\"bad-request\",via=\"local\"}";
     assert_eq!(world.hub.metric(counted).await, heads.len() as f64);
     world.assert_unharmed(0).await;
 }

@@ -33,7 +33,7 @@ impl Sharing {
         let (stop, stopped) = oneshot::channel();
         let park_timeout = hub::limits::PARK_TIMEOUT;
         let config = hub::Config { park_timeout, ..hub_config() };
-        let listeners = Listeners { public, admin: None, shares_port: true };
+        let listeners = Listeners { public, admin: None, peers: None, shares_port: true };
         let never = async || std::future::pending().await;
         let run = hub::run(listeners, config, never, async { drop(stopped.await) });
         (Self { stop, running: tokio::spawn(run) }, port)

@@ -306,7 +306,9 @@ async fn calls_that_are_reset_in_one_breath() {
     let mut storm = TcpStream::connect(world.hub.address).await.unwrap();
     storm.write_all(&said).await.unwrap();
     let line = |outcome: &str, reason: &str| {
-        format!("hub_calls_total{{target=\"agent\",outcome=\"{outcome}\",hub_reason=\"{reason}\"}}")
+        format!(
+            "hub_calls_total{{target=\"agent\",outcome=\"{outcome}\",hub_reason=\"{reason}\",via=\"local\"}}"
+        )
     };
     // Once the upstream's guard has ended the lane, the next ones are refused before it is seen that they are reset.
     let (given_up, refused) =

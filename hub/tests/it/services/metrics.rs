@@ -15,7 +15,9 @@ use crate::support::world::World;
 use crate::support::{NAME, until};
 
 fn calls(target: &str, outcome: &str, reason: &str) -> String {
-    format!("hub_calls_total{{target=\"{target}\",outcome=\"{outcome}\",hub_reason=\"{reason}\"}}")
+    format!(
+        "hub_calls_total{{target=\"{target}\",outcome=\"{outcome}\",hub_reason=\"{reason}\",via=\"local\"}}"
+    )
 }
 
 async fn until_idle(hub: &Hub) {

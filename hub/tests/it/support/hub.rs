@@ -50,11 +50,20 @@ impl Hub {
     }
 
     pub(crate) async fn start_at(address: SocketAddr, config: Config) -> Self {
+        Self::start_on(address, None, config).await
+    }
+
+    /// With a listener for other hubs, which know its address.
+    pub(crate) async fn start_on(
+        address: SocketAddr,
+        peers: Option<TcpListener>,
+        config: Config,
+    ) -> Self {
         let public = TcpListener::bind(address).await.expect("a free port");
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = (public.local_addr().unwrap(), admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        let listeners = Listeners { public, admin: Some(admin), shares_port: false };
+        let listeners = Listeners { public, admin: Some(admin), peers, shares_port: false };
         let running =
             tokio::spawn(hub::run(listeners, config, never, async { drop(stopped.await) }));
         Self { address: addresses.0, admin: addresses.1, stop: Some(stop), running }

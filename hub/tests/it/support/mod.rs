@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod auth_file;
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod frames;
 pub(crate) mod grpc;
 pub(crate) mod hpack;

@@ -200,13 +200,13 @@ async fn what_becomes_no_call_is_counted() {
     let query = plain(http::Method::GET, NAME, "/a.B/C?connect=v1&encoding=proto");
     let answer = client.request(query).await.expect("an answer");
     assert_eq!((answer.http_status(), answer.hub_reason()), (400, Some("bad-request")));
-    let line =
-        "hub_calls_total{target=\"agent\",outcome=\"INVALID_ARGUMENT\",hub_reason=\"bad-request\"}";
+    let line = "hub_calls_total{target=\"agent\",outcome=\"INVALID_ARGUMENT\",hub_reason=\"bad-request\",via=\"local\"}";
     crate::support::until("the count", async || hub.metric(line).await == 1.0).await;
     let (_response, mut sending) = client.open(asks(ECHO, "application/proto"), false).await;
     sending.send_data(Bytes::from_static(b"half"), false).unwrap();
     sending.send_reset(Reason::CANCEL);
-    let line = "hub_calls_total{target=\"agent\",outcome=\"RESET\",hub_reason=\"none\"}";
+    let line =
+        "hub_calls_total{target=\"agent\",outcome=\"RESET\",hub_reason=\"none\",via=\"local\"}";
     crate::support::until("the count", async || hub.metric(line).await == 1.0).await;
     crate::support::until("none", async || hub.metric("hub_streams_in_flight").await == 0.0).await;
 }
@@ -228,7 +228,10 @@ async fn it_is_one_call() {
     let (hub, _agent) = served(hub_config()).await;
     let client = hub.client().await;
     let counted = async || {
-        hub.metric("hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\"}").await
+        hub.metric(
+            "hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\",via=\"local\"}",
+        )
+        .await
     };
     let before = counted().await;
     client.call(asks(ECHO, BINARY), b"ping").await.expect("an answer");

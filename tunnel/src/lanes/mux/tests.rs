@@ -16,7 +16,7 @@ const FIRST: usize = LANE_FIRST_CREDIT as usize;
 fn hub_with(lanes: u32) -> Mux {
     let mut hub = Mux::new(Role::Hub, LaneMemory::ample());
     for lane in 0..lanes {
-        hub.open(Open { source: Source(lane.into()), nth: 0 }).expect("a lane");
+        hub.open(Open { source: Source(lane.into()), ..Open::default() }).expect("a lane");
     }
     hub
 }
@@ -205,7 +205,7 @@ fn bytes_follow_an_open_at_once_and_nothing_goes_before_it() {
     let mut hub = hub_with(2);
     assert_eq!(write(&mut hub, 2, 3), 3);
     hub.finish(2);
-    let open = |source| Frame::Open(Some(Open { source: Source(source), nth: 0 }));
+    let open = |source| Frame::Open(Some(Open { source: Source(source), ..Open::default() }));
     let data = Frame::Data(Bytes::from_static(&[7; 3]));
     assert_eq!(said(&mut hub), [(1, open(0)), (2, open(1)), (2, data), (2, Frame::Fin(None))]);
 }
@@ -215,7 +215,10 @@ fn a_lane_that_was_never_opened_ends_in_silence() {
     let mut hub = hub_with(2);
     write(&mut hub, 1, 3);
     hub.reset(1, ResetCode::Closed, "");
-    assert_eq!(said(&mut hub), [(2, Frame::Open(Some(Open { source: Source(1), nth: 0 })))]);
+    assert_eq!(
+        said(&mut hub),
+        [(2, Frame::Open(Some(Open { source: Source(1), ..Open::default() })))]
+    );
     hub.reset(2, ResetCode::Closed, "bye");
     assert_eq!(said(&mut hub), [reset(2, ResetCode::Closed, 0, "bye")]);
     assert!(hub.is_empty());
@@ -232,7 +235,7 @@ fn a_lane_is_over_when_both_ends_have_finished() {
     hub.finish(1);
     hub.finish(1);
     assert_eq!(write(&mut hub, 1, 5), 0);
-    let opened = Event::Opened(Open { source: Source(0), nth: 0 });
+    let opened = Event::Opened(Open { source: Source(0), ..Open::default() });
     let finished = |delivered| Event::Finished { delivered };
     assert_eq!(cross(&mut hub, &mut agent), [opened, Event::Readable, finished(0)]);
     assert!(!agent.is_read_to_end(1));
@@ -271,7 +274,7 @@ fn lanes_that_cannot_be_served_are_reset() {
     let mut agent = agent_with(1);
     agent.receive(frame::open(2, Open::default())).expect("room");
     assert_eq!(agent.receive(frame::open(3, Open::default())), Ok((3, Event::Refused)));
-    let critical = Bytes::from_static(b"\x01\0\0\0\x04\x81\0\x00");
+    let critical = Bytes::from_static(b"\x01\0\0\0\x04\x82\0\x00");
     assert_eq!(agent.receive(critical), Ok((4, Event::Refused)));
     fill_late(&mut agent, 3);
     agent.delivered(2, 8);

@@ -95,7 +95,7 @@ mod tests {
     const MESSAGE: [u8; LANE_DATA_MAX] = [0; LANE_DATA_MAX];
 
     fn open(hub: &mut Mux, source: u64) -> u32 {
-        hub.open(Open { source: Source(source), nth: 0 }).expect("a lane")
+        hub.open(Open { source: Source(source), ..Open::default() }).expect("a lane")
     }
 
     fn write(hub: &mut Mux, id: u32) {

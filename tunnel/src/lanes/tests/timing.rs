@@ -72,8 +72,9 @@ async fn a_peer_that_takes_nothing_loses_its_lanes_and_one_that_takes_little_doe
 #[tokio::test(start_paused = true)]
 async fn pings_do_not_wait_behind_lanes() {
     let (hub, mut peer) = against(Role::Hub, 1024).await;
-    let lanes: Vec<_> =
-        (0..20).filter_map(|source| hub.open(Open { source: Source(source), nth: 0 })).collect();
+    let lanes: Vec<_> = (0..20)
+        .filter_map(|source| hub.open(Open { source: Source(source), ..Open::default() }))
+        .collect();
     for mut lane in lanes {
         tokio::spawn(async move { lane.write_all(&vec![0; 1 << 20]).await });
     }

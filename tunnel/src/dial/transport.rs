@@ -7,64 +7,78 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tunnel::box_io::BoxIo;
-use tunnel::proxy::{EnvironmentError, ProxyError, ProxySetting};
-use tunnel::sockets;
-use tunnel::tls::Trust;
+
+use crate::box_io::BoxIo;
+use crate::proxy::{EnvironmentError, ProxyError, ProxySetting};
+use crate::tls::Trust;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TransportError {
+pub enum TransportError {
+    /// TCP.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    /// The proxy on the way.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// What names it.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// TLS.
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    /// A certificate of an authority that is not trusted.
     #[error("{error}; {advice}")]
-    Untrusted { error: io::Error, advice: String },
+    Untrusted {
+        /// What TLS says.
+        error: io::Error,
+        /// What to do about it.
+        advice: String,
+    },
+    /// A port without TLS.
     #[error("it does not speak TLS on this port")]
     NoTls,
+    /// Another protocol over TLS than is wanted.
     #[error("it does not offer {0} over TLS")]
     Protocol(String),
+    /// No certificate could be for it.
     #[error("not a host name for TLS: {0}")]
     ServerName(String),
 }
 
 /// TLS towards a peer.
 #[derive(Clone, Debug)]
-pub(crate) struct TlsClient {
-    pub(crate) config: Arc<ClientConfig>,
-    pub(crate) trust: Trust,
+pub struct TlsClient {
+    /// Whom it believes, what it shows and offers.
+    pub config: Arc<ClientConfig>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// Whom the certificate is to be for, if not for the host that is dialled.
-    pub(crate) server_name: Option<ServerName<'static>>,
+    pub server_name: Option<ServerName<'static>>,
     /// What names a CA.
-    pub(crate) ca_flag: &'static str,
-}
-
-/// Connects to an upstream.
-pub(crate) async fn to_upstream(host: &str, port: u16) -> Result<TcpStream, TransportError> {
-    let tcp = tunnel::connect::connect(host, port).await.map_err(TransportError::Connect)?;
-    sockets::ask_for_life(&tcp).map_err(TransportError::Connect)?;
-    Ok(tcp)
+    pub ca_flag: &'static str,
 }
 
 /// Connects to a hub, through a proxy if one leads there.
-pub(crate) async fn to_hub(
+///
+/// # Errors
+/// Nobody listens there, the proxy does not let through, or the environment names none that can be used.
+pub async fn to_hub(
     host: &str,
     port: u16,
     proxy: &ProxySetting,
 ) -> Result<TcpStream, TransportError> {
     match proxy.towards(host, port)? {
         Some(proxy) => Ok(proxy.connect(host, port).await?),
-        None => tunnel::connect::connect(host, port).await.map_err(TransportError::Connect),
+        None => crate::connect::connect(host, port).await.map_err(TransportError::Connect),
     }
 }
 
 /// With `tls`, speaks it: the peer must choose one of the protocols that it offers, if it offers any.
-pub(crate) async fn secured(
+///
+/// # Errors
+/// The peer speaks no TLS, is not trusted, or chooses none of them.
+pub async fn secured(
     tcp: TcpStream,
     host: &str,
     tls: Option<&TlsClient>,

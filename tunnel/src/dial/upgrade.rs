@@ -17,25 +17,24 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::AbortOnDropHandle;
-use tunnel::box_io::BoxIo;
-use tunnel::limits::ANSWER_HEAD;
-use tunnel::wire;
 
-use crate::limits::{REFUSAL_BYTES, REFUSAL_TIMEOUT};
+use crate::box_io::BoxIo;
+use crate::limits::{ANSWER_HEAD, REFUSAL_BYTES, REFUSAL_TIMEOUT};
+use crate::wire;
 
 /// A WebSocket that was agreed on.
-pub(crate) struct Upgraded {
+pub struct Upgraded {
     /// Its byte stream.
-    pub(crate) io: BoxIo,
+    pub io: BoxIo,
     /// What was read of it behind the answer.
-    pub(crate) read: Bytes,
+    pub read: Bytes,
     /// The answer's fields.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
 }
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HandshakeError {
+pub enum HandshakeError {
     /// Another answer than 101, and the first of its body.
     #[error("HTTP {}", .0.status().as_u16())]
     Refused(Box<Response<Vec<u8>>>),
@@ -68,10 +67,15 @@ fn cause(error: &hyper::Error) -> &(dyn Error + 'static) {
     cause
 }
 
-/// Asks whoever is at the other end of `io` for a WebSocket at `uri`, with these fields besides those of every one.
-pub(crate) async fn upgrade(
+/// Asks whoever is at the other end of `io` for a WebSocket at `uri` that speaks `subprotocol`, with these fields besides
+/// those of every one.
+///
+/// # Errors
+/// There is another answer, a wrong one, or none.
+pub async fn upgrade(
     io: BoxIo,
     uri: &Uri,
+    subprotocol: &str,
     headers: HeaderMap,
 ) -> Result<Upgraded, HandshakeError> {
     let mut connecting = http1::Builder::new();
@@ -81,11 +85,11 @@ pub(crate) async fn upgrade(
     // It ends with the upgrade, or when nobody waits for it any more.
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
     let key = generate_key();
-    let response = sender.send_request(request(uri, &key, headers)).await?;
+    let response = sender.send_request(request(uri, &key, subprotocol, headers)).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(HandshakeError::Refused(Box::new(refusal(response).await)));
     }
-    check(response.headers(), &key).map_err(HandshakeError::Answer)?;
+    check(response.headers(), &key, subprotocol).map_err(HandshakeError::Answer)?;
     let headers = response.headers().clone();
     let upgraded = hyper::upgrade::on(response).await?;
     // It is what was put in: taking it out leaves hyper's own layer behind.
@@ -94,7 +98,7 @@ pub(crate) async fn upgrade(
     Ok(Upgraded { io: parts.io.into_inner(), read: parts.read_buf, headers })
 }
 
-fn request(uri: &Uri, key: &str, more: HeaderMap) -> Request<Empty<Bytes>> {
+fn request(uri: &Uri, key: &str, subprotocol: &str, more: HeaderMap) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     let path = uri.path_and_query().map_or(wire::PATH, |path| path.as_str());
     *request.uri_mut() = path.parse().unwrap_or_default();
@@ -106,7 +110,7 @@ fn request(uri: &Uri, key: &str, more: HeaderMap) -> Request<Empty<Bytes>> {
         (UPGRADE, "websocket"),
         (SEC_WEBSOCKET_VERSION, "13"),
         (SEC_WEBSOCKET_KEY, key),
-        (SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL),
+        (SEC_WEBSOCKET_PROTOCOL, subprotocol),
     ] {
         headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
     }
@@ -115,7 +119,7 @@ fn request(uri: &Uri, key: &str, more: HeaderMap) -> Request<Empty<Bytes>> {
 }
 
 /// Whether the answer is one to this key; otherwise, which field is wrong.
-fn check(headers: &HeaderMap, key: &str) -> Result<(), HeaderName> {
+fn check(headers: &HeaderMap, key: &str, subprotocol: &str) -> Result<(), HeaderName> {
     let says = |name: &HeaderName, expected: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.eq_ignore_ascii_case(expected))
@@ -133,7 +137,7 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), HeaderName> {
     if !tokens.any(|token| token.eq_ignore_ascii_case("upgrade")) {
         return Err(CONNECTION);
     }
-    let expected = [(UPGRADE, "websocket"), (SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL)];
+    let expected = [(UPGRADE, "websocket"), (SEC_WEBSOCKET_PROTOCOL, subprotocol)];
     let wrong = expected.into_iter().find(|(name, value)| !says(name, value));
     wrong.map_or(Ok(()), |(name, _)| Err(name))
 }
@@ -170,7 +174,7 @@ mod tests {
     async fn answered(pieces: &[&str]) -> Result<Upgraded, HandshakeError> {
         let (agent, hub) = duplex(1 << 16);
         let uri = "ws://hub.test/ws".parse().expect("an address");
-        let asks = upgrade(Box::new(agent), &uri, HeaderMap::new());
+        let asks = upgrade(Box::new(agent), &uri, wire::SUBPROTOCOL, HeaderMap::new());
         let answers = async {
             let (mut hub, mut key) = (BufReader::new(hub), String::new());
             loop {

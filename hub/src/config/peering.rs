@@ -1,0 +1,148 @@
+//! What this hub does with others: where they are, and how each shows that it is one.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::uri::Authority;
+use sha2::{Digest, Sha256};
+use tunnel::dial::TlsClient;
+use tunnel::tls::{Identity, TlsError, Trust, client_config_of, mutual_server_config};
+
+/// What this hub does with others. Nothing, by default.
+#[derive(Clone, Debug, Default)]
+pub struct Peering {
+    /// Where others listen. This hub itself may be among them.
+    pub peers: Vec<PeerAddr>,
+    /// What all of them show, which nobody else knows: the first line of this file, read anew each time.
+    pub token_file: Option<PathBuf>,
+    /// TLS in both directions; plain TCP without.
+    pub tls: Option<PeerTls>,
+}
+
+/// Where another hub listens for hubs: `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerAddr {
+    /// Host name or address, IPv6 without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// A text is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another hub is host:port")]
+pub struct PeerAddrError;
+
+impl FromStr for PeerAddr {
+    type Err = PeerAddrError;
+
+    fn from_str(text: &str) -> Result<Self, PeerAddrError> {
+        let authority: Authority = text.trim().parse().map_err(|_| PeerAddrError)?;
+        let port = authority.port_u16().ok_or(PeerAddrError)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_bare = !text.contains('@') && !host.is_empty();
+        if is_bare { Ok(Self { host: host.to_owned(), port }) } else { Err(PeerAddrError) }
+    }
+}
+
+impl fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// TLS between hubs: each shows a certificate of one authority.
+#[derive(Clone, Debug)]
+pub struct PeerTls {
+    /// To those that dial this one.
+    pub server: Arc<rustls::ServerConfig>,
+    /// To those that this one dials.
+    pub client: TlsClient,
+}
+
+impl PeerTls {
+    /// From PEM files: certificate chain, its key, and the authority of all hubs.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read or does not fit.
+    pub fn from_files(cert: &Path, key: &Path, ca: &Path) -> Result<Self, TlsError> {
+        let alpn: &[&[u8]] = &[b"http/1.1"];
+        let identity = Identity { cert: cert.into(), key: key.into() };
+        let trust = Trust::CaFile(ca.into());
+        let config = client_config_of(Some(&identity), &trust, alpn)?;
+        let client = TlsClient { config, trust, server_name: None, ca_flag: "--peer-tls-ca-file" };
+        Ok(Self { server: mutual_server_config(cert, key, ca, alpn)?, client })
+    }
+}
+
+/// The peers' token is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("cannot read the token file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is empty, or has what cannot stand in a header.
+    #[error("the token in {} cannot stand in a header", .0.display())]
+    Bytes(PathBuf),
+}
+
+impl Peering {
+    /// What this hub shows others, if they want anything.
+    pub(crate) fn token(&self) -> Result<Option<HeaderValue>, TokenError> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| TokenError::Read { path: path.clone(), source })?;
+        let token = text.lines().next().unwrap_or_default().trim();
+        let value = HeaderValue::from_str(token).ok().filter(|_| !token.is_empty());
+        let mut value = value.ok_or_else(|| TokenError::Bytes(path.clone()))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// Whether another hub has shown it. How long that takes tells nothing of it: only hashes are compared.
+    pub(crate) fn is_token(&self, shown: Option<&[u8]>) -> Result<bool, TokenError> {
+        let Some(wanted) = self.token()? else { return Ok(true) };
+        let hash = |token: &[u8]| Sha256::digest(token);
+        Ok(shown.is_some_and(|shown| hash(shown) == hash(wanted.as_bytes())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn addresses_of_other_hubs() {
+        for text in ["hub-1:8082", "10.0.0.1:1", "[::1]:8082"] {
+            assert_eq!(text.parse::<PeerAddr>().expect(text).to_string(), text);
+        }
+        for text in ["", "hub", "hub:", "http://hub:1", "hub:99999", "a@hub:1", ":8082"] {
+            assert_eq!(text.parse::<PeerAddr>(), Err(PeerAddrError), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_who_shows_the_token_is_another_hub() {
+        assert!(Peering::default().is_token(None).expect("none is wanted"));
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let token_file = Some(file.path().to_owned());
+        let peering = Peering { token_file, ..Peering::default() };
+        peering.is_token(Some(b"")).expect_err("there is none");
+        writeln!(file, "secret").expect("written");
+        let is = |token: Option<&str>| peering.is_token(token.map(str::as_bytes)).expect("known");
+        assert!(is(Some("secret")));
+        assert!(!is(None) && !is(Some("")) && !is(Some("Secret")));
+    }
+}

@@ -1,0 +1,179 @@
+//! Dials another hub, again and again, and leads it to the agents of this one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+use tunnel::box_io::BoxIo;
+use tunnel::dial::{Backoff, HandshakeError, TransportError, Upgraded, secured, upgrade};
+use tunnel::limits::DIAL_TIMEOUT;
+use tunnel::wire;
+
+use super::offer;
+use crate::config::peering::{PeerAddr, TokenError};
+use crate::context::hub::Hub;
+use crate::limits::{PEER_BACKOFF, PEER_MYSELF, PEER_SLOTS};
+
+/// A connection with another hub.
+struct Dialled {
+    io: BoxIo,
+    read: Bytes,
+    /// The id of that process.
+    node: String,
+    /// How many it wants.
+    advised: u16,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("refused: {sentence} (HTTP {status})")]
+    Refused { status: u16, sentence: String },
+    #[error("it does not answer as a hub: {0}")]
+    Handshake(HandshakeError),
+    #[error("it is this hub itself")]
+    Myself,
+}
+
+/// Keeps up as many connections with the hub at this address as it wants, for ever.
+pub(super) async fn keep(peer: PeerAddr, hub: Arc<Hub>, workers: Arc<[Handle]>) {
+    let mut slots = JoinSet::new();
+    let (tell, mut advised) = tokio::sync::watch::channel(1);
+    let mut begun = 0;
+    loop {
+        while begun < *advised.borrow_and_update() {
+            let slot = Slot {
+                number: begun,
+                peer: peer.clone(),
+                hub: hub.clone(),
+                workers: workers.clone(),
+                advised: tell.clone(),
+            };
+            slots.spawn(slot.run());
+            begun += 1;
+        }
+        // It is never dropped: a sender is here.
+        let _ = advised.changed().await;
+    }
+}
+
+/// One of the connections.
+struct Slot {
+    number: u16,
+    peer: PeerAddr,
+    hub: Arc<Hub>,
+    workers: Arc<[Handle]>,
+    advised: tokio::sync::watch::Sender<u16>,
+}
+
+impl Slot {
+    async fn run(self) {
+        let mut backoff = Backoff::up_to(PEER_BACKOFF);
+        let mut was_told = false;
+        loop {
+            let dialled = timeout(DIAL_TIMEOUT, self.dial()).await;
+            let pause = match dialled.unwrap_or(Err(DialError::Timeout)) {
+                Ok(dialled) => {
+                    was_told = false;
+                    let began = Instant::now();
+                    self.serve(dialled).await;
+                    backoff.survived(began.elapsed());
+                    backoff.next(fastrand::f64())
+                }
+                // There may be another one, some day.
+                Err(DialError::Myself) => PEER_MYSELF,
+                Err(error) => {
+                    self.log(&error, std::mem::replace(&mut was_told, true));
+                    backoff.next(fastrand::f64())
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+
+    fn log(&self, error: &DialError, was_told: bool) {
+        let (peer, slot) = (&self.peer, self.number);
+        if was_told {
+            debug!(%peer, slot, %error, "no connection to another hub");
+        } else {
+            warn!(%peer, slot, %error, "no connection to another hub; it is tried again and again");
+        }
+    }
+
+    async fn dial(&self) -> Result<Dialled, DialError> {
+        let peering = &self.hub.config.peering;
+        let PeerAddr { host, port } = &self.peer;
+        let tcp = tunnel::connect::connect(host, *port).await.map_err(TransportError::Connect)?;
+        let tls = peering.tls.as_ref().map(|tls| &tls.client);
+        let stream = secured(tcp, host, tls).await?;
+        let uri = self.uri();
+        let upgraded = upgrade(stream, &uri, wire::PEER_SUBPROTOCOL, self.headers()?).await;
+        let Upgraded { io, read, headers } = upgraded.map_err(|error| self.failed(error))?;
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let node = text(wire::HUB_NODE_ID).unwrap_or_default().to_owned();
+        let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok());
+        Ok(Dialled { io, read, node, advised: advised.unwrap_or(1).clamp(1, PEER_SLOTS) })
+    }
+
+    fn uri(&self) -> Uri {
+        let uri = format!("ws://{}{}", self.peer, wire::PEER_PATH).parse();
+        uri.unwrap_or_else(|_| Uri::from_static(wire::PEER_PATH))
+    }
+
+    fn headers(&self) -> Result<HeaderMap, DialError> {
+        let mut headers = HeaderMap::new();
+        let mut say = |name, value: &str| {
+            let value = HeaderValue::from_str(value).ok();
+            headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
+        };
+        say(wire::HUB_NODE_ID, &self.hub.node_id);
+        say(wire::HUB_SLOT, &self.number.to_string());
+        if let Some(token) = self.hub.config.peering.token()? {
+            headers.insert(wire::HUB_TOKEN, token);
+        }
+        Ok(headers)
+    }
+
+    fn failed(&self, error: HandshakeError) -> DialError {
+        let HandshakeError::Refused(response) = error else { return DialError::Handshake(error) };
+        let answers = response.headers().get(wire::HUB_NODE_ID);
+        if answers.is_some_and(|node| node.as_bytes() == self.hub.node_id.as_bytes()) {
+            return DialError::Myself;
+        }
+        refused(&response)
+    }
+
+    async fn serve(&self, Dialled { io, read, node, advised }: Dialled) {
+        self.advised.send_if_modified(|known| {
+            let is_more = advised > *known;
+            *known = advised.max(*known);
+            is_more
+        });
+        let worker = usize::from(self.number) % self.workers.len();
+        let (peer, slot) = (&self.peer, self.number);
+        info!(%peer, node, slot, "connected to another hub");
+        let began = Instant::now();
+        let serving = offer::serve(io, read, self.hub.clone(), worker);
+        // It ends with its worker at the latest.
+        let ended = self.workers[worker].spawn(serving).await.unwrap_or_default();
+        let lived = Duration::from_secs(began.elapsed().as_secs());
+        info!(%peer, node, slot, ended, ?lived, "disconnected from another hub");
+    }
+}
+
+fn refused(response: &Response<Vec<u8>>) -> DialError {
+    let sentence = String::from_utf8_lossy(response.body());
+    let sentence = sentence.lines().next().unwrap_or_default().chars().take(300).collect();
+    DialError::Refused { status: response.status().as_u16(), sentence }
+}

@@ -1,0 +1,157 @@
+//! Copies bytes between a lane that another hub has opened and one to an agent of this hub, and looks at none of them.
+//!
+//! What the agent tells of its lane's end goes on as it is: above all how much its server had got by then, by which the hub
+//! that callers are at knows what it may send once more.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tunnel::lanes::{Lane, LaneEnd, ResetCode};
+
+use crate::lanes::failure;
+use crate::limits::PEER_LANE_AFTER;
+use crate::registry::{Agent, OpenError};
+
+/// Copies both ways until one of the lanes is over. `under_way` is held until the agent's server has said something; if it
+/// never does, returns why.
+pub(super) async fn relay(
+    mut outer: Lane,
+    mut inner: Lane,
+    under_way: OwnedSemaphorePermit,
+    agent: &Agent,
+) -> Option<OpenError> {
+    let mut hop = Hop { under_way: Some(under_way), up: Bytes::new(), down: Bytes::new() };
+    let mut end = poll_fn(|cx| hop.poll(cx, &mut outer, &mut inner)).await;
+    if end == End::Up {
+        // An HTTP/2 connection that has lost one direction is over, and the agent waits no longer either.
+        let rest = timeout(PEER_LANE_AFTER, poll_fn(|cx| hop.poll_down(cx, &mut outer, &inner)));
+        end = rest.await.unwrap_or(End::Outer);
+    }
+    if end == End::Outer {
+        // The server was not waited for.
+        tell_inner(&outer, inner);
+        return None;
+    }
+    let failed = hop.under_way.is_some().then(|| failure(&inner, agent));
+    tell_outer(outer, &inner).await;
+    failed
+}
+
+/// What is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The other hub's lane.
+    Outer,
+    /// The agent's lane, and all that came on it is on its way.
+    Inner,
+    /// What the other hub says, all of which is on its way; or the agent takes no more of it. It may have said why.
+    Up,
+}
+
+/// What is on its way.
+#[derive(Debug)]
+struct Hop {
+    under_way: Option<OwnedSemaphorePermit>,
+    /// What has come and could not be sent on yet.
+    up: Bytes,
+    down: Bytes,
+}
+
+impl Hop {
+    /// The agent's end comes first: what it has not taken then may be sent again elsewhere.
+    fn poll(&mut self, cx: &mut Context<'_>, outer: &mut Lane, inner: &mut Lane) -> Poll<End> {
+        if let Poll::Ready(end) = self.poll_down(cx, outer, inner) {
+            return Poll::Ready(end);
+        }
+        match self.poll_up(cx, outer, inner) {
+            Poll::Ready(end) => Poll::Ready(end),
+            // It is not read then, which would tell.
+            Poll::Pending if !self.up.is_empty() => outer.poll_gone(cx).map(|()| End::Outer),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// From the agent to the other hub.
+    fn poll_down(&mut self, cx: &mut Context<'_>, outer: &mut Lane, inner: &Lane) -> Poll<End> {
+        loop {
+            if ready!(poll_write(cx, outer, &mut self.down)).is_err() {
+                return Poll::Ready(End::Outer);
+            }
+            match ready!(inner.poll_piece(cx)) {
+                Ok(piece) if !piece.is_empty() => {
+                    self.under_way = None;
+                    self.down = piece;
+                }
+                _ => return Poll::Ready(End::Inner),
+            }
+        }
+    }
+
+    /// From the other hub to the agent.
+    fn poll_up(&mut self, cx: &mut Context<'_>, outer: &Lane, inner: &mut Lane) -> Poll<End> {
+        loop {
+            if ready!(poll_write(cx, inner, &mut self.up)).is_err() {
+                return Poll::Ready(End::Up);
+            }
+            match ready!(outer.poll_piece(cx)) {
+                Ok(piece) if !piece.is_empty() => self.up = piece,
+                Ok(_) => {
+                    let _ = Pin::new(&mut *inner).poll_shutdown(cx);
+                    return Poll::Ready(End::Up);
+                }
+                Err(_) => return Poll::Ready(End::Outer),
+            }
+        }
+    }
+}
+
+/// Ready once nothing is left of it.
+fn poll_write(cx: &mut Context<'_>, to: &mut Lane, bytes: &mut Bytes) -> Poll<io::Result<()>> {
+    while !bytes.is_empty() {
+        let written = ready!(Pin::new(&mut *to).poll_write(cx, bytes))?;
+        bytes.advance(written);
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// The agent's lane has ended: so does the other hub's, in the same way.
+async fn tell_outer(mut outer: Lane, inner: &Lane) {
+    match inner.status().end().cloned() {
+        Some(LaneEnd::Finished { delivered }) => {
+            outer.delivered(delivered);
+            let _ = outer.shutdown().await;
+            // What still comes is for nobody.
+            let rest = poll_fn(|cx| poll_ignored(cx, &outer));
+            let _ = timeout(PEER_LANE_AFTER, rest).await;
+        }
+        Some(LaneEnd::Reset { code, delivered, reason }) => {
+            outer.delivered(delivered);
+            outer.reset(code, &reason);
+        }
+        lost => {
+            // What was sent may have arrived; the rest has not.
+            if let Some(LaneEnd::Lost { sent }) = lost {
+                outer.delivered(sent);
+            }
+            outer.reset(ResetCode::Lost, "the agent's session was lost");
+        }
+    }
+}
+
+fn poll_ignored(cx: &mut Context<'_>, lane: &Lane) -> Poll<()> {
+    while ready!(lane.poll_piece(cx)).is_ok_and(|piece| !piece.is_empty()) {}
+    Poll::Ready(())
+}
+
+/// The other hub's lane has ended: so does the agent's, in the same way.
+fn tell_inner(outer: &Lane, inner: Lane) {
+    if let Some(LaneEnd::Reset { code, reason, .. }) = outer.status().end() {
+        inner.reset(*code, reason);
+    }
+}

@@ -1,0 +1,265 @@
+//! Other hubs in the registry: the connections with them, and their agents.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tunnel::name::Name;
+use tunnel::wire::CloseCode;
+
+use super::Registry;
+use super::agent::Agent;
+use super::entry::{Entry, best};
+use super::followers::Follower;
+use super::link::Link;
+use super::names::Names;
+use super::remote::Told;
+use super::session::Session;
+
+/// Another hub process, while it is connected.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Its id.
+    pub(crate) node: Arc<str>,
+    /// Held by the connection by which it tells of its agents.
+    pub(crate) following: tokio::sync::Mutex<()>,
+    known: Mutex<Known>,
+}
+
+/// All that are connected, by id.
+#[derive(Debug, Default)]
+pub(super) struct Peers(Mutex<HashMap<Arc<str>, Weak<Peer>>>);
+
+/// What is known of it.
+#[derive(Debug, Default)]
+struct Known {
+    links: Vec<Arc<Link>>,
+    /// Its agents.
+    agents: BTreeMap<Name, Vec<Arc<Agent>>>,
+}
+
+/// A connection with another hub, in the registry; dropping it takes it out.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    registry: Arc<Registry>,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) link: Arc<Link>,
+}
+
+/// An agent of this hub, as others are told of it.
+#[derive(Debug)]
+pub(crate) struct LocalAgent {
+    pub(crate) agent: Arc<Agent>,
+    /// All that it has here; one at least.
+    pub(crate) sessions: Vec<Arc<Session>>,
+}
+
+impl Peers {
+    /// The hub of this id: the same for all of its connections.
+    fn find(&self, node: &str) -> Arc<Peer> {
+        let mut peers = self.0.lock();
+        peers.retain(|_, peer| peer.strong_count() > 0);
+        if let Some(peer) = peers.get(node).and_then(Weak::upgrade) {
+            return peer;
+        }
+        let node: Arc<str> = node.into();
+        let (following, known) = Default::default();
+        let peer = Arc::new(Peer { node: node.clone(), following, known });
+        peers.insert(node, Arc::downgrade(&peer));
+        peer
+    }
+}
+
+/// What this hub does with others.
+impl Registry {
+    /// The agents of the hub of this id can be reached by this connection, too, for as long as what this returns lives. It
+    /// takes the place of an older one of the same slot.
+    pub(crate) fn connect(self: &Arc<Self>, node: &str, link: Link) -> Connected {
+        let (peer, link) = (self.peers.find(node), Arc::new(link));
+        let mut names = self.names.write();
+        let mut known = peer.known.lock();
+        for old in known.links.iter().filter(|old| old.slot == link.slot) {
+            old.ws().close(CloseCode::Replaced, "replaced by a newer connection");
+        }
+        for (name, agents) in &known.agents {
+            let entry = names.entries.entry(name.clone()).or_default();
+            let session = |agent: &Arc<Agent>| Session::new(link.clone(), agent.clone(), 0);
+            agents.iter().for_each(|agent| entry.add(Arc::new(session(agent))));
+        }
+        known.links.push(link.clone());
+        drop(known);
+        drop(names);
+        self.changed();
+        Connected { registry: self.clone(), peer, link }
+    }
+
+    /// How many other hubs are connected.
+    pub(crate) fn peers(&self) -> usize {
+        self.peers.0.lock().values().filter(|peer| peer.strong_count() > 0).count()
+    }
+
+    fn disconnect(&self, peer: &Peer, link: &Arc<Link>) {
+        let mut names = self.names.write();
+        let mut known = peer.known.lock();
+        for name in known.agents.keys() {
+            let Some(entry) = names.entries.get_mut(name) else { continue };
+            entry.sessions.retain(|session| !Arc::ptr_eq(&session.link, link));
+            names.left(name, true);
+        }
+        known.links.retain(|other| !Arc::ptr_eq(other, link));
+        if known.links.is_empty() {
+            // Nobody tells any more what becomes of them.
+            known.agents.clear();
+        }
+        drop(known);
+        names.forget();
+        drop(names);
+        self.changed();
+    }
+
+    /// A connection with another hub owes an answer, or is heard of again.
+    pub(crate) fn peer_suspicion(&self, Connected { peer, link, .. }: &Connected) {
+        if !link.is_suspect() {
+            link.is_heard_again();
+        }
+        self.changed();
+        let known = peer.known.lock();
+        known.agents.keys().for_each(|name| self.parking.arrived(name));
+    }
+
+    /// What another hub tells of some names takes the place of all that it has told of them before.
+    pub(crate) fn told(&self, peer: &Peer, told: Vec<(Name, Vec<Told>)>) {
+        let mut names = self.names.write();
+        let mut known = peer.known.lock();
+        let of: Vec<_> = told.iter().map(|(name, _)| name.clone()).collect();
+        for (name, agents) in told {
+            self.told_of(&mut names, &mut known, &peer.node, name, agents);
+        }
+        drop(known);
+        names.forget();
+        drop(names);
+        self.changed();
+        of.iter().for_each(|name| self.parking.arrived(name));
+    }
+
+    /// The other hub has told all that there is: these names, and no others.
+    pub(crate) fn told_all(&self, peer: &Peer, all: &BTreeSet<Name>) {
+        let known = peer.known.lock();
+        let gone = known.agents.keys().filter(|name| !all.contains(*name));
+        let gone: Vec<_> = gone.map(|name| (name.clone(), Vec::new())).collect();
+        drop(known);
+        if !gone.is_empty() {
+            self.told(peer, gone);
+        }
+    }
+
+    fn told_of(
+        &self,
+        names: &mut Names,
+        known: &mut Known,
+        node: &Arc<str>,
+        name: Name,
+        told: Vec<Told>,
+    ) {
+        let before = known.agents.remove(&name).unwrap_or_default();
+        let find = |number| before.iter().find(|agent| number_of(agent) == Some(number));
+        let entry = names.entries.entry(name.clone()).or_default();
+        let mut now = Vec::new();
+        for told in told {
+            if let Some(agent) = find(told.number) {
+                agent.is_told(told.state);
+                retire_idle(agent, &known.links);
+                now.push(agent.clone());
+                continue;
+            }
+            let id = self.agents.fetch_add(1, Ordering::Relaxed);
+            let agent = Arc::new(Agent::elsewhere(id, told, node));
+            let session = |link: &Arc<Link>| Session::new(link.clone(), agent.clone(), 0);
+            known.links.iter().for_each(|link| entry.add(Arc::new(session(link))));
+            now.push(agent);
+        }
+        let is_gone = |agent: &Arc<Agent>| {
+            let is_it = |other: &Arc<Agent>| Arc::ptr_eq(agent, other);
+            before.iter().any(is_it) && !now.iter().any(is_it)
+        };
+        entry.sessions.retain(|session| !is_gone(&session.agent));
+        if entry.shown().next().is_some() {
+            entry.gone_since = None;
+        }
+        for agent in &now {
+            let ousted = entry.take_over(agent);
+            if !ousted.is_empty() {
+                self.ousted(&ousted);
+                self.followers.touch(&name);
+            }
+        }
+        names.left(&name, !before.is_empty());
+        if !now.is_empty() {
+            known.agents.insert(name, now);
+        }
+    }
+}
+
+/// What other hubs do with this one.
+impl Registry {
+    /// Tells what changes about the agents of this hub, and begins with all that there is.
+    pub(crate) fn follow(&self) -> Arc<Follower> {
+        let names = self.names.read();
+        let is_here = |entry: &Entry| entry.shown().any(|session| session.is_local());
+        let here = names.entries.iter().filter(|(_, entry)| is_here(entry));
+        // Under the lock, so that nothing is missed.
+        self.followers.add(here.map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Other hubs are told anew of all agents of this one.
+    pub(crate) fn tell_peers_of_all(&self) {
+        let names = self.names.read();
+        names.numbers.values().for_each(|name| self.followers.touch(name));
+    }
+
+    /// The agents of this hub that are shown under the name.
+    pub(crate) fn local_agents(&self, name: &Name) -> Vec<LocalAgent> {
+        let names = self.names.read();
+        let Some(entry) = names.entries.get(name) else { return Vec::new() };
+        let local: Vec<_> = entry.shown().filter(|session| session.is_local()).cloned().collect();
+        let agents = local.chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent));
+        agents
+            .filter_map(|sessions| {
+                let agent = sessions.first()?.agent.clone();
+                Some(LocalAgent { agent, sessions: sessions.to_vec() })
+            })
+            .collect()
+    }
+
+    /// A session of an agent of this hub, by the agent's number: the best for a worker.
+    pub(crate) fn session_of(&self, number: u64, worker: usize) -> Option<Arc<Session>> {
+        let names = self.names.read();
+        let entry = names.entries.get(names.numbers.get(&number)?)?;
+        let of_agent: Vec<_> =
+            entry.usable().filter(|session| session.agent.id == number).collect();
+        let healthy: Vec<_> =
+            of_agent.iter().copied().filter(|session| !session.is_suspect()).collect();
+        best(if healthy.is_empty() { &of_agent } else { &healthy }, worker).cloned()
+    }
+}
+
+fn number_of(agent: &Agent) -> Option<u64> {
+    agent.remote.as_ref().map(|remote| remote.number)
+}
+
+/// Where an agent takes no new calls any more, its lanes without calls end.
+fn retire_idle(agent: &Agent, links: &[Arc<Link>]) {
+    if agent.is_told_draining() {
+        for link in links {
+            agent.lanes.retire(&link.id, |lane| lane.idle_since().is_some());
+        }
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.link.is_over();
+        self.registry.disconnect(&self.peer, &self.link);
+    }
+}

@@ -1,0 +1,62 @@
+//! A session's place in the registry.
+
+use std::sync::Arc;
+
+use super::Registry;
+use super::link::Link;
+use super::session::Session;
+use crate::observe::activity::What;
+
+/// A session's place in the registry, under each of its names; dropping it takes the session out.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    pub(super) registry: Arc<Registry>,
+    pub(crate) link: Arc<Link>,
+    /// One for each name, in the order in which the agent has named them.
+    pub(crate) sessions: Arc<[Arc<Session>]>,
+}
+
+impl Registration {
+    /// Those of its names that no other agent has taken over.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.sessions.iter().filter(|session| session.has_name())
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.link.is_over();
+        self.registry.unregister(&self.sessions);
+    }
+}
+
+impl Registry {
+    /// The session owes an answer, or is heard of again.
+    pub(crate) fn suspicion(&self, registration: &Registration) {
+        let link = &registration.link;
+        let is_suspect = link.is_suspect();
+        if is_suspect {
+            self.metrics.session_suspected();
+        } else {
+            link.is_heard_again();
+        }
+        for session in registration.names() {
+            self.tell(&session.agent, What::Suspect { session: link.id.clone(), is_suspect });
+        }
+        self.arrived(registration.names().map(|session| &session.agent.name));
+    }
+
+    /// The session takes no new calls from now on. Lanes without calls are ended.
+    pub(crate) fn drain(&self, registration: &Registration) {
+        let link = &registration.link;
+        if !link.drain() {
+            return;
+        }
+        for session in registration.names() {
+            session.agent.lanes.retire(&link.id, |lane| lane.idle_since().is_some());
+            self.tell(&session.agent, What::Draining { session: link.id.clone() });
+            self.followers.touch(&session.agent.name);
+        }
+        self.changed();
+    }
+}

@@ -1,0 +1,62 @@
+//! What other hubs tell of their agents.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use tunnel::registration::Exposed;
+
+use super::about::About;
+
+/// An agent, as another hub tells of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) exposed: Exposed,
+    pub(crate) about: About,
+    /// What that hub calls it.
+    pub(crate) number: u64,
+    pub(crate) state: ToldState,
+}
+
+/// What of it may change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToldState {
+    /// None of its sessions takes new calls.
+    pub(crate) is_draining: bool,
+    /// All of those that do owe an answer to a ping.
+    pub(crate) is_suspect: bool,
+    /// Its server takes no connections.
+    pub(crate) is_down: bool,
+    pub(crate) sessions: u32,
+    /// Where its oldest session comes from, if that was told.
+    pub(crate) peer: Option<SocketAddr>,
+    /// When that registered.
+    pub(crate) since: SystemTime,
+}
+
+/// What only an agent of another hub has.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    /// The id of the hub process that it is connected to.
+    pub(crate) node: Arc<str>,
+    /// What that hub calls it.
+    pub(crate) number: u64,
+    state: Mutex<ToldState>,
+}
+
+impl Remote {
+    pub(super) fn new(node: Arc<str>, number: u64, state: ToldState) -> Self {
+        Self { node, number, state: Mutex::new(state) }
+    }
+
+    /// Its hub tells of it again.
+    pub(super) fn is_told(&self, state: ToldState) {
+        *self.state.lock() = state;
+    }
+
+    /// As its hub has told last.
+    pub(crate) fn state(&self) -> ToldState {
+        *self.state.lock()
+    }
+}

@@ -1,0 +1,132 @@
+//! `hub.peer.v1.Peers`: what other hubs are told.
+
+use std::sync::Arc;
+
+use hub_proto::hub::peer::v1 as pb;
+use hub_proto::hub::peer::v1::peers_server::{Peers as PeersService, PeersServer};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+use tunnel::limits::LANES_MAX;
+use tunnel::name::Name;
+
+use crate::config::auth::{Holder, Ownership};
+use crate::limits::{PEER_MESSAGES, PEER_NAMES, PEER_NEWS};
+use crate::registry::{Follower, LocalAgent, Registry, Upstream};
+use crate::stop::Stop;
+
+/// The services that only other hubs reach.
+pub(crate) fn routes(registry: &Arc<Registry>, stop: &Stop) -> Routes {
+    let peers = Peers { registry: registry.clone(), stop: stop.clone() };
+    Routes::new(PeersServer::new(peers)).prepare()
+}
+
+type Told = Result<pb::NamesResponse, Status>;
+
+/// Tells of the registry.
+#[derive(Debug)]
+struct Peers {
+    registry: Arc<Registry>,
+    stop: Stop,
+}
+
+#[tonic::async_trait]
+impl PeersService for Peers {
+    type NamesStream = ReceiverStream<Told>;
+
+    async fn names(
+        &self,
+        _: Request<pb::NamesRequest>,
+    ) -> Result<Response<Self::NamesStream>, Status> {
+        let (sender, receiver) = mpsc::channel(PEER_MESSAGES);
+        let (registry, stop) = (self.registry.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = sender.closed() => {}
+                () = tell(&registry, &stop, &sender) => {}
+                () = stop.closing() => {}
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// Tells all that there is, and then what changes, for as long as somebody listens.
+async fn tell(registry: &Registry, stop: &Stop, sender: &mpsc::Sender<Told>) {
+    let follower = registry.follow();
+    let mut is_complete = false;
+    loop {
+        follower.nudged().await;
+        let told = |name: &Name| told(registry, stop, name);
+        if !tell_changes(&follower, told, sender, &mut is_complete).await {
+            return;
+        }
+        // What changes meanwhile is told together.
+        sleep(PEER_NEWS).await;
+    }
+}
+
+/// Returns `false` if nobody listens any more.
+async fn tell_changes(
+    follower: &Follower,
+    told: impl Fn(&Name) -> pb::Name,
+    sender: &mpsc::Sender<Told>,
+    is_complete: &mut bool,
+) -> bool {
+    loop {
+        let changed = follower.take(PEER_NAMES);
+        let is_last = changed.len() < PEER_NAMES;
+        if changed.is_empty() && *is_complete {
+            return true;
+        }
+        *is_complete |= is_last;
+        let names = changed.iter().map(&told).collect();
+        let response = pb::NamesResponse { names, complete: *is_complete };
+        if sender.send(Ok(response)).await.is_err() {
+            return false;
+        }
+        if is_last {
+            return true;
+        }
+    }
+}
+
+fn told(registry: &Registry, stop: &Stop, name: &Name) -> pb::Name {
+    let agents = registry.local_agents(name);
+    let agents = agents.iter().map(|local| agent(local, stop.is_draining()));
+    pb::Name { name: name.to_string(), agents: agents.collect() }
+}
+
+fn agent(LocalAgent { agent, sessions }: &LocalAgent, hub_drains: bool) -> pb::Agent {
+    let oldest = sessions.iter().min_by_key(|session| session.link.since);
+    let usable = || sessions.iter().filter(|session| session.is_usable());
+    pb::Agent {
+        number: agent.id,
+        instance: agent.instance.clone(),
+        labels: agent.labels.clone().into_iter().collect(),
+        agent_version: agent.version.clone(),
+        scheme: agent.scheme.to_string(),
+        authority: agent.authority.as_ref().map(ToString::to_string).unwrap_or_default(),
+        speaks: agent.speaks.to_header().unwrap_or_default(),
+        holder: agent.holder_id().map(str::to_owned),
+        ownership: ownership(agent.holder.as_ref()).into(),
+        came: agent.came,
+        draining: hub_drains || usable().next().is_none(),
+        suspect: usable().all(|session| session.is_suspect()),
+        upstream_unreachable: agent.upstream() == Upstream::Down,
+        sessions: u32::try_from(sessions.len()).unwrap_or(LANES_MAX.get()),
+        remote_address: oldest.map(|oldest| oldest.link.peer.to_string()).unwrap_or_default(),
+        connected_since: oldest.map(|oldest| oldest.link.since.into()),
+    }
+}
+
+fn ownership(holder: Option<&Holder>) -> pb::Ownership {
+    match holder.map_or(Ownership::Share, Holder::ownership) {
+        Ownership::Share => pb::Ownership::Unspecified,
+        Ownership::Exclusive => pb::Ownership::Exclusive,
+        Ownership::Takeover => pb::Ownership::Takeover,
+        Ownership::Standby => pb::Ownership::Standby,
+    }
+}

@@ -1,0 +1,80 @@
+//! What becomes of a name that agents of several hubs register.
+
+use http::StatusCode;
+
+use crate::support::auth_file::{AuthFile, Entry, agent, caller};
+use crate::support::cluster::{Cluster, listed, two_with};
+use crate::support::hub::Hub;
+use crate::support::raw_agent::RawAgent;
+use crate::support::{NAME, until};
+
+/// Two hubs at which `owner` has names in this way.
+async fn hubs(ownership: &'static str) -> ([Hub; 2], Cluster) {
+    let owner = Entry { ownership, ..agent("owner", "*") };
+    let file = AuthFile::new(&[owner, caller("ops", "*")]);
+    two_with(file.config()).await
+}
+
+/// Registers an agent at a hub, or says why not.
+async fn register(hub: &Hub, instance: &str) -> Result<RawAgent, StatusCode> {
+    let headers = [("hub-name", NAME), ("hub-instance", instance), ("hub-token", "owner")];
+    let mut agent = RawAgent::connect(hub, &headers).await.map_err(|refused| refused.0)?;
+    agent.settings().await;
+    Ok(agent)
+}
+
+/// Waits until a hub lists these.
+async fn until_are(hub: &Hub, instances: &[&str]) {
+    until("these agents", async || {
+        let clients = listed(hub, Some("ops")).await;
+        clients.iter().map(|client| &*client.instance).eq(instances.iter().copied())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exclusive_name_has_one_agent_at_all_hubs() {
+    let ([one, other], _cluster) = hubs("exclusive").await;
+    let first = register(&one, "o1").await.expect("a free name");
+    until_are(&other, &["o1"]).await;
+    assert_eq!(register(&other, "o2").await.err(), Some(StatusCode::CONFLICT));
+    // The same agent may be at both.
+    let _again = register(&other, "o1").await.expect("its own name");
+    until_are(&one, &["o1"]).await;
+    drop(first);
+}
+
+#[tokio::test]
+async fn the_latest_takes_a_name_over_at_all_hubs() {
+    let ([one, other], _cluster) = hubs("takeover").await;
+    let first = register(&one, "o1").await.expect("a free name");
+    until_are(&other, &["o1"]).await;
+    let _second = register(&other, "o2").await.expect("a name to take over");
+    let closed = first.closed().await.expect("a close frame");
+    assert_eq!(closed.0, 4000, "{closed:?}");
+    for hub in [&one, &other] {
+        until_are(hub, &["o2"]).await;
+    }
+    assert_eq!(register(&one, "o1").await.err(), Some(StatusCode::CONFLICT));
+}
+
+#[tokio::test]
+async fn who_stands_by_does_so_for_agents_of_all_hubs() {
+    let ([one, other], _cluster) = hubs("standby").await;
+    let first = register(&one, "o1").await.expect("a free name");
+    until_are(&other, &["o1"]).await;
+    let _second = register(&other, "o2").await.expect("a place behind it");
+    let stand_by = async |hub: &Hub| {
+        let clients = listed(hub, Some("ops")).await;
+        clients.iter().map(|client| client.standby).collect::<Vec<_>>()
+    };
+    for hub in [&one, &other] {
+        until_are(hub, &["o1", "o2"]).await;
+        assert_eq!(stand_by(hub).await, [false, true]);
+    }
+    drop(first);
+    for hub in [&one, &other] {
+        until_are(hub, &["o2"]).await;
+        assert_eq!(stand_by(hub).await, [false]);
+    }
+}

@@ -2,11 +2,11 @@
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 use tunnel::lanes::Lane;
 
@@ -20,6 +20,9 @@ pub(crate) enum RelayEnd {
     /// The upstream.
     Upstream,
 }
+
+/// A read of so much is bulk.
+const BULK: usize = RELAY_BUFFER / 2;
 
 /// Copies both ways until one side ends. An HTTP/2 connection that has lost one direction is over, so the other has
 /// only a while; but what the upstream said before it hung up still goes to the hub, which is told how much the
@@ -38,7 +41,7 @@ where
             if first == First::LaneEnded {
                 let _ = upstream.shutdown().await;
             }
-            let _ = poll_fn(|cx| down.poll(cx, upstream, lane)).await;
+            let _ = poll_fn(|cx| down.poll_into_lane(cx, upstream, lane)).await;
         };
         let _ = timeout(LANE_AFTER_HUB, rest).await;
     }
@@ -74,7 +77,7 @@ fn poll_both<U: AsyncRead + AsyncWrite + Unpin>(
     up: &mut Pipe,
     down: &mut Pipe,
 ) -> Poll<First> {
-    match down.poll(cx, upstream, lane) {
+    match down.poll_into_lane(cx, upstream, lane) {
         Poll::Ready(Ok(()) | Err(Broken::From)) => return Poll::Ready(First::UpstreamEnded),
         Poll::Ready(Err(Broken::To)) => return Poll::Ready(First::LaneGone),
         Poll::Pending => {}
@@ -108,9 +111,44 @@ struct Pipe {
     /// Bytes written.
     written: u64,
     unflushed: bool,
+    /// The last read brought so much that the next one goes into the message that it is to leave in.
+    is_bulk: bool,
+    /// One that could not be written yet.
+    message: BytesMut,
 }
 
 impl Pipe {
+    /// The same to a lane: what comes in bulk is not copied.
+    fn poll_into_lane<F: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut F,
+        to: &mut Lane,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            if !self.message.is_empty() {
+                let written = ready!(to.poll_write_message(cx, &mut self.message));
+                written.map_err(|_| Broken::To)?;
+                self.message = BytesMut::new();
+            }
+            if !self.is_bulk || self.is_stuck() {
+                if ready!(self.poll_read(cx, from, to))? {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            let mut message = to.message();
+            let read = pin!(from.read_buf(&mut message)).poll(cx);
+            self.is_bulk = matches!(read, Poll::Ready(Ok(BULK..)));
+            match read {
+                Poll::Ready(Ok(1..)) => self.message = message,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::From)),
+                // At the end it is seen again, and so is that nothing comes.
+                Poll::Ready(Ok(_)) | Poll::Pending => {}
+            }
+        }
+    }
+
     /// Ready once `from` has ended and `to` has everything.
     fn poll<F, T>(
         &mut self,
@@ -122,23 +160,39 @@ impl Pipe {
         F: AsyncRead + Unpin,
         T: AsyncWrite + Unpin,
     {
+        while !ready!(self.poll_read(cx, from, to))? {}
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once, and writes that. Ready with whether `from` has ended.
+    fn poll_read<F, T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut F,
+        to: &mut T,
+    ) -> Poll<Result<bool, Broken>>
+    where
+        F: AsyncRead + Unpin,
+        T: AsyncWrite + Unpin,
+    {
+        if self.is_stuck() {
+            let mut left = std::mem::take(&mut self.left);
+            ready!(self.write(cx, to, &mut left))?;
+        }
         let mut space = [const { MaybeUninit::uninit() }; RELAY_BUFFER];
-        loop {
-            if self.is_stuck() {
-                let mut left = std::mem::take(&mut self.left);
-                ready!(self.write(cx, to, &mut left))?;
+        let mut read = ReadBuf::uninit(&mut space);
+        let polled = Pin::new(&mut *from).poll_read(cx, &mut read);
+        let mut bytes = read.filled();
+        self.is_bulk = bytes.len() >= BULK;
+        match polled {
+            Poll::Ready(Ok(())) if !bytes.is_empty() => {
+                self.write(cx, to, &mut bytes).map_ok(|()| false)
             }
-            let mut read = ReadBuf::uninit(&mut space);
-            let polled = Pin::new(&mut *from).poll_read(cx, &mut read);
-            let mut bytes = read.filled();
-            match polled {
-                Poll::Ready(Ok(())) if !bytes.is_empty() => ready!(self.write(cx, to, &mut bytes))?,
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::From)),
-                // Nothing more, or not for now: whatever waits in a buffer below must not wait for it.
-                polled => {
-                    ready!(self.poll_flush(cx, to))?;
-                    return polled.map(|_| Ok(()));
-                }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Broken::From)),
+            // Nothing more, or not for now: whatever waits in a buffer below must not wait for it.
+            polled => {
+                ready!(self.poll_flush(cx, to))?;
+                polled.map(|_| Ok(true))
             }
         }
     }

@@ -5,8 +5,11 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 /// Pieces below this size are copied together: kept as they are, each would hold on to all of the block that it was read
-/// into, which is of 48 KiB at most. Whole frames of bulk are larger.
-pub(crate) const COPY_BELOW: usize = 12 << 10;
+/// into, which is of four times this. Of a frame of 16 KiB that came in two pieces, one is larger.
+pub(crate) const COPY_BELOW: usize = (8 << 10) + 64;
+
+/// Where more than this is copied together, it is begun anew: what grows is copied again and again.
+const BLOCK: usize = 16 << 10;
 
 /// A queue of bytes.
 #[derive(Debug, Default)]
@@ -29,7 +32,7 @@ impl Held {
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.len += piece.len();
         if piece.len() < COPY_BELOW {
-            self.small.extend_from_slice(&piece);
+            self.copy(&piece);
         } else {
             self.seal();
             self.pieces.push_back(piece);
@@ -38,6 +41,17 @@ impl Held {
 
     pub(crate) fn push_slice(&mut self, bytes: &[u8]) {
         self.len += bytes.len();
+        self.copy(bytes);
+    }
+
+    /// Behind what was copied before, in memory that is not moved: twice as much as there was, so that many small pieces
+    /// are few blocks.
+    fn copy(&mut self, bytes: &[u8]) {
+        if self.small.capacity() - self.small.len() < bytes.len() {
+            let room = (2 * self.small.len()).min(BLOCK).max(bytes.len());
+            self.seal();
+            self.small = BytesMut::with_capacity(room);
+        }
         self.small.extend_from_slice(bytes);
     }
 

@@ -206,9 +206,9 @@ pub const LANE_QUEUE: usize = 2 * LANE_DATA_MAX;
 /// Bytes that one source, and one lane of it, sends before it is the next one's turn.
 pub const LANE_TURN: i64 = LANE_DATA_MAX as i64;
 /// Pieces smaller than this are copied together while they wait to be read: each of the others holds on to all of the
-/// block that it was read into, which is of [`WS_READ`] and what was left of the one before: three messages of bulk, and
-/// four times this.
-pub const LANE_COPY_BELOW: usize = 12 * KIB as usize + 64;
+/// block that it was read into, which is of [`WS_READ`]: two messages of bulk, and four times this. Where a server's frames
+/// of 16 KiB lie across messages, one of the two parts of each is larger.
+pub const LANE_COPY_BELOW: usize = 8 * KIB as usize + 64;
 /// The highest number of a lane; a session that has had as many is drained. Part of the wire contract.
 pub const LANE_IDS_MAX: u32 = (1 << 31) - 1;
 /// Bytes of the reason in a RESET.

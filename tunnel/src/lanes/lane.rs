@@ -5,12 +5,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use parking_lot::MutexGuard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::end::{LaneEnd, LaneStatus};
-use super::frame::{Open, ResetCode};
-use super::shared::{Lanes, Life, wake};
+use super::frame::{self, HEAD_BYTES, Open, ResetCode};
+use super::shared::{Lanes, Life, State, wake};
+use crate::limits::LANE_DATA_MAX;
 
 /// A byte stream to the other end of the session. Dropped without a shutdown, the lane is reset.
 #[derive(Debug)]
@@ -101,6 +103,52 @@ impl Lane {
         Poll::Pending
     }
 
+    /// A message that leaves as it is once it is filled, with at most [`LANE_DATA_MAX`] bytes.
+    #[must_use]
+    pub fn message(&self) -> BytesMut {
+        frame::data(self.id, LANE_DATA_MAX)
+    }
+
+    /// Writes a message of [`message`](Self::message), without a copy where there is room for all of it. Ready once nothing
+    /// of it is left.
+    ///
+    /// # Errors
+    /// As those of writing.
+    pub fn poll_write_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut BytesMut,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut state = self.lanes.0.state.lock();
+            if state.life != Life::Open {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            let written = state.mux.write_message(self.id, message);
+            if written == 0 && message.len() > HEAD_BYTES {
+                return self.refused(state, cx).map(Err);
+            }
+            let driver = state.take_driver();
+            drop(state);
+            wake(driver);
+            if message.len() <= HEAD_BYTES {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Nothing of what was to be written was taken: why, or not yet.
+    fn refused(&self, mut state: MutexGuard<'_, State>, cx: &Context<'_>) -> Poll<io::Error> {
+        if let Some(error) = self.broken() {
+            return Poll::Ready(error);
+        }
+        if !state.mux.is_open(self.id) {
+            return Poll::Ready(io::ErrorKind::BrokenPipe.into());
+        }
+        state.wait_to_write(self.id, cx);
+        Poll::Pending
+    }
+
     /// What a reader or writer is told of a lane that takes and has no more.
     fn broken(&self) -> Option<io::Error> {
         match self.status.end()? {
@@ -178,14 +226,7 @@ impl AsyncWrite for Lane {
         if slices.iter().all(|slice| slice.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        if let Some(error) = self.broken() {
-            return Poll::Ready(Err(error));
-        }
-        if !state.mux.is_open(self.id) {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        state.wait_to_write(self.id, cx);
-        Poll::Pending
+        self.refused(state, cx).map(Err)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -9,9 +9,9 @@ mod account;
 mod event;
 mod lane_state;
 mod turns;
+mod writing;
 
 use std::collections::{HashMap, VecDeque};
-use std::io::IoSlice;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -243,18 +243,6 @@ impl Mux {
             self.drop_unread(id);
         }
         (piece, false)
-    }
-
-    /// Queues as much of `slices` as there is room for; returns how much that was. Nothing on a lane that is over.
-    pub fn write(&mut self, id: u32, slices: &[IoSlice<'_>]) -> usize {
-        let Some(lane) = self.lanes.get_mut(&id) else {
-            return 0;
-        };
-        let written = lane.write(id, slices);
-        if written > 0 {
-            self.turns.join(id, lane);
-        }
-        written
     }
 
     /// Whether the lane's user may still write.

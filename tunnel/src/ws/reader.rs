@@ -81,7 +81,7 @@ impl Reader {
     ) -> Poll<io::Result<usize>> {
         let read = if self.is_bulk {
             if self.room() < WS_READ / 2 {
-                self.begin_block(WS_READ);
+                self.begin_block(WS_READ.saturating_sub(self.buf.len()).max(WS_READ / 2));
             }
             pin!(io.read_buf(&mut self.buf)).poll(cx)
         } else {
@@ -100,7 +100,7 @@ impl Reader {
         io: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut space = [const { MaybeUninit::uninit() }; WS_READ];
+        let mut space = [const { MaybeUninit::uninit() }; WS_READ / 2];
         let mut read = ReadBuf::uninit(&mut space);
         ready!(Pin::new(io).poll_read(cx, &mut read))?;
         let read = read.filled();

@@ -256,6 +256,15 @@ impl LaneState {
         self.queued - before
     }
 
+    /// Queues a whole message that was begun with [`frame::data`], and charges it; there is room for it.
+    pub(super) fn queue(&mut self, message: BytesMut) {
+        let len = message.len() - HEAD_BYTES;
+        self.queued += len;
+        self.credit -= len as u32;
+        self.queue.push_back(message);
+        self.sweeps = 0;
+    }
+
     fn add(&mut self, id: u32, mut bytes: &[u8]) {
         self.queued += bytes.len();
         self.credit -= bytes.len() as u32;

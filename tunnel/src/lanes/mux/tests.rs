@@ -2,6 +2,8 @@
 
 mod credit;
 
+use std::io::IoSlice;
+
 use super::*;
 use crate::lanes::frame::{BadLength, Source};
 use crate::lanes::memory::LaneMemory;

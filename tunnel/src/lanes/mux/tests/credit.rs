@@ -206,3 +206,37 @@ fn idle_credit_is_given_back_and_granted_again() {
     read(&mut agent, 1, FIRST);
     assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT * 31 / 2))]);
 }
+
+/// A message that is filled before it is queued is not copied, unless there is room for a part of it alone.
+#[test]
+fn a_whole_message_is_queued_as_it_is() {
+    let mut hub = hub_with(1);
+    said(&mut hub);
+    let message = |bytes| {
+        let mut message = frame::data(1, LANE_DATA_MAX);
+        message.resize(frame::HEAD_BYTES + bytes, 7);
+        message
+    };
+    let mut whole = message(LANE_DATA_MAX);
+    let at = whole.as_ptr();
+    assert_eq!(hub.write_message(1, &mut whole), LANE_DATA_MAX);
+    assert!(whole.is_empty());
+    assert_eq!(hub.next_message().expect("a message").0.as_ptr(), at);
+    let mut rest = FIRST - LANE_DATA_MAX - 10;
+    while rest > 0 {
+        let len = rest.min(LANE_DATA_MAX);
+        assert_eq!(hub.write_message(1, &mut message(len)), len);
+        said(&mut hub);
+        rest -= len;
+    }
+    let mut longer = message(25);
+    assert_eq!(hub.write_message(1, &mut longer), 10, "the rest of its credit");
+    assert_eq!(longer.len(), frame::HEAD_BYTES + 15);
+    assert_eq!(hub.write_message(1, &mut longer), 0);
+    hub.receive(frame::credit(1, 100)).expect("allowed");
+    assert_eq!(hub.write_message(1, &mut longer), 15);
+    let sent: Vec<_> = said(&mut hub);
+    let [(1, Frame::Data(first)), (1, Frame::Data(second))] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!([first.len(), second.len()], [10, 15]);
+    assert_eq!(hub.write_message(2, &mut message(1)), 0, "there is no such lane");
+}

@@ -1,21 +1,18 @@
 //! The one connection of the program: address, TCP, TLS, HTTP/2.
 
 use std::fmt;
-use std::future::{Ready, ready};
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
 use http::Uri;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use rustls::{AlertDescription, CertificateError};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
-use tower_service::Service;
 use tunnel::box_io::BoxIo;
 use tunnel::limits::{DIAL_TIMEOUT, MAX_RESPONSE_HEADER_LIST};
+use tunnel::once::Once;
 use tunnel::proxy::{EnvironmentError, ProxyError, ProxySetting};
 use tunnel::tap::Tapped;
 use tunnel::tls::{TlsError, Trust, client_config};
@@ -107,7 +104,7 @@ pub(crate) async fn connect(
         .http2_max_header_list_size(MAX_RESPONSE_HEADER_LIST)
         .http2_keep_alive_interval(CALLER_PING_INTERVAL)
         .keep_alive_timeout(CALLER_PING_TIMEOUT)
-        .connect_with_connector(Dialled(Some(io)))
+        .connect_with_connector(Once::new(io))
         .await?;
     Ok(Connection { channel, verdict })
 }
@@ -148,25 +145,6 @@ fn explain_tls(error: io::Error, trust: &Trust) -> DialError {
             DialError::Untrusted { error, advice: trust.advice("--tls-ca-file") }
         }
         _ => DialError::Io(error),
-    }
-}
-
-/// Hands out the one connection there is. The program never connects a second time: what a lost
-/// connection has cut short must be seen.
-struct Dialled(Option<Tapped<BoxIo, Http2Check>>);
-
-impl Service<Uri> for Dialled {
-    type Response = TokioIo<Tapped<BoxIo, Http2Check>>;
-    type Error = io::Error;
-    type Future = Ready<io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let lost = || io::Error::new(io::ErrorKind::NotConnected, "the connection is lost");
-        ready(self.0.take().map(TokioIo::new).ok_or_else(lost))
     }
 }
 

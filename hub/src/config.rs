@@ -3,11 +3,13 @@
 pub(crate) mod args;
 pub(crate) mod auth;
 pub(crate) mod cors;
+pub(crate) mod directory;
 pub(crate) mod keys;
 pub(crate) mod listen_addr;
 mod memory;
 pub(crate) mod networks;
 mod pattern;
+pub(crate) mod peer_addr;
 pub(crate) mod peering;
 pub(crate) mod routing;
 
@@ -15,15 +17,17 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tunnel::dial::TlsClient;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES};
 use tunnel::log::Log;
 use tunnel::setting::SettingError;
-use tunnel::tls::TlsError;
+use tunnel::tls::{Identity, TlsError, Trust, client_config_of};
 use tunnel::ws::KeepaliveConfig;
 
 use crate::config::args::Args;
 use crate::config::auth::AuthFileError;
 use crate::config::cors::CorsOrigins;
+use crate::config::directory::{Directory, PasswordError};
 use crate::config::keys::{KeyFiles, Keys};
 use crate::config::networks::Networks;
 use crate::config::peering::{PeerTls, Peering, TokenError};
@@ -89,6 +93,9 @@ pub enum ConfigError {
     /// The token of all hubs.
     #[error(transparent)]
     PeerToken(#[from] TokenError),
+    /// User and password of the directory.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// A setting.
     #[error(transparent)]
     Setting(#[from] SettingError),
@@ -189,11 +196,33 @@ fn peering(args: &Args) -> Result<Peering, ConfigError> {
     let files = args.peer_tls_cert_file.as_ref().zip(args.peer_tls_key_file.as_ref());
     let files = files.zip(args.peer_tls_ca_file.as_ref());
     let tls = files.map(|((cert, key), ca)| PeerTls::from_files(cert, key, ca)).transpose()?;
-    let peering =
-        Peering { peers: args.peers.clone(), token_file: args.peer_token_file.clone(), tls };
+    let peering = Peering {
+        peers: args.peers.clone(),
+        token_file: args.peer_token_file.clone(),
+        tls,
+        directory: directory(args)?,
+    };
     // A mistake should be seen now.
     peering.token()?;
     Ok(peering)
+}
+
+fn directory(args: &Args) -> Result<Option<Directory>, ConfigError> {
+    let Some((uri, address)) = args.directory.clone().zip(args.peer_address.clone()) else {
+        return Ok(None);
+    };
+    let (cert, key) = (args.directory_tls_cert_file.clone(), args.directory_tls_key_file.clone());
+    let identity = Identity::from_flags(cert, key);
+    let trust = Trust::from_flags(args.directory_tls_ca_file.clone(), false);
+    let client = || -> Result<TlsClient, TlsError> {
+        let config = client_config_of(identity.as_ref(), &trust, &[b"h2"])?;
+        let (trust, ca_flag) = (trust.clone(), "--directory-tls-ca-file");
+        Ok(TlsClient { config, trust, server_name: None, ca_flag })
+    };
+    let tls = uri.tls.then(client).transpose()?;
+    let directory = Directory { uri, address, tls, user_file: args.directory_user_file.clone() };
+    directory.user()?;
+    Ok(Some(directory))
 }
 
 #[cfg(test)]

@@ -12,13 +12,14 @@
 //!
 //! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
 //! [`run`] starts it all, on listeners that the caller has bound. A module uses those below it in this list only:
-//! `front`, `peers`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
+//! `front`, `peers`, `directory`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
 //! `config`.
 
 mod agent;
 mod client;
 mod config;
 mod context;
+mod directory;
 mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -38,6 +39,9 @@ use std::sync::Arc;
 
 use switch::CLIENT_BYTES;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use tunnel::limits::LANE_FIRST_CREDIT;
@@ -46,13 +50,16 @@ use tunnel::service_manager;
 pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Ownership, Tokens};
 pub use self::config::cors::{CorsOrigin, CorsOriginError, CorsOrigins};
+pub use self::config::directory::{Directory, DirectoryUri, DirectoryUriError, PasswordError};
 pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::networks::{Network, NetworkError, Networks};
-pub use self::config::peering::{PeerAddr, PeerAddrError, PeerTls, Peering, TokenError};
+pub use self::config::peer_addr::{PeerAddr, PeerAddrError};
+pub use self::config::peering::{PeerTls, Peering, TokenError};
 pub use self::config::routing::{Domain, DomainError, Routing};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;
+use self::directory::Nodes;
 use self::front::listener::Listener;
 use self::front::worker::Workers;
 use crate::limits::METRICS_UPKEEP;
@@ -96,7 +103,7 @@ pub async fn run(
         let accepting = peers::door::accept(peers, hub.clone(), runtimes.clone());
         AbortOnDropHandle::new(tokio::spawn(accepting))
     });
-    let peers = peers::connect(&hub, &runtimes);
+    let others = others(&hub, &runtimes);
     let watchdog = tokio::spawn(workers.watchdog());
     hub.note_certificate();
     service_manager::ready();
@@ -107,13 +114,26 @@ pub async fn run(
     }
     service_manager::stopping();
     front::drain::drain(&hub, listener, workers).await;
-    drop((door, peers));
+    drop((door, others));
     watchdog.abort();
     upkeep.abort();
     if let Some(admin) = admin {
         admin.abort();
     }
     Ok(())
+}
+
+/// Keeps this hub connected with all others, and in the directory, until what this returns is dropped.
+fn others(hub: &Arc<Hub>, runtimes: &[Handle]) -> JoinSet<()> {
+    let peering = &hub.config.peering;
+    let listed: Nodes = peering.peers.iter().cloned().collect();
+    let (tell, told) = watch::channel(Nodes::new());
+    let mut others = JoinSet::new();
+    others.spawn(peers::connect(hub.clone(), runtimes.into(), listed, told));
+    if let Some(directory) = peering.directory.clone() {
+        others.spawn(directory::run(directory, tell, hub.clone()));
+    }
+    others
 }
 
 /// For ever.

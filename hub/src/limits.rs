@@ -50,6 +50,16 @@ pub const PEER_MESSAGES: usize = 4;
 pub const PEER_MESSAGE_BYTES: usize = 16 << 20;
 /// Names of another hub: as many take some 500 MB here.
 pub const PEER_NAMES_MAX: usize = 1_000_000;
+/// A hub's lease in the directory: that of one which has died tells others to dial for so long.
+pub const DIRECTORY_LEASE: Duration = Duration::from_secs(15);
+/// How long an answer of the directory is waited for.
+pub const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a directory is pinged, which may be silent for long.
+pub const DIRECTORY_PING: Duration = Duration::from_secs(5);
+/// The longest pause before the directory is tried again.
+pub const DIRECTORY_BACKOFF: Duration = Duration::from_secs(5);
+/// Bytes of one answer of the directory: it writes 100 bytes a hub.
+pub const DIRECTORY_MESSAGE_BYTES: usize = 4 << 20;
 /// How long one direction of a relayed lane may go on after the other has ended; the agent itself waits less.
 pub const PEER_LANE_AFTER: Duration = Duration::from_secs(5);
 

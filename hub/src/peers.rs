@@ -17,16 +17,51 @@ mod hop;
 mod link;
 mod offer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::config::peer_addr::PeerAddr;
 use crate::context::hub::Hub;
+use crate::directory::Nodes;
 
-/// Keeps this hub connected with all others, until what it returns is dropped.
-pub(crate) fn connect(hub: &Arc<Hub>, workers: &[Handle]) -> JoinSet<()> {
-    let workers: Arc<[Handle]> = workers.into();
-    let peers = hub.config.peering.peers.iter();
-    peers.map(|peer| dial::keep(peer.clone(), hub.clone(), workers.clone())).collect()
+/// Keeps this hub connected with all others, for ever: with those that are listed, and those that the directory tells of. One
+/// that is told no more is dialled no more; a connection that there is stays.
+pub(crate) async fn connect(
+    hub: Arc<Hub>,
+    workers: Arc<[Handle]>,
+    listed: Nodes,
+    mut told: watch::Receiver<Nodes>,
+) {
+    let mut keeping = JoinSet::new();
+    let mut kept: BTreeMap<PeerAddr, watch::Sender<bool>> = BTreeMap::new();
+    loop {
+        let nodes: Nodes = listed.union(&told.borrow_and_update()).cloned().collect();
+        kept.retain(|peer, wanted| {
+            wanted.send_if_modified(|is| {
+                *is != nodes.contains(peer) && {
+                    *is = !*is;
+                    true
+                }
+            });
+            wanted.receiver_count() > 0
+        });
+        for peer in nodes {
+            kept.entry(peer).or_insert_with_key(|peer| {
+                let (wanted, is_wanted) = watch::channel(true);
+                keeping.spawn(dial::keep(peer.clone(), is_wanted, hub.clone(), workers.clone()));
+                wanted
+            });
+        }
+        tokio::select! {
+            changed = told.changed() => if changed.is_err() {
+                // Nobody tells: there is no directory, or the hub ends.
+                std::future::pending().await
+            },
+            Some(_) = keeping.join_next() => {}
+        }
+    }
 }

@@ -32,6 +32,13 @@ pub mod fluentd {
     }
 }
 
+/// As much of etcd's API as a hub uses. Not in [`DESCRIPTORS`].
+#[allow(missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+#[allow(clippy::all, clippy::use_self, reason = "generated")]
+pub mod etcd {
+    include!("etcd/etcdserverpb.rs");
+}
+
 /// Every file of this crate and what it imports, as an encoded `FileDescriptorSet`: what server
 /// reflection serves, and what `client` knows without asking.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");

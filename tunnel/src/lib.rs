@@ -16,6 +16,7 @@ pub mod lanes;
 pub mod limits;
 pub mod log;
 pub mod name;
+pub mod once;
 pub mod program;
 pub mod proxy;
 pub mod registration;

@@ -13,9 +13,10 @@ use tunnel::name::Name;
 use tunnel::setting::Setting;
 
 use crate::config::cors::CorsOrigin;
+use crate::config::directory::DirectoryUri;
 use crate::config::listen_addr::ListenAddr;
 use crate::config::networks::Network;
-use crate::config::peering::PeerAddr;
+use crate::config::peer_addr::PeerAddr;
 use crate::config::routing::Domain;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
 
@@ -112,6 +113,40 @@ pub struct Args {
     /// Where other hubs listen for this one: hub-1:8082,hub-2:8082; the hub itself may be among them
     #[arg(long, env = "HUB_PEERS", value_name = "ADDRS", value_delimiter = ',')]
     pub peers: Vec<PeerAddr>,
+
+    /// An etcd that tells which other hubs there are: etcd://host:2379,host2:2379?prefix=/grpc-hub, or etcds:// for TLS
+    #[arg(long, env = "HUB_DIRECTORY", value_name = "URI", requires_all = ["peer_address", "peer_listen"])]
+    pub directory: Option<DirectoryUri>,
+
+    /// Where other hubs reach this one's --peer-listen, as the directory is to tell them: hub-1:8082
+    #[arg(long, env = "HUB_PEER_ADDRESS", value_name = "ADDR", requires = "directory")]
+    pub peer_address: Option<PeerAddr>,
+
+    /// A file that says user:password, for the directory
+    #[arg(long, env = "HUB_DIRECTORY_USER_FILE", value_name = "FILE", requires = "directory")]
+    pub directory_user_file: Option<PathBuf>,
+
+    /// The authority of the directory's certificate, PEM [default: those that this machine trusts]
+    #[arg(long, env = "HUB_DIRECTORY_TLS_CA_FILE", value_name = "FILE", requires = "directory")]
+    pub directory_tls_ca_file: Option<PathBuf>,
+
+    /// A certificate chain that the directory is shown, PEM
+    #[arg(
+        long,
+        env = "HUB_DIRECTORY_TLS_CERT_FILE",
+        value_name = "FILE",
+        requires = "directory_tls_key_file"
+    )]
+    pub directory_tls_cert_file: Option<PathBuf>,
+
+    /// Private key of that certificate, PEM
+    #[arg(
+        long,
+        env = "HUB_DIRECTORY_TLS_KEY_FILE",
+        value_name = "FILE",
+        requires = "directory_tls_cert_file"
+    )]
+    pub directory_tls_key_file: Option<PathBuf>,
 
     /// A secret that all hubs share, by which they know each other
     #[arg(long, env = "HUB_PEER_TOKEN_FILE", value_name = "FILE")]
@@ -266,6 +301,8 @@ mod tests {
             (&["hub", "--trusted-proxies", "nginx"], "10.0.0.0/8"),
             (&["hub", "--peers", "hub-1"], "host:port"),
             (&["hub", "--peer-listen", ":8082"], "--peer-token-file"),
+            (&["hub", "--directory", "etcd://a"], "--peer-address"),
+            (&["hub", "--directory", "consul://a"], "etcd://host:2379"),
             (&["hub", "--peer-tls-ca-file", "ca.pem"], "come together"),
         ] {
             let parsed = Args::try_parse_from(line).and_then(Args::check);

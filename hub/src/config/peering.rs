@@ -1,16 +1,16 @@
 //! What this hub does with others: where they are, and how each shows that it is one.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use http::uri::Authority;
 use sha2::{Digest, Sha256};
 use tunnel::dial::TlsClient;
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of, mutual_server_config};
+
+use super::directory::Directory;
+use super::peer_addr::PeerAddr;
 
 /// What this hub does with others. Nothing, by default.
 #[derive(Clone, Debug, Default)]
@@ -21,39 +21,8 @@ pub struct Peering {
     pub token_file: Option<PathBuf>,
     /// TLS in both directions; plain TCP without.
     pub tls: Option<PeerTls>,
-}
-
-/// Where another hub listens for hubs: `host:port`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerAddr {
-    /// Host name or address, IPv6 without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
-/// A text is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another hub is host:port")]
-pub struct PeerAddrError;
-
-impl FromStr for PeerAddr {
-    type Err = PeerAddrError;
-
-    fn from_str(text: &str) -> Result<Self, PeerAddrError> {
-        let authority: Authority = text.trim().parse().map_err(|_| PeerAddrError)?;
-        let port = authority.port_u16().ok_or(PeerAddrError)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let is_bare = !text.contains('@') && !host.is_empty();
-        if is_bare { Ok(Self { host: host.to_owned(), port }) } else { Err(PeerAddrError) }
-    }
-}
-
-impl fmt::Display for PeerAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
+    /// Where it is written which others there are, beside `peers`.
+    pub directory: Option<Directory>,
 }
 
 /// TLS between hubs: each shows a certificate of one authority.
@@ -122,16 +91,6 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-
-    #[test]
-    fn addresses_of_other_hubs() {
-        for text in ["hub-1:8082", "10.0.0.1:1", "[::1]:8082"] {
-            assert_eq!(text.parse::<PeerAddr>().expect(text).to_string(), text);
-        }
-        for text in ["", "hub", "hub:", "http://hub:1", "hub:99999", "a@hub:1", ":8082"] {
-            assert_eq!(text.parse::<PeerAddr>(), Err(PeerAddrError), "{text}");
-        }
-    }
 
     #[test]
     fn only_who_shows_the_token_is_another_hub() {

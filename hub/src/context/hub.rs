@@ -23,6 +23,7 @@ use crate::limits::{
     SECOND_HANDLES, TURN_LATE,
 };
 use crate::observe::activity::Activity;
+use crate::observe::heard::Heard;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
 use crate::registry::Registry;
@@ -42,6 +43,8 @@ pub(crate) struct Hub {
     /// How many sessions an agent should open.
     pub(crate) advised_sessions: usize,
     pub(crate) registry: Arc<Registry>,
+    /// Of the directory.
+    pub(crate) directory: Heard,
     pub(crate) activity: Arc<Activity>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Arc<Limits>,
@@ -91,6 +94,7 @@ impl Hub {
             peer_services: services::peers::routes(&registry, &stop),
             peer_handshakes: Arc::new(Semaphore::new(PEER_HANDSHAKES)),
             registry,
+            directory: Heard::default(),
             activity,
             limits,
             handshakes: Handshakes::new(HANDSHAKES),

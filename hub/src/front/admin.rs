@@ -105,6 +105,7 @@ fn metrics(hub: &Hub) -> String {
         suspect: count(Link::is_suspect),
         draining: count(Link::is_draining),
         peers: hub.registry.peers(),
+        directory_age: hub.directory.age(),
     })
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct There {
     pub(crate) draining: usize,
     /// Other hubs.
     pub(crate) peers: usize,
+    /// How long ago the directory was heard of, if there is one.
+    pub(crate) directory_age: Option<Duration>,
 }
 
 /// The metrics of one hub. Handles are made once; counting then takes no lock and no allocation.
@@ -125,6 +127,9 @@ impl Metrics {
         self.suspect.set(there.suspect as f64);
         self.draining.set(there.draining as f64);
         self.peers.set(there.peers as f64);
+        if let Some(age) = there.directory_age {
+            with_local_recorder(&self.recorder, || gauge!(DIRECTORY_AGE).set(age.as_secs_f64()));
+        }
         self.handle.render()
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
@@ -15,7 +16,8 @@ use tunnel::limits::DIAL_TIMEOUT;
 use tunnel::wire;
 
 use super::offer;
-use crate::config::peering::{PeerAddr, TokenError};
+use crate::config::peer_addr::PeerAddr;
+use crate::config::peering::TokenError;
 use crate::context::hub::Hub;
 use crate::limits::{PEER_BACKOFF, PEER_MYSELF, PEER_SLOTS};
 
@@ -46,10 +48,15 @@ enum DialError {
     Myself,
 }
 
-/// Keeps up as many connections with the hub at this address as it wants, for ever.
-pub(super) async fn keep(peer: PeerAddr, hub: Arc<Hub>, workers: Arc<[Handle]>) {
+/// Keeps up as many connections with the hub at this address as it wants, for as long as that is wanted.
+pub(super) async fn keep(
+    peer: PeerAddr,
+    mut wanted: watch::Receiver<bool>,
+    hub: Arc<Hub>,
+    workers: Arc<[Handle]>,
+) {
     let mut slots = JoinSet::new();
-    let (tell, mut advised) = tokio::sync::watch::channel(1);
+    let (tell, mut advised) = watch::channel(1);
     let mut begun = 0;
     loop {
         while begun < *advised.borrow_and_update() {
@@ -59,12 +66,21 @@ pub(super) async fn keep(peer: PeerAddr, hub: Arc<Hub>, workers: Arc<[Handle]>) 
                 hub: hub.clone(),
                 workers: workers.clone(),
                 advised: tell.clone(),
+                wanted: wanted.clone(),
             };
             slots.spawn(slot.run());
             begun += 1;
         }
-        // It is never dropped: a sender is here.
-        let _ = advised.changed().await;
+        tokio::select! {
+            // It is never dropped: a sender is here.
+            Ok(()) = advised.changed() => {}
+            Some(_) = slots.join_next() => if slots.is_empty() {
+                if !*wanted.borrow_and_update() {
+                    return;
+                }
+                begun = 0;
+            },
+        }
     }
 }
 
@@ -74,14 +90,15 @@ struct Slot {
     peer: PeerAddr,
     hub: Arc<Hub>,
     workers: Arc<[Handle]>,
-    advised: tokio::sync::watch::Sender<u16>,
+    advised: watch::Sender<u16>,
+    wanted: watch::Receiver<bool>,
 }
 
 impl Slot {
     async fn run(self) {
         let mut backoff = Backoff::up_to(PEER_BACKOFF);
         let mut was_told = false;
-        loop {
+        while *self.wanted.borrow() {
             let dialled = timeout(DIAL_TIMEOUT, self.dial()).await;
             let pause = match dialled.unwrap_or(Err(DialError::Timeout)) {
                 Ok(dialled) => {
@@ -98,7 +115,11 @@ impl Slot {
                     backoff.next(fastrand::f64())
                 }
             };
-            sleep(pause).await;
+            let mut wanted = self.wanted.clone();
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = wanted.wait_for(|is| !is) => return,
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! A connection with another hub, on which lanes are opened to its agents, and which tells of them.
 
 use std::collections::BTreeSet;
-use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,15 +9,13 @@ use bytes::Bytes;
 use http::uri::Scheme;
 use hub_proto::hub::peer::v1 as pb;
 use hub_proto::hub::peer::v1::peers_client::PeersClient;
-use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
 use tokio::time::sleep;
 use tonic::transport::Endpoint;
-use tower_service::Service;
 use tracing::{debug, info};
 use tunnel::box_io::BoxIo;
-use tunnel::lanes::{Lane, Open, Role};
+use tunnel::lanes::{Open, Role};
 use tunnel::name::Name;
+use tunnel::once::Once;
 use tunnel::registration::Exposed;
 use tunnel::speaks::Speaks;
 use tunnel::wire::CloseCode;
@@ -100,8 +97,8 @@ enum HearError {
 
 async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(), HearError> {
     let lane = link.tunnel.open(Open::default()).ok_or(HearError::Over)?;
-    let once = Once(Mutex::new(Some(lane)));
-    let channel = Endpoint::from_static("http://hub").connect_with_connector(once).await?;
+    let channel = Endpoint::from_static("http://hub");
+    let channel = channel.connect_with_connector(Once::new(lane)).await?;
     let mut client = PeersClient::new(channel).max_decoding_message_size(PEER_MESSAGE_BYTES);
     let mut stream = client.names(pb::NamesRequest {}).await?.into_inner();
     let mut all = Some(BTreeSet::new());
@@ -119,27 +116,6 @@ async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// The lane, for a client that connects once.
-struct Once(Mutex<Option<Lane>>);
-
-impl Service<http::Uri> for Once {
-    type Response = TokioIo<Lane>;
-    type Error = std::io::Error;
-    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Self::Error>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Uri) -> Self::Future {
-        let lane = self.0.lock().take().map(TokioIo::new);
-        ready(lane.ok_or_else(|| std::io::ErrorKind::NotConnected.into()))
-    }
 }
 
 /// What is told of a name, as far as it can be understood: a newer hub may say more.

@@ -26,6 +26,7 @@ pub(super) const CERT_NOT_AFTER: &str = "hub_tls_cert_not_after_seconds";
 pub(super) const RELOADS: &str = "hub_reloads_total";
 pub(super) const SESSION_RTT: &str = "hub_session_rtt_seconds";
 pub(super) const PEERS: &str = "hub_peers";
+pub(super) const DIRECTORY_AGE: &str = "hub_directory_age_seconds";
 pub(super) const PEER_REFUSALS: &str = "hub_peer_refusals_total";
 pub(super) const LANES_RELAYED: &str = "hub_lanes_relayed";
 pub(super) const BUILD_INFO: &str = "hub_build_info";
@@ -83,6 +84,11 @@ pub(super) fn describe() {
 
 fn describe_peers() {
     describe_gauge!(PEERS, "Other hubs whose agents can be called by way of them now");
+    describe_gauge!(
+        DIRECTORY_AGE,
+        Unit::Seconds,
+        "How long ago the directory was heard of that tells which other hubs there are"
+    );
     describe_counter!(PEER_REFUSALS, "Connections of other hubs that were refused, by reason");
     describe_gauge!(LANES_RELAYED, "Lanes that other hubs have open now to agents of this one");
 }

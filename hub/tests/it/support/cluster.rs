@@ -54,7 +54,8 @@ impl Cluster {
         let host = if self.tls.is_some() { "localhost" } else { "127.0.0.1" };
         let peer = |peer: &SocketAddr| format!("{host}:{}", peer.port()).parse().unwrap();
         let peers = self.addresses.iter().map(peer).collect();
-        Peering { peers, token_file: Some(self.token.clone()), tls: self.tls.clone() }
+        let (token_file, tls) = (Some(self.token.clone()), self.tls.clone());
+        Peering { peers, token_file, tls, directory: None }
     }
 
     /// Starts one, or starts it again.

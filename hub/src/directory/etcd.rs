@@ -1,0 +1,181 @@
+//! A connection with one member of an etcd, and what is asked on it.
+
+use std::time::Duration;
+
+use http::Uri;
+use hub_proto::etcd as pb;
+use hub_proto::etcd::auth_client::AuthClient;
+use hub_proto::etcd::kv_client::KvClient;
+use hub_proto::etcd::lease_client::LeaseClient;
+use hub_proto::etcd::watch_client::WatchClient;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+use tunnel::dial::{TransportError, secured};
+use tunnel::limits::DIAL_TIMEOUT;
+use tunnel::once::Once;
+
+use crate::config::directory::{Directory, PasswordError};
+use crate::config::peer_addr::PeerAddr;
+use crate::limits::{DIRECTORY_MESSAGE_BYTES, DIRECTORY_PING, DIRECTORY_TIMEOUT};
+
+/// Why it is lost, or was never there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EtcdError {
+    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error(transparent)]
+    Http2(#[from] tonic::transport::Error),
+    #[error("{} ({:?})", .0.message(), .0.code())]
+    Status(#[from] Status),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("it has given a token that cannot stand in metadata")]
+    Token,
+    #[error("the lease is gone")]
+    LeaseGone,
+    #[error("nothing was heard of the lease for {}s", .0.as_secs())]
+    Silent(Duration),
+    #[error("the watch was ended: {0}")]
+    WatchEnded(String),
+}
+
+/// One member.
+#[derive(Clone, Debug)]
+pub(super) struct Etcd {
+    channel: Channel,
+    token: Option<MetadataValue<Ascii>>,
+}
+
+impl Etcd {
+    /// Connects to it, and says who this is.
+    pub(super) async fn connect(
+        member: &PeerAddr,
+        directory: &Directory,
+    ) -> Result<Self, EtcdError> {
+        let channel = timeout(DIAL_TIMEOUT, connect(member, directory));
+        let channel = channel.await.unwrap_or(Err(EtcdError::Timeout))?;
+        let mut etcd = Self { channel, token: None };
+        if let Some((name, password)) = directory.user()? {
+            let request = etcd.request(pb::AuthenticateRequest { name, password });
+            let answer = AuthClient::new(etcd.channel.clone()).authenticate(request).await?;
+            let token = answer.into_inner().token.parse().map_err(|_| EtcdError::Token)?;
+            etcd.token = Some(token);
+        }
+        Ok(etcd)
+    }
+
+    /// A request that is answered in time, or fails.
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = self.stream(message);
+        request.set_timeout(DIRECTORY_TIMEOUT);
+        request
+    }
+
+    /// One whose answer has no end.
+    fn stream<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("token", token.clone());
+        }
+        // A member that has lost the others says so, in place of keeping what is stale.
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        request
+    }
+
+    /// All keys that begin with this, and which change was the last.
+    pub(super) async fn read(&self, prefix: &str) -> Result<(Vec<pb::KeyValue>, i64), EtcdError> {
+        let (key, range_end) = range(prefix);
+        let request = self.request(pb::RangeRequest { key, range_end });
+        let client = KvClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(DIRECTORY_MESSAGE_BYTES);
+        let answer = client.range(request).await?.into_inner();
+        Ok((answer.kvs, answer.header.unwrap_or_default().revision))
+    }
+
+    /// Writes a key, which goes with the lease.
+    pub(super) async fn write(&self, key: &str, value: &str, lease: i64) -> Result<(), EtcdError> {
+        let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let request = self.request(pb::PutRequest { key, value, lease });
+        KvClient::new(self.channel.clone()).put(request).await?;
+        Ok(())
+    }
+
+    /// A lease that lasts so long unless it is kept.
+    pub(super) async fn grant(&self, lasts: Duration) -> Result<i64, EtcdError> {
+        let ttl = i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX);
+        let request = self.request(pb::LeaseGrantRequest { ttl });
+        let answer = LeaseClient::new(self.channel.clone()).lease_grant(request).await?;
+        Ok(answer.into_inner().id)
+    }
+
+    /// Ends a lease, and what was written with it.
+    pub(super) async fn revoke(&self, id: i64) -> Result<(), EtcdError> {
+        let request = self.request(pb::LeaseRevokeRequest { id });
+        LeaseClient::new(self.channel.clone()).lease_revoke(request).await?;
+        Ok(())
+    }
+
+    /// Keeps leases: each message of the sender is answered.
+    pub(super) async fn keeper(
+        &self,
+    ) -> Result<
+        (mpsc::Sender<pb::LeaseKeepAliveRequest>, Streaming<pb::LeaseKeepAliveResponse>),
+        EtcdError,
+    > {
+        let (sender, requests) = mpsc::channel(1);
+        let request = self.stream(ReceiverStream::new(requests));
+        let mut client = LeaseClient::new(self.channel.clone());
+        Ok((sender, client.lease_keep_alive(request).await?.into_inner()))
+    }
+
+    /// Changes of all keys that begin with this, from that one on. It lasts as long as the sender.
+    pub(super) async fn watch(
+        &self,
+        prefix: &str,
+        start_revision: i64,
+    ) -> Result<(mpsc::Sender<pb::WatchRequest>, Streaming<pb::WatchResponse>), EtcdError> {
+        let (sender, requests) = mpsc::channel(1);
+        let (key, range_end) = range(prefix);
+        let create = pb::WatchCreateRequest { key, range_end, start_revision };
+        let request = pb::watch_request::RequestUnion::CreateRequest(create);
+        // There is room for one.
+        let _ = sender.try_send(pb::WatchRequest { request_union: Some(request) });
+        let request = self.stream(ReceiverStream::new(requests));
+        let client = WatchClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(DIRECTORY_MESSAGE_BYTES);
+        Ok((sender, client.watch(request).await?.into_inner()))
+    }
+}
+
+async fn connect(member: &PeerAddr, directory: &Directory) -> Result<Channel, EtcdError> {
+    let PeerAddr { host, port } = member;
+    let tcp = tunnel::connect::connect(host, *port).await.map_err(TransportError::Connect)?;
+    let stream = secured(tcp, host, directory.tls.as_ref()).await?;
+    let scheme = if directory.uri.tls { "https" } else { "http" };
+    let origin = format!("{scheme}://{member}").parse();
+    let origin = origin.unwrap_or_else(|_| Uri::from_static("http://etcd"));
+    // Not etcd's URI: a tonic that was built with TLS wants to speak it itself where that says https.
+    let endpoint = Endpoint::from_static("http://etcd")
+        .origin(origin)
+        .http2_keep_alive_interval(DIRECTORY_PING)
+        .keep_alive_timeout(DIRECTORY_TIMEOUT)
+        .keep_alive_while_idle(true);
+    Ok(endpoint.connect_with_connector(Once::new(stream)).await?)
+}
+
+/// All keys that begin so: up to before the same with its last byte one higher.
+fn range(prefix: &str) -> (Vec<u8>, Vec<u8>) {
+    let key = prefix.as_bytes().to_vec();
+    let mut end = key.clone();
+    if let Some(last) = end.last_mut() {
+        // No byte of UTF-8 is the highest.
+        *last += 1;
+    }
+    (key, end)
+}

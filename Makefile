@@ -123,6 +123,11 @@ soak: build ## Faults at random under load, and what must hold whatever happens 
 	$(CARGO) build --release --locked -p bench
 	scripts/faults/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: cluster
+cluster: build ## Three hubs on one etcd, all restarted under load, and what was lost (ARGS="--calls 5000", "--once"; wants etcd and haproxy)
+	$(CARGO) build --release --locked -p bench --bin steady --bin isolation
+	scripts/cluster/run $(ARGS)
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

@@ -31,7 +31,7 @@ pub(crate) async fn run(directory: Directory, nodes: watch::Sender<Nodes>, hub: 
     let mut backoff = Backoff::up_to(DIRECTORY_BACKOFF);
     let mut members = directory.uri.members.iter().cycle();
     let mut is_well = true;
-    loop {
+    while !hub.stop.is_moving() {
         let Some(member) = members.next() else { return };
         let began = Instant::now();
         let lost = tokio::select! {
@@ -43,7 +43,10 @@ pub(crate) async fn run(directory: Directory, nodes: watch::Sender<Nodes>, hub: 
             warn!(%member, error = %lost, "directory lost: all goes on as it was, and it is tried again and again");
         }
         is_well = false;
-        sleep(backoff.next(fastrand::f64())).await;
+        tokio::select! {
+            () = sleep(backoff.next(fastrand::f64())) => {}
+            () = hub.stop.moving() => return,
+        }
     }
 }
 

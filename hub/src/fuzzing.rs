@@ -1,12 +1,18 @@
 //! What the fuzz targets reach inside the hub: built by cargo-fuzz alone, which sets `cfg(fuzzing)`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
+use hub_proto::hub::peer::v1 as pb;
+use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite, duplex};
+use tunnel::lanes::{LaneMemory, Role};
+use tunnel::name::Name;
 
 use crate::client::connection;
 use crate::config::Config;
@@ -15,7 +21,12 @@ use crate::context::hub;
 use crate::context::origin::Origin;
 use crate::front::detect::{self, Protocol};
 use crate::front::proxied;
+use crate::limits::PEER_KEEPALIVE;
 use crate::message::forwarded;
+use crate::observe::activity::Activity;
+use crate::observe::metrics::Metrics;
+use crate::peers::link::understood;
+use crate::registry::{Link, Registry};
 use crate::web::{http1, lane};
 
 /// Tells by its first bytes what a stream speaks, and yields them again.
@@ -48,6 +59,49 @@ pub fn forwarded_for(
 ) -> Option<IpAddr> {
     let [forwarded, x] = [forwarded, x_forwarded_for].map(|values| values.iter().copied());
     forwarded::behind(peer, trusted, forwarded, x)
+}
+
+/// What another hub tells, message after message, by two connections: its agents are as it has told last, and nothing of
+/// them stays once it has gone.
+///
+/// # Panics
+/// Something else is the case.
+pub fn peer_tells(messages: &[&[u8]]) {
+    let registry = Arc::new(Registry::new(Arc::new(Activity::new()), Metrics::new()));
+    let connect = |slot| {
+        let (io, _) = duplex(1024);
+        let memory = LaneMemory::new(0);
+        let (_, lanes, _) =
+            tunnel::lanes::start(io, Bytes::new(), PEER_KEEPALIVE, Role::Hub, memory);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        registry.connect("peer", Link::new("link".into(), slot, (address, 0), None, 0, lanes))
+    };
+    let first = connect(0);
+    let mut there: BTreeMap<Name, BTreeSet<u64>> = BTreeMap::new();
+    let mut second = None;
+    for (at, message) in messages.iter().enumerate() {
+        let Ok(response) = pb::NamesResponse::decode(*message) else { continue };
+        let told = understood(response.names);
+        for (name, agents) in &told {
+            there.insert(name.clone(), agents.iter().map(|told| told.number).collect());
+        }
+        let named: BTreeSet<_> = told.iter().map(|(name, _)| name.clone()).collect();
+        registry.told(&first.peer, told);
+        if response.complete {
+            there.retain(|name, _| named.contains(name));
+            registry.told_all(&first.peer, &named);
+        }
+        if at == messages.len() / 2 {
+            second = Some(connect(1));
+        }
+        let each = 1 + usize::from(second.is_some());
+        for (name, numbers) in &there {
+            let expected: Vec<_> = numbers.iter().flat_map(|number| vec![*number; each]).collect();
+            assert_eq!(registry.remote(name), expected, "{name}");
+        }
+    }
+    drop((first, second));
+    assert!(there.keys().all(|name| registry.remote(name).is_empty()), "it has gone");
 }
 
 /// A hub without threads and sockets: its connections run where they are awaited.

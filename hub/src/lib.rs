@@ -163,6 +163,12 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     if let Some(peers) = &listeners.peers {
         let (tls, others) = (hub.config.peering.tls.is_some(), hub.config.peering.peers.len());
         info!(address = %peers.local_addr()?, tls, others, "listening for other hubs");
+        if !tls {
+            warn!(
+                "--peer-listen without --peer-tls-ca-file and its like: the token of all hubs, and all calls between them, cross \
+                 the network in clear text"
+            );
+        }
     }
     if let Some(admin) = &listeners.admin {
         info!(address = %admin.local_addr()?, "admin listening");

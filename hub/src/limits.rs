@@ -42,12 +42,18 @@ pub const PEER_MYSELF: Duration = Duration::from_secs(60);
 pub const PEER_AGAIN: Duration = Duration::from_millis(500);
 /// How long news for other hubs wait for more: a fleet that comes back registers hundreds a second.
 pub const PEER_NEWS: Duration = Duration::from_millis(20);
-/// Names in one message to another hub.
-pub const PEER_NAMES: usize = 200;
+/// Bytes after which a message to another hub is full: of names, and of the agents of each.
+pub const PEER_MESSAGE_ENOUGH: usize = 256 << 10;
+/// Agents of one name that other hubs are told of: more than a caller's connection ever takes turns over.
+pub const PEER_AGENTS: usize = 1000;
 /// Messages that wait for another hub to take them.
 pub const PEER_MESSAGES: usize = 4;
-/// Bytes of one message of another hub: each agent of [`PEER_NAMES`] names may have 2 KiB of labels.
-pub const PEER_MESSAGE_BYTES: usize = 16 << 20;
+/// Bytes of one message of another hub: [`PEER_MESSAGE_ENOUGH`], and a name with [`PEER_AGENTS`] agents of 3 KiB each.
+pub const PEER_MESSAGE_BYTES: usize = 4 << 20;
+/// How long an answer of another hub is waited for, and then each message until it has told all that there is.
+pub const PEER_ANSWER: Duration = Duration::from_secs(10);
+/// How long an agent of another hub is left alone that this one said it has not: that it has gone is on its way.
+pub const PEER_DOUBT: Duration = Duration::from_millis(100);
 /// Names of another hub: as many take some 500 MB here.
 pub const PEER_NAMES_MAX: usize = 1_000_000;
 /// A hub's lease in the directory: that of one which has died tells others to dial for so long.

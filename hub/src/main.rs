@@ -52,7 +52,7 @@ async fn listeners(args: &Args) -> anyhow::Result<Listeners> {
         (_, None) => None,
     };
     let peers = match &args.peer_listen {
-        Some(addr) => Some(addr.bind(args.reuse_port).await.map_err(|error| {
+        Some(addr) => Some(addr.bind(false).await.map_err(|error| {
             anyhow!("listener for other hubs: {error}; choose another with --peer-listen")
         })?),
         None => None,

@@ -14,7 +14,7 @@
 mod dial;
 pub(crate) mod door;
 mod hop;
-mod link;
+pub(crate) mod link;
 mod offer;
 
 use std::collections::BTreeMap;

@@ -188,7 +188,8 @@ impl Registry {
         }
         entry.probe_others(holder, &asked.instance);
         let id = self.agents.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Agent::new((id, entry.comes_now()), exposed, asked, holder.cloned()))
+        let came = entry.came(&asked.instance, holder);
+        Arc::new(Agent::new((id, came), exposed, asked, holder.cloned()))
     }
 
     /// Notes what is known of an agent's upstream now.
@@ -209,7 +210,8 @@ impl Registry {
         if upstream == Upstream::Up
             && let Some(entry) = names.entries.get_mut(&agent.name)
         {
-            self.ousted(&entry.take_over(agent));
+            let ousted = entry.take_over(agent);
+            self.ousted(&mut names, &ousted);
         }
         drop(names);
         self.arrived([&agent.name]);
@@ -225,14 +227,17 @@ impl Registry {
 
     /// Another agent has taken the place of those that have these sessions, and nothing else. What they still say changes
     /// nothing: they are in here no more.
-    fn ousted(&self, sessions: &[Arc<Session>]) {
+    fn ousted(&self, names: &mut Names, sessions: &[Arc<Session>]) {
         for of_agent in sessions.chunk_by(|one, next| Arc::ptr_eq(&one.agent, &next.agent)) {
             for session in of_agent {
                 let (agent, link) = (&session.agent, &session.link);
                 info!(name = %agent.name, instance = agent.instance, session = link.id, "taken over by another agent");
                 self.replaced(session);
             }
-            if let Some(session) = of_agent.first().filter(|session| session.is_shown()) {
+            let Some(session) = of_agent.first() else { continue };
+            names.numbers.remove(&session.agent.id);
+            self.followers.touch(&session.agent.name);
+            if session.is_shown() {
                 self.tell(&session.agent, What::Unregistered);
             }
         }

@@ -137,7 +137,7 @@ impl Connection {
                 let session = seat.session();
                 let error = silent(&session.agent);
                 // A server speaks first (RFC 9113 3.4), and what it says would have come; unless nothing comes at all.
-                let delivered = (!session.link.is_suspect()).then_some(0);
+                let delivered = (!session.is_suspect()).then_some(0);
                 self.lane_failed_to_open(id, error, delivered);
             }
             return None;
@@ -243,7 +243,7 @@ impl Connection {
     fn closed_for_cause(&mut self, id: LaneId, why: String) {
         let lane = self.lanes.get(id).and_then(Option::as_ref);
         let seat = lane.and_then(|lane| lane.seat.as_ref());
-        if seat.is_some_and(|seat| seat.session().link.is_catching_up()) {
+        if seat.is_some_and(|seat| seat.session().is_catching_up()) {
             return;
         }
         let Some(group) = self.group_of(id) else { return };

@@ -67,7 +67,7 @@ pub(crate) struct Hub {
     /// What only other hubs reach.
     pub(crate) peer_services: Routes,
     /// Handshakes of other hubs at once.
-    pub(crate) peer_handshakes: Arc<Semaphore>,
+    pub(crate) peer_handshakes: Handshakes,
     pub(crate) stop: Stop,
     /// Every accepted connection.
     pub(crate) connections: TaskTracker,
@@ -92,7 +92,7 @@ impl Hub {
             services: services::routes(&node_id, &registry, &activity, &stop),
             node_id,
             peer_services: services::peers::routes(&registry, &stop),
-            peer_handshakes: Arc::new(Semaphore::new(PEER_HANDSHAKES)),
+            peer_handshakes: Handshakes::new(PEER_HANDSHAKES),
             registry,
             directory: Heard::default(),
             activity,

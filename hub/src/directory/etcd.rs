@@ -39,7 +39,7 @@ pub(super) enum EtcdError {
     Token,
     #[error("the lease is gone")]
     LeaseGone,
-    #[error("nothing was heard of the lease for {}s", .0.as_secs())]
+    #[error("nothing was heard for {}s", .0.as_secs())]
     Silent(Duration),
     #[error("the watch was ended: {0}")]
     WatchEnded(String),
@@ -121,17 +121,22 @@ impl Etcd {
         Ok(())
     }
 
-    /// Keeps leases: each message of the sender is answered.
+    /// Keeps a lease: each message of the sender is answered, and one is on its way already. etcd says nothing, not even that
+    /// it has heard, before the first has come.
     pub(super) async fn keeper(
         &self,
+        id: i64,
     ) -> Result<
         (mpsc::Sender<pb::LeaseKeepAliveRequest>, Streaming<pb::LeaseKeepAliveResponse>),
         EtcdError,
     > {
         let (sender, requests) = mpsc::channel(1);
+        // There is room for one.
+        let _ = sender.try_send(pb::LeaseKeepAliveRequest { id });
         let request = self.stream(ReceiverStream::new(requests));
         let mut client = LeaseClient::new(self.channel.clone());
-        Ok((sender, client.lease_keep_alive(request).await?.into_inner()))
+        let answers = in_time(client.lease_keep_alive(request)).await?;
+        Ok((sender, answers.into_inner()))
     }
 
     /// Changes of all keys that begin with this, from that one on. It lasts as long as the sender.
@@ -149,8 +154,14 @@ impl Etcd {
         let request = self.stream(ReceiverStream::new(requests));
         let client = WatchClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(DIRECTORY_MESSAGE_BYTES);
-        Ok((sender, client.watch(request).await?.into_inner()))
+        Ok((sender, in_time(client.watch(request)).await?.into_inner()))
     }
+}
+
+/// The head of an answer that has no end.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, EtcdError> {
+    let answer = timeout(DIRECTORY_TIMEOUT, answer).await;
+    Ok(answer.map_err(|_| EtcdError::Silent(DIRECTORY_TIMEOUT))??)
 }
 
 async fn connect(member: &PeerAddr, directory: &Directory) -> Result<Channel, EtcdError> {

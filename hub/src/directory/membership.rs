@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use hub_proto::etcd as pb;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::Nodes;
@@ -67,19 +67,17 @@ impl Membership {
     }
 
     async fn keep_lease(&self, hears: impl Fn()) -> Result<Infallible, EtcdError> {
-        let (sender, mut answers) = self.etcd.keeper().await?;
-        let mut due = interval(DIRECTORY_LEASE / 5);
+        let (sender, mut answers) = self.etcd.keeper(self.lease).await?;
         loop {
-            due.tick().await;
-            let asked = Instant::now();
-            // Its other end is here.
-            let _ = sender.send(pb::LeaseKeepAliveRequest { id: self.lease }).await;
             let answer = timeout(DIRECTORY_TIMEOUT, answers.message()).await;
-            let answer = answer.map_err(|_| EtcdError::Silent(asked.elapsed()))??;
+            let answer = answer.map_err(|_| EtcdError::Silent(DIRECTORY_TIMEOUT))??;
             if answer.is_none_or(|answer| answer.ttl <= 0) {
                 return Err(EtcdError::LeaseGone);
             }
             hears();
+            sleep(DIRECTORY_LEASE / 5).await;
+            // Its other end is here.
+            let _ = sender.send(pb::LeaseKeepAliveRequest { id: self.lease }).await;
         }
     }
 

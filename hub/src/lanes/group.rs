@@ -12,7 +12,8 @@ use tunnel::name::Name;
 
 use super::penalty::Penalty;
 use crate::limits::{
-    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANES_OF_AGENT, STREAM_QUEUE_TIMEOUT,
+    AGENT_OUT_MAX, AGENT_OUT_MIN, LANE_AGENTS, LANE_LEAD, LANES_OF_AGENT, PEER_DOUBT,
+    STREAM_QUEUE_TIMEOUT,
 };
 use crate::message::refusal::Refusal;
 use crate::registry::{Agent, Away, OpenError, Registry, Session};
@@ -149,7 +150,7 @@ impl Group {
 
     /// All agents have failed lately.
     fn failure(&self) -> Take {
-        if self.out.iter().any(|out| out.error == OpenError::Full) {
+        if self.out.iter().any(|out| matches!(out.error, OpenError::Full | OpenError::Lost)) {
             return Take::Wait(STREAM_QUEUE_TIMEOUT);
         }
         Take::Refuse(Refusal::UpstreamUnreachable(self.name.clone()))
@@ -292,9 +293,14 @@ impl Group {
 
     /// The agent has failed a lane.
     pub(crate) fn leave_out(&mut self, agent: &Arc<Agent>, error: OpenError) {
-        // One session is over; the agent has others, or is gone.
-        if error == OpenError::Lost {
+        // One session is over; the agent has others, or is gone. Of one that is elsewhere, that is heard a moment later.
+        if error == OpenError::Lost && agent.remote.is_none() {
             return;
+        }
+        if error == OpenError::Lost {
+            let until = Instant::now() + PEER_DOUBT;
+            let (agent, pause) = (Arc::downgrade(agent), Duration::ZERO);
+            return self.out.push(Out { agent, pause, until, error });
         }
         let before = self.out.iter().position(|out| is(&out.agent, agent));
         let before = before.map(|at| self.out.swap_remove(at).pause);

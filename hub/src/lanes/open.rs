@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use tunnel::lanes::{Lane, LaneEnd, ResetCode, Source};
 
 use super::seat::Seat;
-use crate::limits::{LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LOGGED_MAX};
+use crate::limits::{LANE_OPEN_PAUSE, LANE_PLACE_TIMEOUT, LOGGED_MAX, PEER_LANES};
 use crate::observe::metrics::Metrics;
 use crate::registry::{Agent, OpenError, Registry, Session, Upstream};
 
@@ -47,6 +47,9 @@ impl LaneOpener {
         session: Arc<Session>,
         source: Source,
     ) -> Result<Opened, OpenError> {
+        if !session.is_local() && session.link.lanes() >= PEER_LANES {
+            return Err(OpenError::Full);
+        }
         while !session.agent.opens.admit(source) {
             sleep(LANE_OPEN_PAUSE).await;
         }

@@ -1,5 +1,6 @@
 //! Dials another hub, again and again, and leads it to the agents of this one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use tracing::{debug, info, warn};
 use tunnel::box_io::BoxIo;
 use tunnel::dial::{Backoff, HandshakeError, TransportError, Upgraded, secured, upgrade};
 use tunnel::limits::DIAL_TIMEOUT;
-use tunnel::wire;
+use tunnel::wire::{self, CloseCode};
+use tunnel::ws::Ended;
 
 use super::offer;
 use crate::config::peer_addr::PeerAddr;
@@ -57,29 +59,24 @@ pub(super) async fn keep(
 ) {
     let mut slots = JoinSet::new();
     let (tell, mut advised) = watch::channel(1);
-    let mut begun = 0;
+    let mut running = BTreeSet::new();
     loop {
-        while begun < *advised.borrow_and_update() {
-            let slot = Slot {
-                number: begun,
-                peer: peer.clone(),
-                hub: hub.clone(),
-                workers: workers.clone(),
-                advised: tell.clone(),
-                wanted: wanted.clone(),
-            };
-            slots.spawn(slot.run());
-            begun += 1;
+        let count = if *wanted.borrow_and_update() { *advised.borrow_and_update() } else { 0 };
+        for number in (0..count).filter(|number| running.insert(*number)).collect::<Vec<_>>() {
+            let (peer, hub, workers) = (peer.clone(), hub.clone(), workers.clone());
+            let (advised, wanted) = (tell.clone(), wanted.clone());
+            slots.spawn(Slot { number, peer, hub, workers, advised, wanted }.run());
         }
         tokio::select! {
             // It is never dropped: a sender is here.
             Ok(()) = advised.changed() => {}
-            Some(_) = slots.join_next() => if slots.is_empty() {
-                if !*wanted.borrow_and_update() {
-                    return;
-                }
-                begun = 0;
-            },
+            Ok(()) = wanted.changed() => {}
+            Some(ended) = slots.join_next() => {
+                running.retain(|number| ended.as_ref().is_ok_and(|ended| ended != number));
+            }
+        }
+        if running.is_empty() && !*wanted.borrow() {
+            return;
         }
     }
 }
@@ -95,7 +92,8 @@ struct Slot {
 }
 
 impl Slot {
-    async fn run(self) {
+    /// Returns its number, once it is wanted no more.
+    async fn run(self) -> u16 {
         let mut backoff = Backoff::up_to(PEER_BACKOFF);
         let mut was_told = false;
         while *self.wanted.borrow() {
@@ -104,9 +102,10 @@ impl Slot {
                 Ok(dialled) => {
                     was_told = false;
                     let began = Instant::now();
-                    self.serve(dialled).await;
+                    let is_replaced = self.serve(dialled).await;
                     backoff.survived(began.elapsed());
-                    backoff.next(fastrand::f64())
+                    // Another address leads to the same hub.
+                    if is_replaced { PEER_MYSELF } else { backoff.next(fastrand::f64()) }
                 }
                 // There may be another one, some day.
                 Err(DialError::Myself) => PEER_MYSELF,
@@ -118,9 +117,10 @@ impl Slot {
             let mut wanted = self.wanted.clone();
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = wanted.wait_for(|is| !is) => return,
+                _ = wanted.wait_for(|is| !is) => {}
             }
         }
+        self.number
     }
 
     fn log(&self, error: &DialError, was_told: bool) {
@@ -175,7 +175,8 @@ impl Slot {
         refused(&response)
     }
 
-    async fn serve(&self, Dialled { io, read, node, advised }: Dialled) {
+    /// Returns whether it ended because another connection of the same number has taken its place.
+    async fn serve(&self, Dialled { io, read, node, advised }: Dialled) -> bool {
         self.advised.send_if_modified(|known| {
             let is_more = advised > *known;
             *known = advised.max(*known);
@@ -188,8 +189,11 @@ impl Slot {
         let serving = offer::serve(io, read, self.hub.clone(), worker);
         // It ends with its worker at the latest.
         let ended = self.workers[worker].spawn(serving).await.unwrap_or_default();
+        let is_replaced = matches!(&ended, Some(Ended::ByPeer { code: CloseCode::Replaced, .. }));
+        let ended = ended.map(|ended| ended.to_string());
         let lived = Duration::from_secs(began.elapsed().as_secs());
         info!(%peer, node, slot, ended, ?lived, "disconnected from another hub");
+        is_replaced
     }
 }
 

@@ -16,7 +16,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
@@ -83,12 +82,10 @@ impl Refused {
 pub(crate) async fn accept(listener: TcpListener, hub: Arc<Hub>, workers: Vec<Handle>) {
     let turn = AtomicUsize::new(0);
     loop {
-        // More wait in the kernel.
-        let Ok(handshake) = hub.peer_handshakes.clone().acquire_owned().await else { return };
         match listener.accept().await.and_then(|(tcp, peer)| Ok((tcp.into_std()?, peer))) {
             Ok((tcp, peer)) => {
                 let worker = turn.fetch_add(1, Ordering::Relaxed) % workers.len();
-                let serving = serve(tcp, peer, handshake, hub.clone(), worker);
+                let serving = serve(tcp, peer, hub.clone(), worker);
                 workers[worker].spawn(hub.connections.track_future(serving));
             }
             Err(error) => {
@@ -99,14 +96,12 @@ pub(crate) async fn accept(listener: TcpListener, hub: Arc<Hub>, workers: Vec<Ha
     }
 }
 
-async fn serve(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    handshake: OwnedSemaphorePermit,
-    hub: Arc<Hub>,
-    worker: usize,
-) {
-    let opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, peer, &hub)).await;
+async fn serve(tcp: TcpStream, peer: SocketAddr, hub: Arc<Hub>, worker: usize) {
+    let handshake = hub.peer_handshakes.begin();
+    let opened = tokio::select! {
+        opened = timeout(HANDSHAKE_TIMEOUT, open(tcp, peer, &hub)) => opened,
+        () = handshake.ousted() => return hub.metrics.peer_refused("too-many"),
+    };
     drop(handshake);
     match opened {
         Ok(Ok(Some((io, read, guest)))) => {

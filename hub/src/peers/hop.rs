@@ -18,28 +18,34 @@ use crate::lanes::failure;
 use crate::limits::PEER_LANE_AFTER;
 use crate::registry::{Agent, OpenError};
 
-/// Copies both ways until one of the lanes is over. `under_way` is held until the agent's server has said something; if it
-/// never does, returns why.
+/// Copies both ways until one of the lanes is over. `under_way` is held until the agent's server has said something, which
+/// `spoken` is told; if it never does, returns why, unless it was not waited for.
 pub(super) async fn relay(
     mut outer: Lane,
     mut inner: Lane,
-    under_way: OwnedSemaphorePermit,
     agent: &Agent,
+    (under_way, spoken): (OwnedSemaphorePermit, impl FnOnce()),
 ) -> Option<OpenError> {
-    let mut hop = Hop { under_way: Some(under_way), up: Bytes::new(), down: Bytes::new() };
+    let (up, down) = (Bytes::new(), Bytes::new());
+    let mut hop = Hop { silent: Some((under_way, spoken)), up, down, sent: 0 };
     let mut end = poll_fn(|cx| hop.poll(cx, &mut outer, &mut inner)).await;
     if end == End::Up {
         // An HTTP/2 connection that has lost one direction is over, and the agent waits no longer either.
         let rest = timeout(PEER_LANE_AFTER, poll_fn(|cx| hop.poll_down(cx, &mut outer, &inner)));
-        end = rest.await.unwrap_or(End::Outer);
+        let Ok(ended) = rest.await else {
+            // What was sent may have arrived.
+            outer.delivered(hop.sent);
+            outer.reset(ResetCode::Closed, "the agent's lane did not end in time");
+            return None;
+        };
+        end = ended;
     }
     if end == End::Outer {
-        // The server was not waited for.
         tell_inner(&outer, inner);
         return None;
     }
-    let failed = hop.under_way.is_some().then(|| failure(&inner, agent));
-    tell_outer(outer, &inner).await;
+    let failed = hop.silent.is_some().then(|| failure(&inner, agent));
+    tell_outer(outer, &inner, hop.sent).await;
     failed
 }
 
@@ -55,15 +61,17 @@ enum End {
 }
 
 /// What is on its way.
-#[derive(Debug)]
-struct Hop {
-    under_way: Option<OwnedSemaphorePermit>,
+struct Hop<F> {
+    /// Until the agent's server has said something.
+    silent: Option<(OwnedSemaphorePermit, F)>,
     /// What has come and could not be sent on yet.
     up: Bytes,
     down: Bytes,
+    /// Bytes that went to the agent.
+    sent: u64,
 }
 
-impl Hop {
+impl<F: FnOnce()> Hop<F> {
     /// The agent's end comes first: what it has not taken then may be sent again elsewhere.
     fn poll(&mut self, cx: &mut Context<'_>, outer: &mut Lane, inner: &mut Lane) -> Poll<End> {
         if let Poll::Ready(end) = self.poll_down(cx, outer, inner) {
@@ -85,7 +93,10 @@ impl Hop {
             }
             match ready!(inner.poll_piece(cx)) {
                 Ok(piece) if !piece.is_empty() => {
-                    self.under_way = None;
+                    if let Some((under_way, spoken)) = self.silent.take() {
+                        drop(under_way);
+                        spoken();
+                    }
                     self.down = piece;
                 }
                 _ => return Poll::Ready(End::Inner),
@@ -96,7 +107,10 @@ impl Hop {
     /// From the other hub to the agent.
     fn poll_up(&mut self, cx: &mut Context<'_>, outer: &Lane, inner: &mut Lane) -> Poll<End> {
         loop {
-            if ready!(poll_write(cx, inner, &mut self.up)).is_err() {
+            let before = self.up.len();
+            let written = poll_write(cx, inner, &mut self.up);
+            self.sent += (before - self.up.len()) as u64;
+            if ready!(written).is_err() {
                 return Poll::Ready(End::Up);
             }
             match ready!(outer.poll_piece(cx)) {
@@ -121,7 +135,7 @@ fn poll_write(cx: &mut Context<'_>, to: &mut Lane, bytes: &mut Bytes) -> Poll<io
 }
 
 /// The agent's lane has ended: so does the other hub's, in the same way.
-async fn tell_outer(mut outer: Lane, inner: &Lane) {
+async fn tell_outer(mut outer: Lane, inner: &Lane, sent: u64) {
     match inner.status().end().cloned() {
         Some(LaneEnd::Finished { delivered }) => {
             outer.delivered(delivered);
@@ -136,9 +150,8 @@ async fn tell_outer(mut outer: Lane, inner: &Lane) {
         }
         lost => {
             // What was sent may have arrived; the rest has not.
-            if let Some(LaneEnd::Lost { sent }) = lost {
-                outer.delivered(sent);
-            }
+            let sent = if let Some(LaneEnd::Lost { sent }) = lost { sent } else { sent };
+            outer.delivered(sent);
             outer.reset(ResetCode::Lost, "the agent's session was lost");
         }
     }

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::uri::Scheme;
 use hub_proto::hub::peer::v1 as pb;
 use hub_proto::hub::peer::v1::peers_client::PeersClient;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tonic::Streaming;
 use tonic::transport::Endpoint;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use tunnel::box_io::BoxIo;
 use tunnel::lanes::{Open, Role};
 use tunnel::name::Name;
@@ -22,7 +23,7 @@ use tunnel::wire::CloseCode;
 
 use crate::config::auth::{Holder, Ownership};
 use crate::context::hub::{Hub, random_id};
-use crate::limits::{PEER_AGAIN, PEER_KEEPALIVE, PEER_MESSAGE_BYTES, PEER_NAMES_MAX};
+use crate::limits::{PEER_AGAIN, PEER_ANSWER, PEER_KEEPALIVE, PEER_MESSAGE_BYTES, PEER_NAMES_MAX};
 use crate::registry::{About, Connected, Link, Told, ToldState};
 
 /// Another hub that has come in.
@@ -74,9 +75,16 @@ pub(super) async fn serve(
 /// Has the registry told of the other hub's agents, for ever. Of several connections with it, by one at a time.
 async fn follow(connected: &Connected, hub: &Hub) {
     let _one = connected.peer.following.lock().await;
+    let mut is_first = true;
     loop {
         if let Err(error) = hear(connected, hub).await {
-            debug!(node = &*connected.peer.node, %error, "another hub tells nothing now");
+            let node = &*connected.peer.node;
+            if is_first {
+                warn!(node, %error, "another hub does not tell what it has; it is asked again and again");
+            } else {
+                debug!(node, %error, "another hub tells nothing now");
+            }
+            is_first = false;
         }
         sleep(PEER_AGAIN).await;
     }
@@ -91,34 +99,49 @@ enum HearError {
     Transport(#[from] tonic::transport::Error),
     #[error("{} ({:?})", .0.message(), .0.code())]
     Status(#[from] tonic::Status),
+    #[error("nothing was said for {}s", PEER_ANSWER.as_secs())]
+    Silent,
     #[error("more than {PEER_NAMES_MAX} names")]
     TooMany,
 }
 
 async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(), HearError> {
-    let lane = link.tunnel.open(Open::default()).ok_or(HearError::Over)?;
-    let channel = Endpoint::from_static("http://hub");
-    let channel = channel.connect_with_connector(Once::new(lane)).await?;
-    let mut client = PeersClient::new(channel).max_decoding_message_size(PEER_MESSAGE_BYTES);
-    let mut stream = client.names(pb::NamesRequest {}).await?.into_inner();
+    let asked = timeout(PEER_ANSWER, ask(link)).await;
+    let mut stream = asked.map_err(|_| HearError::Silent)??;
     let mut all = Some(BTreeSet::new());
-    while let Some(pb::NamesResponse { names, complete }) = stream.message().await? {
-        let told: Vec<_> = names.into_iter().filter_map(of_name).collect();
+    loop {
+        // Later, there may be nothing to tell for long.
+        let patience = if all.is_some() { PEER_ANSWER } else { Duration::MAX };
+        let message = timeout(patience, stream.message()).await;
+        let Some(response) = message.map_err(|_| HearError::Silent)?? else { return Ok(()) };
+        let pb::NamesResponse { names, complete } = response;
+        let told = understood(names);
         if let Some(all) = &mut all {
             all.extend(told.iter().map(|(name, _)| name.clone()));
-            if all.len() > PEER_NAMES_MAX {
-                return Err(HearError::TooMany);
-            }
         }
-        hub.registry.told(peer, told);
+        if hub.registry.told(peer, told) > PEER_NAMES_MAX {
+            return Err(HearError::TooMany);
+        }
         if complete && let Some(all) = all.take() {
             hub.registry.told_all(peer, &all);
         }
     }
-    Ok(())
 }
 
-/// What is told of a name, as far as it can be understood: a newer hub may say more.
+/// Asks for all that there is.
+async fn ask(link: &Link) -> Result<Streaming<pb::NamesResponse>, HearError> {
+    let lane = link.tunnel.open(Open::default()).ok_or(HearError::Over)?;
+    let channel = Endpoint::from_static("http://hub");
+    let channel = channel.connect_with_connector(Once::new(lane)).await?;
+    let mut client = PeersClient::new(channel).max_decoding_message_size(PEER_MESSAGE_BYTES);
+    Ok(client.names(pb::NamesRequest {}).await?.into_inner())
+}
+
+/// What is told, as far as it can be understood: a newer hub may say more.
+pub(crate) fn understood(names: Vec<pb::Name>) -> Vec<(Name, Vec<Told>)> {
+    names.into_iter().filter_map(of_name).collect()
+}
+
 fn of_name(pb::Name { name, agents }: pb::Name) -> Option<(Name, Vec<Told>)> {
     let name: Name = name.parse().ok()?;
     let told = agents.into_iter().filter_map(|agent| of_agent(&name, agent)).collect();
@@ -151,9 +174,11 @@ fn of_agent(name: &Name, agent: pb::Agent) -> Option<Told> {
         is_draining: agent.draining,
         is_suspect: agent.suspect,
         is_down: agent.upstream_unreachable,
+        drains: agent.drains,
         sessions: agent.sessions,
         peer: agent.remote_address.parse().ok(),
         since: since.unwrap_or_else(SystemTime::now),
     };
-    Some(Told { exposed, about, number: agent.number, state })
+    let max_lanes = usize::try_from(agent.max_lanes).unwrap_or(usize::MAX);
+    Some(Told { exposed, about, number: agent.number, max_lanes, state })
 }

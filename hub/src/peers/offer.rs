@@ -10,6 +10,7 @@ use tunnel::box_io::BoxIo;
 use tunnel::bridge;
 use tunnel::lanes::{Lane, Lanes, Open, ResetCode, Role};
 use tunnel::wire::CloseCode;
+use tunnel::ws::Ended;
 
 use super::hop;
 use crate::context::hub::Hub;
@@ -17,8 +18,8 @@ use crate::lanes::Opened;
 use crate::limits::{PEER_KEEPALIVE, PEER_LANES};
 use crate::registry::OpenError;
 
-/// Serves a connection to another hub to its end. Returns how it ended.
-pub(super) async fn serve(io: BoxIo, read: Bytes, hub: Arc<Hub>, worker: usize) -> Option<String> {
+/// Serves a connection to another hub to its end. Returns how that was.
+pub(super) async fn serve(io: BoxIo, read: Bytes, hub: Arc<Hub>, worker: usize) -> Option<Ended> {
     let role = Role::Agent { max_lanes: PEER_LANES };
     let memory = hub.lane_memory.clone();
     let (driver, lanes, mut control) = tunnel::lanes::start(io, read, PEER_KEEPALIVE, role, memory);
@@ -37,7 +38,7 @@ pub(super) async fn serve(io: BoxIo, read: Bytes, hub: Arc<Hub>, worker: usize) 
             }
         }
     }
-    lanes.ws().ended().map(ToString::to_string)
+    lanes.ws().ended().cloned()
 }
 
 /// Serves the lanes, each in a task of its own. They end with the connection.
@@ -68,9 +69,13 @@ async fn lead(mut lane: Lane, number: u64, open: Open, hub: Arc<Hub>, worker: us
     };
     match opened {
         Ok(Opened { io, seat, under_way }) => {
-            let failed = hop::relay(lane, io, under_way, &session.agent).await;
-            hub.lanes.note(&session, failed.as_ref());
-            drop(seat);
+            // Whether it has calls, the other hub knows.
+            seat.set_busy(true);
+            let spoken = || hub.lanes.note(&session, None);
+            let failed = hop::relay(lane, io, &session.agent, (under_way, spoken)).await;
+            if failed.is_some() {
+                hub.lanes.note(&session, failed.as_ref());
+            }
         }
         Err(error) => {
             hub.lanes.note(&session, Some(&error));

@@ -56,6 +56,8 @@ pub(crate) struct Agent {
     pub(crate) probes: AtomicU64,
     /// Held by the session that is being replaced by a new one.
     pub(crate) renewing: tokio::sync::Mutex<()>,
+    /// How many of its sessions have begun to drain.
+    drains: AtomicU64,
     upstream: AtomicU8,
     calls: AtomicUsize,
     /// Streams that a connection may have, as its upstream said last.
@@ -104,9 +106,9 @@ impl Agent {
 
     /// One of another hub, which says itself how many lanes it takes.
     pub(super) fn elsewhere(id: u64, told: Told, node: &Arc<str>) -> Self {
-        let Told { exposed, about, number, state } = told;
+        let Told { exposed, about, number, max_lanes, state } = told;
         let remote = Remote::new(node.clone(), number, state);
-        let agent = Self::of(id, exposed, about, LANES_MAX.get() as usize, Some(remote));
+        let agent = Self::of(id, exposed, about, max_lanes.max(1), Some(remote));
         agent.set_upstream(agent.told_upstream());
         agent
     }
@@ -138,6 +140,7 @@ impl Agent {
             probing: tokio::sync::Mutex::default(),
             probes: AtomicU64::new(0),
             renewing: tokio::sync::Mutex::default(),
+            drains: AtomicU64::new(0),
             upstream: AtomicU8::new(Upstream::Unknown as u8),
             calls: AtomicUsize::new(0),
             max_streams: AtomicUsize::new(INITIAL_MAX_LANE_STREAMS),
@@ -159,6 +162,11 @@ impl Agent {
     /// after the one before it.
     pub(super) fn rank(&self) -> (u64, &str) {
         if self.stands_by() { (self.came, &self.instance) } else { (0, "") }
+    }
+
+    /// Whether this is the same process, which may be at several hubs.
+    pub(super) fn is_also(&self, other: &Self) -> bool {
+        self.is(&other.instance, other.holder.as_ref())
     }
 
     /// Whether it came before another, at whichever hubs.
@@ -185,6 +193,16 @@ impl Agent {
         self.upstream.swap(upstream as u8, Ordering::SeqCst) != upstream as u8
     }
 
+    /// How many of its sessions have begun to drain so far.
+    pub(crate) fn drains(&self) -> u64 {
+        self.drains.load(Ordering::SeqCst)
+    }
+
+    /// One more does.
+    pub(super) fn drains_one(&self) {
+        self.drains.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Calls that run on its lanes.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
@@ -209,11 +227,14 @@ impl Agent {
 /// Of one that is connected to another hub.
 impl Agent {
     /// Its hub tells of it again. An agent of this hub is as it is.
-    pub(super) fn is_told(&self, state: ToldState) {
-        if let Some(remote) = &self.remote {
-            remote.is_told(state);
-            self.set_upstream(self.told_upstream());
-        }
+    ///
+    /// Returns whether a session of its has begun to drain since.
+    pub(super) fn is_told(&self, state: ToldState) -> bool {
+        let Some(remote) = &self.remote else { return false };
+        let before = remote.state().drains;
+        remote.is_told(state);
+        self.set_upstream(self.told_upstream());
+        state.drains > before
     }
 
     /// What its hub says of its server.

@@ -78,12 +78,19 @@ impl Entry {
             return;
         }
         self.probed = Some(now);
-        let others = self.sessions.iter().filter(|session| !session.agent.is(instance, holder));
+        // One that is at another hub is asked by that one, from time to time.
+        let others = self.sessions.iter().filter(|session| session.is_local());
+        let others = others.filter(|session| !session.agent.is(instance, holder));
         others.for_each(|session| session.link.ws().probe());
     }
 
-    /// Orders an agent that comes now after all that are there, whatever their hubs' clocks say.
-    pub(super) fn comes_now(&self) -> u64 {
+    /// Orders an agent that comes now after all that are there, whatever their hubs' clocks say; one that is at another hub has
+    /// come already.
+    pub(super) fn came(&self, instance: &str, holder: Option<&Holder>) -> u64 {
+        let there = self.sessions.iter().find(|session| session.agent.is(instance, holder));
+        if let Some(session) = there {
+            return session.agent.came;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let last = self.sessions.iter().map(|session| session.agent.came).max();
@@ -120,20 +127,32 @@ impl Entry {
         self.sessions.len() < before
     }
 
-    /// The agent is there: where it takes the name over, the sessions of those before it are taken out, and returned.
+    /// The agent is there, here or at another hub: where it takes the name over, the sessions of those before it are taken out,
+    /// as far as they are this hub's, and returned. Of two that have a name exclusively, for their hubs had not heard of each
+    /// other, the first keeps it.
     pub(super) fn take_over(&mut self, agent: &Agent) -> Vec<Arc<Session>> {
-        if ownership(agent.holder.as_ref()) != Ownership::Takeover
-            || agent.upstream() != Upstream::Up
-        {
+        let ownership = ownership(agent.holder.as_ref());
+        let is_remote = agent.remote.is_some();
+        let gives_way = |other: &Agent| match ownership {
+            _ if other.id == agent.id || is_remote && other.is_also(agent) => false,
+            Ownership::Takeover => other.is_before(agent),
+            Ownership::Exclusive => is_remote && agent.is_before(other),
+            Ownership::Share | Ownership::Standby => false,
+        };
+        if agent.upstream() != Upstream::Up {
             return Vec::new();
         }
-        // At another hub, it may be the same that is here, too.
-        let is_same = |other: &Agent| agent.remote.is_some() && other.instance == agent.instance;
-        let is_before = |session: &mut Arc<Session>| {
-            let other = &session.agent;
-            session.is_local() && other.is_before(agent) && !is_same(other)
-        };
-        let ousted: Vec<_> = self.sessions.extract_if(.., is_before).collect();
+        let ousted = self.sessions.iter().map(|session| &session.agent);
+        for agent in ousted.filter(|other| gives_way(other)) {
+            if !self.ousted.contains(&agent.instance) {
+                self.ousted.push(agent.instance.clone());
+            }
+        }
+        let too_many = self.ousted.len().saturating_sub(OUSTED_REMEMBERED);
+        self.ousted.drain(..too_many);
+        let is_ousted =
+            |session: &mut Arc<Session>| session.is_local() && gives_way(&session.agent);
+        let ousted: Vec<_> = self.sessions.extract_if(.., is_ousted).collect();
         for session in &ousted {
             session.loses_name();
             session.agent.lanes.retire(&session.link.id, |_| true);
@@ -141,12 +160,7 @@ impl Entry {
                 let reason = "another agent has taken the name over";
                 session.link.ws().close(CloseCode::Replaced, reason);
             }
-            if !self.ousted.contains(&session.agent.instance) {
-                self.ousted.push(session.agent.instance.clone());
-            }
         }
-        let too_many = self.ousted.len().saturating_sub(OUSTED_REMEMBERED);
-        self.ousted.drain(..too_many);
         ousted
     }
 
@@ -177,7 +191,7 @@ impl Entry {
             sessions.iter().min_by_key(|session| session.agent.rank()).map(|first| &first.agent);
         // The same agent may be at several hubs, and comes to each for itself.
         let is_first = |agent: &Agent| match first {
-            Some(first) if first.stands_by() => agent.instance == first.instance,
+            Some(first) if first.stands_by() => agent.is_also(first),
             _ => !agent.stands_by(),
         };
         sessions.retain(|session| is_first(&session.agent));

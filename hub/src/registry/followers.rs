@@ -45,16 +45,9 @@ impl Follower {
         self.nudged.notified().await;
     }
 
-    /// At most so many of the names that have changed.
-    pub(crate) fn take(&self, most: usize) -> Vec<Name> {
-        let mut changed = self.changed.lock();
-        let mut taken = Vec::new();
-        while taken.len() < most
-            && let Some(name) = changed.pop_first()
-        {
-            taken.push(name);
-        }
-        taken
+    /// A name that has changed.
+    pub(crate) fn take(&self) -> Option<Name> {
+        self.changed.lock().pop_first()
     }
 }
 
@@ -69,11 +62,13 @@ mod tests {
         let follower = followers.add([name("a"), name("b")].into());
         (0..3).for_each(|_| followers.touch(&name("b")));
         followers.touch(&name("c"));
-        assert_eq!(follower.take(2), [name("a"), name("b")]);
-        assert_eq!(follower.take(9), [name("c")]);
+        let all = |follower: &Follower| std::iter::from_fn(|| follower.take()).collect::<Vec<_>>();
+        assert_eq!(all(&follower), [name("a"), name("b"), name("c")]);
+        followers.touch(&name("b"));
+        assert_eq!(all(&follower), [name("b")]);
         drop(follower);
         followers.touch(&name("d"));
-        assert_eq!(followers.add([].into()).take(9), []);
+        assert_eq!(followers.add([].into()).take(), None);
         assert_eq!(followers.0.lock().len(), 1, "who has gone is forgotten");
     }
 }

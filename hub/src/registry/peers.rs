@@ -12,6 +12,7 @@ use super::Registry;
 use super::agent::Agent;
 use super::entry::{Entry, best};
 use super::followers::Follower;
+use super::lane_book::OpenLane;
 use super::link::Link;
 use super::names::Names;
 use super::remote::Told;
@@ -94,6 +95,17 @@ impl Registry {
         Connected { registry: self.clone(), peer, link }
     }
 
+    /// Sessions by way of others under a name, each by the number of its agent, in order.
+    #[cfg(fuzzing)]
+    pub(crate) fn remote(&self, name: &Name) -> Vec<u64> {
+        let names = self.names.read();
+        let sessions = names.entries.get(name).map(|entry| &entry.sessions[..]).unwrap_or_default();
+        let mut numbers: Vec<_> =
+            sessions.iter().filter_map(|session| number_of(&session.agent)).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
     /// How many other hubs are connected.
     pub(crate) fn peers(&self) -> usize {
         self.peers.0.lock().values().filter(|peer| peer.strong_count() > 0).count()
@@ -129,18 +141,21 @@ impl Registry {
     }
 
     /// What another hub tells of some names takes the place of all that it has told of them before.
-    pub(crate) fn told(&self, peer: &Peer, told: Vec<(Name, Vec<Told>)>) {
+    /// Returns how many names it has.
+    pub(crate) fn told(&self, peer: &Peer, told: Vec<(Name, Vec<Told>)>) -> usize {
         let mut names = self.names.write();
         let mut known = peer.known.lock();
         let of: Vec<_> = told.iter().map(|(name, _)| name.clone()).collect();
         for (name, agents) in told {
             self.told_of(&mut names, &mut known, &peer.node, name, agents);
         }
+        let count = known.agents.len();
         drop(known);
         names.forget();
         drop(names);
         self.changed();
         of.iter().for_each(|name| self.parking.arrived(name));
+        count
     }
 
     /// The other hub has told all that there is: these names, and no others.
@@ -168,9 +183,18 @@ impl Registry {
         let mut now = Vec::new();
         for told in told {
             if let Some(agent) = find(told.number) {
-                agent.is_told(told.state);
-                retire_idle(agent, &known.links);
+                if now.iter().any(|other| Arc::ptr_eq(other, agent)) {
+                    continue;
+                }
+                let has_drained = agent.is_told(told.state);
+                if has_drained || told.state.is_draining {
+                    let is_idle = |lane: &dyn OpenLane| lane.idle_since().is_some();
+                    retire(agent, &known.links, |lane| has_drained || is_idle(lane));
+                }
                 now.push(agent.clone());
+                continue;
+            }
+            if now.iter().any(|agent| number_of(agent) == Some(told.number)) {
                 continue;
             }
             let id = self.agents.fetch_add(1, Ordering::Relaxed);
@@ -184,16 +208,14 @@ impl Registry {
             before.iter().any(is_it) && !now.iter().any(is_it)
         };
         entry.sessions.retain(|session| !is_gone(&session.agent));
+        for agent in before.iter().filter(|agent| is_gone(agent)) {
+            retire(agent, &known.links, |_| true);
+        }
         if entry.shown().next().is_some() {
             entry.gone_since = None;
         }
-        for agent in &now {
-            let ousted = entry.take_over(agent);
-            if !ousted.is_empty() {
-                self.ousted(&ousted);
-                self.followers.touch(&name);
-            }
-        }
+        let ousted: Vec<_> = now.iter().flat_map(|agent| entry.take_over(agent)).collect();
+        self.ousted(names, &ousted);
         names.left(&name, !before.is_empty());
         if !now.is_empty() {
             known.agents.insert(name, now);
@@ -248,13 +270,10 @@ fn number_of(agent: &Agent) -> Option<u64> {
     agent.remote.as_ref().map(|remote| remote.number)
 }
 
-/// Where an agent takes no new calls any more, its lanes without calls end.
-fn retire_idle(agent: &Agent, links: &[Arc<Link>]) {
-    if agent.is_told_draining() {
-        for link in links {
-            agent.lanes.retire(&link.id, |lane| lane.idle_since().is_some());
-        }
-    }
+/// Ends such lanes of an agent, each with its last call. Where a session of its drains, nobody knows here which of them it is
+/// that carries them on.
+fn retire(agent: &Agent, links: &[Arc<Link>], which: impl Fn(&dyn OpenLane) -> bool) {
+    links.iter().for_each(|link| agent.lanes.retire(&link.id, &which));
 }
 
 impl Drop for Connected {

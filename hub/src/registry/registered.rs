@@ -54,6 +54,7 @@ impl Registry {
         }
         for session in registration.names() {
             session.agent.lanes.retire(&link.id, |lane| lane.idle_since().is_some());
+            session.agent.drains_one();
             self.tell(&session.agent, What::Draining { session: link.id.clone() });
             self.followers.touch(&session.agent.name);
         }

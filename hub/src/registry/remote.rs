@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tunnel::registration::Exposed;
 
 use super::about::About;
+use crate::limits::CATCHING_UP;
 
 /// An agent, as another hub tells of it.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct Told {
     pub(crate) about: About,
     /// What that hub calls it.
     pub(crate) number: u64,
+    /// Lanes that it takes at once.
+    pub(crate) max_lanes: usize,
     pub(crate) state: ToldState,
 }
 
@@ -28,6 +32,8 @@ pub(crate) struct ToldState {
     pub(crate) is_suspect: bool,
     /// Its server takes no connections.
     pub(crate) is_down: bool,
+    /// How many of its sessions have begun to drain so far.
+    pub(crate) drains: u64,
     pub(crate) sessions: u32,
     /// Where its oldest session comes from, if that was told.
     pub(crate) peer: Option<SocketAddr>,
@@ -43,16 +49,27 @@ pub(crate) struct Remote {
     /// What that hub calls it.
     pub(crate) number: u64,
     state: Mutex<ToldState>,
+    /// When it was told last that it is heard of again.
+    heard_again: Mutex<Option<Instant>>,
 }
 
 impl Remote {
     pub(super) fn new(node: Arc<str>, number: u64, state: ToldState) -> Self {
-        Self { node, number, state: Mutex::new(state) }
+        Self { node, number, state: Mutex::new(state), heard_again: Mutex::default() }
     }
 
     /// Its hub tells of it again.
     pub(super) fn is_told(&self, state: ToldState) {
-        *self.state.lock() = state;
+        let before = std::mem::replace(&mut *self.state.lock(), state);
+        if before.is_suspect && !state.is_suspect {
+            *self.heard_again.lock() = Some(Instant::now());
+        }
+    }
+
+    /// It does not answer its hub, or has not lately.
+    pub(super) fn is_catching_up(&self) -> bool {
+        let lately = |heard: Instant| heard.elapsed() < CATCHING_UP;
+        self.state().is_suspect || self.heard_again.lock().is_some_and(lately)
     }
 
     /// As its hub has told last.

@@ -9,6 +9,7 @@ use tunnel::registration::Registration;
 
 use super::agent::{Agent, Upstream};
 use super::link::Link;
+use super::remote::Remote;
 use crate::config::auth::Holder;
 
 /// What is known of a session before it begins.
@@ -77,6 +78,12 @@ impl Session {
     /// Somebody looks again and again whether its upstream is there, until what this returns is dropped; one at a time.
     pub(crate) fn looks(&self) -> Option<Looking<'_>> {
         (!self.looking.swap(true, Ordering::SeqCst)).then_some(Looking(&self.looking))
+    }
+
+    /// It owes an answer, or has owed one so lately that what had waited for it meanwhile comes to its upstream all at once.
+    pub(crate) fn is_catching_up(&self) -> bool {
+        let remote = self.agent.remote.as_ref();
+        self.link.is_catching_up() || remote.is_some_and(Remote::is_catching_up)
     }
 
     /// Another agent has taken the name over.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hub_proto::hub::peer::v1 as pb;
 use hub_proto::hub::peer::v1::peers_server::{Peers as PeersService, PeersServer};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,7 +14,7 @@ use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
 
 use crate::config::auth::{Holder, Ownership};
-use crate::limits::{PEER_MESSAGES, PEER_NAMES, PEER_NEWS};
+use crate::limits::{PEER_AGENTS, PEER_MESSAGE_ENOUGH, PEER_MESSAGES, PEER_NEWS};
 use crate::registry::{Follower, LocalAgent, Registry, Upstream};
 use crate::stop::Stop;
 
@@ -75,14 +76,22 @@ async fn tell_changes(
     sender: &mpsc::Sender<Told>,
     is_complete: &mut bool,
 ) -> bool {
+    let (mut names, mut bytes) = (Vec::new(), 0);
     loop {
-        let changed = follower.take(PEER_NAMES);
-        let is_last = changed.len() < PEER_NAMES;
-        if changed.is_empty() && *is_complete {
+        let next = follower.take();
+        let is_last = next.is_none();
+        if let Some(name) = next.as_ref().map(&told) {
+            bytes += name.encoded_len();
+            names.push(name);
+        }
+        if !is_last && bytes < PEER_MESSAGE_ENOUGH {
+            continue;
+        }
+        if names.is_empty() && *is_complete {
             return true;
         }
         *is_complete |= is_last;
-        let names = changed.iter().map(&told).collect();
+        let names = std::mem::take(&mut names);
         let response = pb::NamesResponse { names, complete: *is_complete };
         if sender.send(Ok(response)).await.is_err() {
             return false;
@@ -90,12 +99,13 @@ async fn tell_changes(
         if is_last {
             return true;
         }
+        bytes = 0;
     }
 }
 
 fn told(registry: &Registry, stop: &Stop, name: &Name) -> pb::Name {
     let agents = registry.local_agents(name);
-    let agents = agents.iter().map(|local| agent(local, stop.is_draining()));
+    let agents = agents.iter().take(PEER_AGENTS).map(|local| agent(local, stop.is_draining()));
     pb::Name { name: name.to_string(), agents: agents.collect() }
 }
 
@@ -119,6 +129,8 @@ fn agent(LocalAgent { agent, sessions }: &LocalAgent, hub_drains: bool) -> pb::A
         sessions: u32::try_from(sessions.len()).unwrap_or(LANES_MAX.get()),
         remote_address: oldest.map(|oldest| oldest.link.peer.to_string()).unwrap_or_default(),
         connected_since: oldest.map(|oldest| oldest.link.since.into()),
+        max_lanes: u32::try_from(agent.lanes.max()).unwrap_or(LANES_MAX.get()),
+        drains: agent.drains(),
     }
 }
 

@@ -76,6 +76,12 @@ pub struct Agent {
     /// When its oldest session registered.
     #[prost(message, optional, tag = "16")]
     pub connected_since: ::core::option::Option<::prost_types::Timestamp>,
+    /// Lanes that it takes at once, of all hubs together.
+    #[prost(uint32, tag = "17")]
+    pub max_lanes: u32,
+    /// How many of its sessions have begun to drain so far: where one more does, new calls take new lanes.
+    #[prost(uint64, tag = "18")]
+    pub drains: u64,
 }
 /// What becomes of a name that several agents register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -118,3 +118,51 @@ async fn an_agent_at_two_hubs_is_reached_by_the_other_once_one_ends() {
         call().await;
     }
 }
+
+/// A session that is replaced ends once its last call has, wherever the callers are.
+#[tokio::test]
+async fn a_session_that_drains_is_left_by_callers_of_other_hubs() {
+    let age = Some(std::time::Duration::from_secs(1));
+    let mut cluster = Cluster::new(2).await;
+    let first = cluster.start_with(0, Config { max_connection_age: age, ..hub_config() }).await;
+    let second = cluster.start(1).await;
+    let upstream = Upstream::listen().await;
+    let _agent = Agent::start(config(&first, server(upstream.address)));
+    second.until_serving(NAME).await;
+    upstream.all().answer_all(std::sync::Arc::default());
+    let client = second.client().await;
+    let begun = tokio::time::Instant::now();
+    // Lanes are never idle for long.
+    while begun.elapsed() < std::time::Duration::from_secs(4) {
+        let answer = client.call(grpc(NAME, "/a.B/C"), b"ping").await.expect("an answer");
+        assert_eq!(answer.grpc_status(), Some("0"), "{answer:?}");
+    }
+    let sessions = first.metric("hub_sessions").await;
+    assert!(sessions <= 2.0, "{sessions} sessions of one slot");
+    assert_eq!(first.metric("hub_lanes_relayed").await, 1.0);
+}
+
+/// An agent's limit holds for callers of all hubs together: who calls is not in the way of who does not.
+#[tokio::test]
+async fn busy_lanes_of_other_hubs_do_not_keep_idle_ones() {
+    let (hubs, _cluster) = two().await;
+    let upstream = Upstream::listen().await;
+    let max_lanes = tunnel::setting::Setting::Value(std::num::NonZeroU32::new(2).unwrap());
+    let config = agent::Config { max_lanes, ..config(&hubs[0], server(upstream.address)) };
+    let _agent = Agent::start(config);
+    hubs[1].until_serving(NAME).await;
+    let mut calls = upstream.all();
+    let far = hubs[1].client().await;
+    let (_running, _sending) = far.open(grpc(NAME, "/a.B/Stays"), false).await;
+    let stays = calls.call().await;
+    let near = hubs[0].client().await;
+    let (response, _sending) = near.open(grpc(NAME, "/a.B/C"), true).await;
+    calls.call().await.answer();
+    response.await.expect("an answer");
+    // Another caller needs the place of the one that does nothing.
+    let other = hubs[0].client().await;
+    let (response, _sending) = other.open(grpc(NAME, "/a.B/C"), true).await;
+    calls.call().await.answer();
+    response.await.expect("an answer");
+    drop(stays);
+}

@@ -55,7 +55,33 @@ async fn the_latest_takes_a_name_over_at_all_hubs() {
     for hub in [&one, &other] {
         until_are(hub, &["o2"]).await;
     }
-    assert_eq!(register(&one, "o1").await.err(), Some(StatusCode::CONFLICT));
+    // And it is not taken back, at whichever hub.
+    for hub in [&one, &other] {
+        assert_eq!(register(hub, "o1").await.err(), Some(StatusCode::CONFLICT));
+    }
+}
+
+/// An agent that comes to another hub is no newcomer to its name.
+#[tokio::test]
+async fn an_agent_that_moves_stays_before_whoever_stands_by() {
+    let ([one, other], _cluster) = hubs("standby").await;
+    let first = register(&one, "o1").await.expect("a free name");
+    until_are(&other, &["o1"]).await;
+    let _second = register(&other, "o2").await.expect("a place behind it");
+    until_are(&one, &["o1", "o2"]).await;
+    let _moved = register(&other, "o1").await.expect("its own name");
+    drop(first);
+    until("it is at the other hub alone", async || {
+        let clients = listed(&one, Some("ops")).await;
+        clients.iter().all(|client| client.hubs.len() == 1) && clients.len() == 2
+    })
+    .await;
+    for hub in [&one, &other] {
+        let clients = listed(hub, Some("ops")).await;
+        let stand_by: Vec<_> =
+            clients.iter().map(|client| (&*client.instance, client.standby)).collect();
+        assert_eq!(stand_by, [("o1", false), ("o2", true)]);
+    }
 }
 
 #[tokio::test]

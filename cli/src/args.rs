@@ -119,6 +119,8 @@ pub(crate) enum Command {
 pub(crate) enum HubCommand {
     /// List the registered agents
     ListClients(Request),
+    /// List the hubs whose names can be called at this one
+    Nodes(Request),
     /// Follow what happens: registrations, and calls as they end
     Activity(Request),
 }

@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use hub_proto::hub::v1::{ActivityEvent, Call, Client, ListClientsResponse};
+use hub_proto::hub::v1::{
+    ActivityEvent, Call, Client, ListClientsResponse, ListNodesResponse, Node,
+};
 use prost_reflect::{DynamicMessage, Value};
 
 use crate::Error;
@@ -18,6 +20,7 @@ use crate::table::{ago, duration, fine, moment, table};
 pub(super) async fn run(options: Options, command: HubCommand) -> Result<(), Error> {
     match command {
         HubCommand::ListClients(request) => list_clients(options, request).await,
+        HubCommand::Nodes(request) => list_nodes(options, request).await,
         HubCommand::Activity(request) => activity(options, request).await,
     }
 }
@@ -29,6 +32,34 @@ async fn activity(options: Options, request: Request) -> Result<(), Error> {
     let method = schema::built_in_method("hub.v1.Activity/Connect")?;
     let show = |message: &_| output::message(format, message, event);
     call(&caller, &method, source, show).await
+}
+
+async fn list_nodes(options: Options, request: Request) -> Result<(), Error> {
+    let format = options.output;
+    let (source, headers) = request.into_parts();
+    let caller = Caller::connect(options, headers, &Target::Hub).await?;
+    let method = schema::built_in_method("hub.v1.Hub/ListNodes")?;
+    call(&caller, &method, source, |message: &_| output::message(format, message, nodes)).await
+}
+
+fn nodes(message: &DynamicMessage) -> Result<String, OutputError> {
+    const HEADER: [&str; 6] = ["NODE", "REMOTE", "CONNECTIONS", "NAMES", "SINCE", "RTT"];
+    let list: ListNodesResponse = message.transcode_to()?;
+    let now = SystemTime::now();
+    let row = |node: Node| {
+        // The one that is asked has no connection with itself.
+        let is_itself = node.connections == 0;
+        let state = if node.suspect { " (silent)" } else { "" };
+        [
+            node.id,
+            if is_itself { "this hub".to_owned() } else { node.remote_address },
+            if is_itself { String::new() } else { format!("{}{state}", node.connections) },
+            node.names.to_string(),
+            ago(node.connected_since, now),
+            duration(node.rtt, fine),
+        ]
+    };
+    Ok(table(HEADER, list.nodes.into_iter().map(row).collect()))
 }
 
 /// All pages as one list.

@@ -21,6 +21,20 @@ async fn fluentd() -> String {
 }
 
 #[tokio::test]
+async fn nodes_are_a_table_for_people() {
+    let ended = run(&hub().await, &["hub", "nodes"], "{}").await;
+    let lines: Vec<&str> = ended.succeeded().lines().collect();
+    let row = |n: usize| {
+        let cells = lines[n].split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        cells.collect::<Vec<_>>()
+    };
+    assert_eq!(row(0), ["NODE", "REMOTE", "CONNECTIONS", "NAMES", "SINCE", "RTT"]);
+    assert_eq!(row(1), ["00000000000000aa", "this hub", "-", "2", "-", "-"]);
+    assert_eq!(row(2), ["00000000000000bb", "192.0.2.1:8082", "2 (silent)", "3", "-", "-"]);
+    assert_eq!(lines.len(), 3);
+}
+
+#[tokio::test]
 async fn clients_are_a_table_for_people() {
     let ended = run(&hub().await, &["hub", "list-clients"], "{}").await;
     let lines: Vec<&str> = ended.succeeded().lines().collect();

@@ -1,8 +1,10 @@
 //! Other hubs in the registry: the connections with them, and their agents.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tunnel::name::Name;
@@ -56,6 +58,35 @@ pub(crate) struct LocalAgent {
     pub(crate) sessions: Vec<Arc<Session>>,
 }
 
+/// Another hub, as far as people want to know.
+#[derive(Debug)]
+pub(crate) struct PeerView {
+    pub(crate) node: Arc<str>,
+    pub(crate) address: SocketAddr,
+    pub(crate) since: SystemTime,
+    pub(crate) connections: usize,
+    pub(crate) rtt: Option<Duration>,
+    pub(crate) names: usize,
+    pub(crate) is_suspect: bool,
+}
+
+impl Peer {
+    /// Nothing of one that has no connection.
+    fn view(&self) -> Option<PeerView> {
+        let known = self.known.lock();
+        let oldest = known.links.iter().min_by_key(|link| link.since)?;
+        Some(PeerView {
+            node: self.node.clone(),
+            address: oldest.peer,
+            since: oldest.since,
+            connections: known.links.len(),
+            rtt: known.links.iter().filter_map(|link| link.ws().rtt()).min(),
+            names: known.agents.len(),
+            is_suspect: known.links.iter().all(|link| link.is_suspect()),
+        })
+    }
+}
+
 impl Peers {
     /// The hub of this id: the same for all of its connections.
     fn find(&self, node: &str) -> Arc<Peer> {
@@ -104,6 +135,21 @@ impl Registry {
             sessions.iter().filter_map(|session| number_of(&session.agent)).collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// The other hubs that are connected, by id.
+    pub(crate) fn peer_views(&self) -> Vec<PeerView> {
+        let peers: Vec<_> = self.peers.0.lock().values().filter_map(Weak::upgrade).collect();
+        let mut views: Vec<_> = peers.iter().filter_map(|peer| peer.view()).collect();
+        views.sort_by(|one, other| one.node.cmp(&other.node));
+        views
+    }
+
+    /// How many names have an agent that is connected to this hub.
+    pub(crate) fn local_names(&self) -> usize {
+        let names = self.names.read();
+        let is_here = |entry: &&Entry| entry.shown().any(|session| session.is_local());
+        names.entries.values().filter(is_here).count()
     }
 
     /// How many other hubs are connected.
@@ -178,31 +224,8 @@ impl Registry {
         told: Vec<Told>,
     ) {
         let before = known.agents.remove(&name).unwrap_or_default();
-        let find = |number| before.iter().find(|agent| number_of(agent) == Some(number));
         let entry = names.entries.entry(name.clone()).or_default();
-        let mut now = Vec::new();
-        for told in told {
-            if let Some(agent) = find(told.number) {
-                if now.iter().any(|other| Arc::ptr_eq(other, agent)) {
-                    continue;
-                }
-                let has_drained = agent.is_told(told.state);
-                if has_drained || told.state.is_draining {
-                    let is_idle = |lane: &dyn OpenLane| lane.idle_since().is_some();
-                    retire(agent, &known.links, |lane| has_drained || is_idle(lane));
-                }
-                now.push(agent.clone());
-                continue;
-            }
-            if now.iter().any(|agent| number_of(agent) == Some(told.number)) {
-                continue;
-            }
-            let id = self.agents.fetch_add(1, Ordering::Relaxed);
-            let agent = Arc::new(Agent::elsewhere(id, told, node));
-            let session = |link: &Arc<Link>| Session::new(link.clone(), agent.clone(), 0);
-            known.links.iter().for_each(|link| entry.add(Arc::new(session(link))));
-            now.push(agent);
-        }
+        let now = self.agents_told(entry, &known.links, node, &before, told);
         let is_gone = |agent: &Arc<Agent>| {
             let is_it = |other: &Arc<Agent>| Arc::ptr_eq(agent, other);
             before.iter().any(is_it) && !now.iter().any(is_it)
@@ -220,6 +243,39 @@ impl Registry {
         if !now.is_empty() {
             known.agents.insert(name, now);
         }
+    }
+
+    /// The agents of a name as they are told of now: those that were known, and new ones.
+    fn agents_told(
+        &self,
+        entry: &mut Entry,
+        links: &[Arc<Link>],
+        node: &Arc<str>,
+        before: &[Arc<Agent>],
+        told: Vec<Told>,
+    ) -> Vec<Arc<Agent>> {
+        let mut now: Vec<Arc<Agent>> = Vec::new();
+        for told in told {
+            let is_it = |agent: &&Arc<Agent>| number_of(agent) == Some(told.number);
+            if now.iter().any(|agent| is_it(&agent)) {
+                continue;
+            }
+            if let Some(agent) = before.iter().find(is_it) {
+                let has_drained = agent.is_told(told.state);
+                if has_drained || told.state.is_draining {
+                    let is_idle = |lane: &dyn OpenLane| lane.idle_since().is_some();
+                    retire(agent, links, |lane| has_drained || is_idle(lane));
+                }
+                now.push(agent.clone());
+                continue;
+            }
+            let id = self.agents.fetch_add(1, Ordering::Relaxed);
+            let agent = Arc::new(Agent::elsewhere(id, told, node));
+            let session = |link: &Arc<Link>| Session::new(link.clone(), agent.clone(), 0);
+            links.iter().for_each(|link| entry.add(Arc::new(session(link))));
+            now.push(agent);
+        }
+        now
     }
 }
 

@@ -1,18 +1,22 @@
-//! `hub.v1.Hub`: who is registered.
+//! `hub.v1.Hub`: who is registered, and at which hubs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hub_proto::hub::v1::hub_server::Hub;
-use hub_proto::hub::v1::{Client, ListClientsRequest, ListClientsResponse};
+use hub_proto::hub::v1::{
+    Client, ListClientsRequest, ListClientsResponse, ListNodesRequest, ListNodesResponse, Node,
+};
 use prost::Message as _;
 use prost::encoding::{encoded_len_varint, key_len};
 use tonic::{Request, Response, Status};
 
 use super::page_token::PageTokens;
 use crate::limits::{LIST_PAGE, LIST_PAGE_BYTES};
-use crate::registry::{self, Agent, Listed, Page, Registry, Session, ToldState, Upstream};
+use crate::registry::{
+    self, Agent, Listed, Page, PeerView, Registry, Session, ToldState, Upstream,
+};
 
 /// Room that a page keeps for its token and what frames it.
 const FRAME_BYTES: usize = 1024;
@@ -23,12 +27,14 @@ pub(super) struct Clients {
     registry: Arc<Registry>,
     /// The id of this hub process.
     node: String,
+    started: SystemTime,
     tokens: PageTokens,
 }
 
 impl Clients {
     pub(super) fn new(registry: Arc<Registry>, node: &str) -> Self {
-        Self { registry, node: node.to_owned(), tokens: PageTokens::new() }
+        let (node, started) = (node.to_owned(), SystemTime::now());
+        Self { registry, node, started, tokens: PageTokens::new() }
     }
 }
 
@@ -51,6 +57,34 @@ impl Hub for Clients {
         let token = reached.map(|place| self.tokens.seal(&place)).transpose()?;
         let next_page_token = token.unwrap_or_default();
         Ok(Response::new(ListClientsResponse { clients, next_page_token }))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<ListNodesRequest>,
+    ) -> Result<Response<ListNodesResponse>, Status> {
+        super::caller(&request)?;
+        let itself = Node {
+            id: self.node.clone(),
+            connected_since: Some(self.started.into()),
+            names: number(self.registry.local_names()),
+            ..Node::default()
+        };
+        let others = self.registry.peer_views().into_iter().map(node);
+        Ok(Response::new(ListNodesResponse { nodes: [itself].into_iter().chain(others).collect() }))
+    }
+}
+
+/// What is told of another hub.
+fn node(view: PeerView) -> Node {
+    Node {
+        id: view.node.to_string(),
+        remote_address: view.address.to_string(),
+        connected_since: Some(view.since.into()),
+        connections: number(view.connections),
+        rtt: view.rtt.and_then(|rtt| rtt.try_into().ok()),
+        names: number(view.names),
+        suspect: view.is_suspect,
     }
 }
 

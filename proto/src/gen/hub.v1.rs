@@ -76,6 +76,41 @@ pub struct Client {
     #[prost(string, repeated, tag = "15")]
     pub hubs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Asks for all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListNodesRequest {}
+/// The hubs that are one, as one of them sees it: itself first, the others by id.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListNodesResponse {
+    /// One entry a hub process.
+    #[prost(message, repeated, tag = "1")]
+    pub nodes: ::prost::alloc::vec::Vec<Node>,
+}
+/// A hub process.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Node {
+    /// Its id, as it logs it at its start.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where its connections to the hub that is asked come from; empty for that one itself.
+    #[prost(string, tag = "2")]
+    pub remote_address: ::prost::alloc::string::String,
+    /// When the oldest of these was made; for the hub that is asked, when it started.
+    #[prost(message, optional, tag = "3")]
+    pub connected_since: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many of them there are.
+    #[prost(uint32, tag = "4")]
+    pub connections: u32,
+    /// The smallest round trip time among them, by WebSocket ping. Not set before the first.
+    #[prost(message, optional, tag = "5")]
+    pub rtt: ::core::option::Option<::prost_types::Duration>,
+    /// Names that have an agent there.
+    #[prost(uint32, tag = "6")]
+    pub names: u32,
+    /// All of its connections owe an answer to a ping: what it has is called another way, where there is one.
+    #[prost(bool, tag = "7")]
+    pub suspect: bool,
+}
 /// Generated client implementations.
 pub mod hub_client {
     #![allow(
@@ -184,6 +219,28 @@ pub mod hub_client {
             req.extensions_mut().insert(GrpcMethod::new("hub.v1.Hub", "ListClients"));
             self.inner.unary(req, path, codec).await
         }
+        /// ListNodes lists the hubs whose names can be called here: the one that is asked, and those that are connected with it.
+        pub async fn list_nodes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListNodesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNodesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/hub.v1.Hub/ListNodes");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("hub.v1.Hub", "ListNodes"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -208,6 +265,14 @@ pub mod hub_server {
             request: tonic::Request<super::ListClientsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListClientsResponse>,
+            tonic::Status,
+        >;
+        /// ListNodes lists the hubs whose names can be called here: the one that is asked, and those that are connected with it.
+        async fn list_nodes(
+            &self,
+            request: tonic::Request<super::ListNodesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNodesResponse>,
             tonic::Status,
         >;
     }
@@ -318,6 +383,49 @@ pub mod hub_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListClientsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hub.v1.Hub/ListNodes" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListNodesSvc<T: Hub>(pub Arc<T>);
+                    impl<T: Hub> tonic::server::UnaryService<super::ListNodesRequest>
+                    for ListNodesSvc<T> {
+                        type Response = super::ListNodesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListNodesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hub>::list_nodes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListNodesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -11,6 +11,7 @@ use hub_proto::hub::v1::activity_server::Activity;
 use hub_proto::hub::v1::hub_server::Hub;
 use hub_proto::hub::v1::{
     ActivityEvent, Client, ConnectRequest, ListClientsRequest, ListClientsResponse,
+    ListNodesRequest, ListNodesResponse, Node,
 };
 use prost_types::Duration;
 use tokio::sync::{Mutex, mpsc};
@@ -49,6 +50,22 @@ impl Hub for TwoAgents {
         };
         let next_page_token = next_page_token.to_owned();
         Ok(Response::new(ListClientsResponse { clients, next_page_token }))
+    }
+
+    async fn list_nodes(
+        &self,
+        _: Request<ListNodesRequest>,
+    ) -> Result<Response<ListNodesResponse>, Status> {
+        let itself = Node { id: "00000000000000aa".into(), names: 2, ..Node::default() };
+        let other = Node {
+            id: "00000000000000bb".into(),
+            remote_address: "192.0.2.1:8082".into(),
+            connections: 2,
+            names: 3,
+            suspect: true,
+            ..Node::default()
+        };
+        Ok(Response::new(ListNodesResponse { nodes: vec![itself, other] }))
     }
 }
 

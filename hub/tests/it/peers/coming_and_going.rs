@@ -3,7 +3,7 @@
 use hub::Config;
 
 use crate::support::agent::{Agent, config, server};
-use crate::support::cluster::{Cluster, listed, two, until_listed};
+use crate::support::cluster::{Cluster, listed, nodes, two, until_listed};
 use crate::support::hub::hub_config;
 use crate::support::message::grpc;
 use crate::support::upstream::Upstream;
@@ -75,6 +75,18 @@ async fn of_three_hubs_each_tells_its_own_names() {
         let clients = listed(hub, None).await;
         assert!(clients.iter().all(|client| client.hubs.len() == 1), "{clients:?}");
     }
+    let mut each = Vec::new();
+    for hub in &hubs {
+        let nodes = nodes(hub).await;
+        assert_eq!(nodes.len(), 3);
+        // Two agents of one name are one name.
+        assert_eq!(nodes.iter().map(|(_, names)| names).sum::<u32>(), 2);
+        each.push(nodes[0].0.clone());
+    }
+    each.sort_unstable();
+    let mut listed: Vec<_> = nodes(&hubs[0]).await.into_iter().map(|(id, _)| id).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, each);
     upstream.all().answer_all(std::sync::Arc::default());
     let client = hubs[2].client().await;
     for _ in 0..10 {

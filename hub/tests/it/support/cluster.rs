@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hub::{Config, PeerTls, Peering};
 use hub_proto::hub::v1::hub_client::HubClient;
-use hub_proto::hub::v1::{Client, ListClientsRequest};
+use hub_proto::hub::v1::{Client, ListClientsRequest, ListNodesRequest};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -105,6 +105,13 @@ pub(crate) async fn listed(hub: &Hub, token: Option<&str>) -> Vec<Client> {
     let request = with_token(ListClientsRequest::default(), token);
     let page = HubClient::new(hub.channel().await).list_clients(request).await;
     page.expect("a page").into_inner().clients
+}
+
+/// The hubs that a hub lists, and how many names each has.
+pub(crate) async fn nodes(hub: &Hub) -> Vec<(String, u32)> {
+    let request = with_token(ListNodesRequest::default(), None);
+    let listed = HubClient::new(hub.channel().await).list_nodes(request).await.expect("a list");
+    listed.into_inner().nodes.into_iter().map(|node| (node.id, node.names)).collect()
 }
 
 /// Waits until a hub lists as many.

@@ -70,10 +70,15 @@ async fn an_agent_that_moves_stays_before_whoever_stands_by() {
     let _second = register(&other, "o2").await.expect("a place behind it");
     until_are(&one, &["o1", "o2"]).await;
     let _moved = register(&other, "o1").await.expect("its own name");
+    until("it is at both hubs", async || {
+        let clients = listed(&one, Some("ops")).await;
+        clients.len() == 2 && clients[0].hubs.len() == 2
+    })
+    .await;
     drop(first);
     until("it is at the other hub alone", async || {
         let clients = listed(&one, Some("ops")).await;
-        clients.iter().all(|client| client.hubs.len() == 1) && clients.len() == 2
+        clients.len() == 2 && clients.iter().all(|client| client.hubs == clients[1].hubs)
     })
     .await;
     for hub in [&one, &other] {

@@ -8,7 +8,6 @@ mod etcd;
 mod membership;
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -26,7 +25,7 @@ use crate::limits::DIRECTORY_BACKOFF;
 /// Where the other hubs are; this one may be among them.
 pub(crate) type Nodes = BTreeSet<PeerAddr>;
 
-/// Keeps this hub in the directory, and tells who else is in it, until it drains.
+/// Keeps this hub in the directory, and tells who else is in it, until it drains; then it takes itself out.
 pub(crate) async fn run(directory: Directory, nodes: watch::Sender<Nodes>, hub: Arc<Hub>) {
     let mut backoff = Backoff::up_to(DIRECTORY_BACKOFF);
     let mut members = directory.uri.members.iter().cycle();
@@ -34,10 +33,7 @@ pub(crate) async fn run(directory: Directory, nodes: watch::Sender<Nodes>, hub: 
     while !hub.stop.is_moving() {
         let Some(member) = members.next() else { return };
         let began = Instant::now();
-        let lost = tokio::select! {
-            Err(error) = take_part(member, &directory, &nodes, &hub) => error,
-            () = hub.stop.draining() => return,
-        };
+        let Err(lost) = take_part(member, &directory, &nodes, &hub).await else { return };
         backoff.survived(began.elapsed());
         if hub.directory.age().is_some_and(|age| age < began.elapsed()) || is_well {
             warn!(%member, error = %lost, "directory lost: all goes on as it was, and it is tried again and again");
@@ -50,15 +46,21 @@ pub(crate) async fn run(directory: Directory, nodes: watch::Sender<Nodes>, hub: 
     }
 }
 
-/// By one member of it, until that is lost.
+/// By one member of it, until that is lost; or, without an error, until the hub begins to drain.
 async fn take_part(
     member: &PeerAddr,
     directory: &Directory,
     nodes: &watch::Sender<Nodes>,
     hub: &Hub,
-) -> Result<Infallible, EtcdError> {
-    let etcd = Etcd::connect(member, directory).await?;
-    let membership = Membership::begin(etcd, directory, &hub.node_id).await?;
+) -> Result<(), EtcdError> {
+    let begins = async {
+        let etcd = Etcd::connect(member, directory).await?;
+        Membership::begin(etcd, directory, &hub.node_id).await
+    };
+    let membership = tokio::select! {
+        membership = begins => membership?,
+        () = hub.stop.moving() => return Ok(()),
+    };
     info!(%member, node = hub.node_id, "in the directory");
     let hears = |now: Option<Nodes>| {
         hub.directory.now();
@@ -67,11 +69,11 @@ async fn take_part(
         }
     };
     tokio::select! {
-        ended = membership.keep(hears) => ended,
+        ended = membership.keep(hears) => ended.map(|never| match never {}),
         () = hub.stop.moving() => {
             // Nobody is to dial it any more.
             membership.end().await;
-            std::future::pending().await
+            Ok(())
         }
     }
 }

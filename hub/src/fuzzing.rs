@@ -82,10 +82,11 @@ pub fn peer_tells(messages: &[&[u8]]) {
     for (at, message) in messages.iter().enumerate() {
         let Ok(response) = pb::NamesResponse::decode(*message) else { continue };
         let told = understood(response.names);
-        for (name, agents) in &told {
-            there.insert(name.clone(), agents.iter().map(|told| told.number).collect());
+        for told in &told {
+            let numbers = told.agents.iter().map(|told| told.number).collect();
+            there.insert(told.name.clone(), numbers);
         }
-        let named: BTreeSet<_> = told.iter().map(|(name, _)| name.clone()).collect();
+        let named: BTreeSet<_> = told.iter().map(|told| told.name.clone()).collect();
         registry.told(&first.peer, told);
         if response.complete {
             there.retain(|name, _| named.contains(name));

@@ -41,7 +41,7 @@ use switch::CLIENT_BYTES;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use tunnel::limits::LANE_FIRST_CREDIT;
@@ -62,7 +62,7 @@ use self::context::hub::Hub;
 use self::directory::Nodes;
 use self::front::listener::Listener;
 use self::front::worker::Workers;
-use crate::limits::METRICS_UPKEEP;
+use crate::limits::{DIRECTORY_TIMEOUT, METRICS_UPKEEP};
 
 /// Where a hub is to be reached.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub async fn run(
         let accepting = peers::door::accept(peers, hub.clone(), runtimes.clone());
         AbortOnDropHandle::new(tokio::spawn(accepting))
     });
-    let others = others(&hub, &runtimes);
+    let (others, directory) = others(&hub, &runtimes);
     let watchdog = tokio::spawn(workers.watchdog());
     hub.note_certificate();
     service_manager::ready();
@@ -115,6 +115,10 @@ pub async fn run(
     service_manager::stopping();
     front::drain::drain(&hub, listener, workers).await;
     drop((door, others));
+    if let Some(directory) = directory {
+        // It has been told long ago; where it does not answer, the lease ends by itself.
+        let _ = timeout(DIRECTORY_TIMEOUT, directory).await;
+    }
     watchdog.abort();
     upkeep.abort();
     if let Some(admin) = admin {
@@ -123,17 +127,20 @@ pub async fn run(
     Ok(())
 }
 
-/// Keeps this hub connected with all others, and in the directory, until what this returns is dropped.
-fn others(hub: &Arc<Hub>, runtimes: &[Handle]) -> JoinSet<()> {
+/// Keeps this hub connected with all others, and in the directory: the first until it is dropped, the second until the hub
+/// drains.
+fn others(
+    hub: &Arc<Hub>,
+    runtimes: &[Handle],
+) -> (AbortOnDropHandle<()>, Option<AbortOnDropHandle<()>>) {
     let peering = &hub.config.peering;
     let listed: Nodes = peering.peers.iter().cloned().collect();
     let (tell, told) = watch::channel(Nodes::new());
-    let mut others = JoinSet::new();
-    others.spawn(peers::connect(hub.clone(), runtimes.into(), listed, told));
-    if let Some(directory) = peering.directory.clone() {
-        others.spawn(directory::run(directory, tell, hub.clone()));
-    }
-    others
+    let connected = tokio::spawn(peers::connect(hub.clone(), runtimes.into(), listed, told));
+    let directory = peering.directory.clone();
+    let directory =
+        directory.map(|directory| tokio::spawn(directory::run(directory, tell, hub.clone())));
+    (AbortOnDropHandle::new(connected), directory.map(AbortOnDropHandle::new))
 }
 
 /// For ever.

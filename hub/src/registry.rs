@@ -54,7 +54,7 @@ use self::parking::Parking;
 use self::peers::Peers;
 pub(crate) use self::peers::{Connected, LocalAgent, PeerView};
 pub(crate) use self::registered::Registration;
-pub(crate) use self::remote::{Told, ToldState};
+pub(crate) use self::remote::{Told, ToldName, ToldState};
 pub(crate) use self::session::{Admitted, Session};
 
 /// The names.

@@ -111,7 +111,13 @@ pub struct Args {
     pub peer_listen: Option<ListenAddr>,
 
     /// Where other hubs listen for this one: hub-1:8082,hub-2:8082; the hub itself may be among them
-    #[arg(long, env = "HUB_PEERS", value_name = "ADDRS", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "HUB_PEERS",
+        value_name = "ADDRS",
+        value_delimiter = ',',
+        requires = "peer_listen"
+    )]
     pub peers: Vec<PeerAddr>,
 
     /// An etcd that tells which other hubs there are: etcd://host:2379,host2:2379?prefix=/grpc-hub, or etcds:// for TLS

@@ -150,7 +150,13 @@ impl Group {
 
     /// All agents have failed lately.
     fn failure(&self) -> Take {
-        if self.out.iter().any(|out| matches!(out.error, OpenError::Full | OpenError::Lost)) {
+        let now = Instant::now();
+        let passes = |out: &Out| match out.error {
+            OpenError::Full => true,
+            OpenError::Lost => out.until > now,
+            _ => false,
+        };
+        if self.out.iter().any(passes) {
             return Take::Wait(STREAM_QUEUE_TIMEOUT);
         }
         Take::Refuse(Refusal::UpstreamUnreachable(self.name.clone()))
@@ -294,18 +300,15 @@ impl Group {
     /// The agent has failed a lane.
     pub(crate) fn leave_out(&mut self, agent: &Arc<Agent>, error: OpenError) {
         // One session is over; the agent has others, or is gone. Of one that is elsewhere, that is heard a moment later.
-        if error == OpenError::Lost && agent.remote.is_none() {
+        let is_lost = error == OpenError::Lost;
+        if is_lost && agent.remote.is_none() {
             return;
         }
-        if error == OpenError::Lost {
-            let until = Instant::now() + PEER_DOUBT;
-            let (agent, pause) = (Arc::downgrade(agent), Duration::ZERO);
-            return self.out.push(Out { agent, pause, until, error });
-        }
         let before = self.out.iter().position(|out| is(&out.agent, agent));
-        let before = before.map(|at| self.out.swap_remove(at).pause);
-        let pause = before.map_or(AGENT_OUT_MIN, |pause| (2 * pause).min(AGENT_OUT_MAX));
-        let until = Instant::now() + pause;
+        let before = before.map(|at| self.out.swap_remove(at).pause).unwrap_or_default();
+        let longer = (2 * before).clamp(AGENT_OUT_MIN, AGENT_OUT_MAX);
+        let pause = if is_lost { before } else { longer };
+        let until = Instant::now() + if is_lost { PEER_DOUBT } else { pause };
         self.out.push(Out { agent: Arc::downgrade(agent), pause, until, error });
     }
 }

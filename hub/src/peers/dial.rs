@@ -1,6 +1,6 @@
 //! Dials another hub, again and again, and leads it to the agents of this one.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +8,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 use tunnel::box_io::BoxIo;
 use tunnel::dial::{Backoff, HandshakeError, TransportError, Upgraded, secured, upgrade};
 use tunnel::limits::DIAL_TIMEOUT;
-use tunnel::wire::{self, CloseCode};
-use tunnel::ws::Ended;
+use tunnel::wire;
 
 use super::offer;
 use crate::config::peer_addr::PeerAddr;
@@ -59,20 +58,23 @@ pub(super) async fn keep(
 ) {
     let mut slots = JoinSet::new();
     let (tell, mut advised) = watch::channel(1);
-    let mut running = BTreeSet::new();
+    let mut running: HashMap<task::Id, u16> = HashMap::new();
     loop {
         let count = if *wanted.borrow_and_update() { *advised.borrow_and_update() } else { 0 };
-        for number in (0..count).filter(|number| running.insert(*number)).collect::<Vec<_>>() {
+        let is_due = |number: &u16| !running.values().any(|running| running == number);
+        for number in (0..count).filter(is_due).collect::<Vec<_>>() {
             let (peer, hub, workers) = (peer.clone(), hub.clone(), workers.clone());
             let (advised, wanted) = (tell.clone(), wanted.clone());
-            slots.spawn(Slot { number, peer, hub, workers, advised, wanted }.run());
+            let slot = Slot { number, peer, hub, workers, advised, wanted };
+            running.insert(slots.spawn(slot.run()).id(), number);
         }
         tokio::select! {
             // It is never dropped: a sender is here.
             Ok(()) = advised.changed() => {}
             Ok(()) = wanted.changed() => {}
-            Some(ended) = slots.join_next() => {
-                running.retain(|number| ended.as_ref().is_ok_and(|ended| ended != number));
+            Some(ended) = slots.join_next_with_id() => {
+                // A panic has been reported.
+                running.remove(&ended.map_or_else(|panic| panic.id(), |(id, ())| id));
             }
         }
         if running.is_empty() && !*wanted.borrow() {
@@ -92,8 +94,8 @@ struct Slot {
 }
 
 impl Slot {
-    /// Returns its number, once it is wanted no more.
-    async fn run(self) -> u16 {
+    /// Until it is wanted no more.
+    async fn run(self) {
         let mut backoff = Backoff::up_to(PEER_BACKOFF);
         let mut was_told = false;
         while *self.wanted.borrow() {
@@ -102,10 +104,9 @@ impl Slot {
                 Ok(dialled) => {
                     was_told = false;
                     let began = Instant::now();
-                    let is_replaced = self.serve(dialled).await;
+                    self.serve(dialled).await;
                     backoff.survived(began.elapsed());
-                    // Another address leads to the same hub.
-                    if is_replaced { PEER_MYSELF } else { backoff.next(fastrand::f64()) }
+                    backoff.next(fastrand::f64())
                 }
                 // There may be another one, some day.
                 Err(DialError::Myself) => PEER_MYSELF,
@@ -120,7 +121,6 @@ impl Slot {
                 _ = wanted.wait_for(|is| !is) => {}
             }
         }
-        self.number
     }
 
     fn log(&self, error: &DialError, was_told: bool) {
@@ -175,8 +175,7 @@ impl Slot {
         refused(&response)
     }
 
-    /// Returns whether it ended because another connection of the same number has taken its place.
-    async fn serve(&self, Dialled { io, read, node, advised }: Dialled) -> bool {
+    async fn serve(&self, Dialled { io, read, node, advised }: Dialled) {
         self.advised.send_if_modified(|known| {
             let is_more = advised > *known;
             *known = advised.max(*known);
@@ -189,11 +188,9 @@ impl Slot {
         let serving = offer::serve(io, read, self.hub.clone(), worker);
         // It ends with its worker at the latest.
         let ended = self.workers[worker].spawn(serving).await.unwrap_or_default();
-        let is_replaced = matches!(&ended, Some(Ended::ByPeer { code: CloseCode::Replaced, .. }));
         let ended = ended.map(|ended| ended.to_string());
         let lived = Duration::from_secs(began.elapsed().as_secs());
         info!(%peer, node, slot, ended, ?lived, "disconnected from another hub");
-        is_replaced
     }
 }
 

@@ -46,6 +46,10 @@ enum Refused {
     OwnToken(TokenError),
     #[error("it is this hub itself")]
     Myself,
+    #[error(
+        "there is a connection of that number already; does another address lead to the same hub?"
+    )]
+    Twice,
     #[error("this hub is shutting down")]
     Leaving,
 }
@@ -58,7 +62,7 @@ impl Refused {
             Self::Header(_) => StatusCode::BAD_REQUEST,
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::OwnToken(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Myself => StatusCode::CONFLICT,
+            Self::Myself | Self::Twice => StatusCode::CONFLICT,
             Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -73,6 +77,7 @@ impl Refused {
             Self::Token => "token",
             Self::OwnToken(_) => "own-token",
             Self::Myself => "myself",
+            Self::Twice => "twice",
             Self::Leaving => "draining",
         }
     }
@@ -169,6 +174,9 @@ fn check(request: &Request<Incoming>, hub: &Hub) -> Result<(Response<String>, Gu
     let slot = slot.filter(|slot| *slot < PEER_SLOTS).ok_or(Refused::Header(wire::HUB_SLOT))?;
     if node == hub.node_id {
         return Err(Refused::Myself);
+    }
+    if hub.registry.is_connected(node, slot) {
+        return Err(Refused::Twice);
     }
     if hub.stop.is_moving() {
         return Err(Refused::Leaving);

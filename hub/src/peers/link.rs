@@ -24,7 +24,7 @@ use tunnel::wire::CloseCode;
 use crate::config::auth::{Holder, Ownership};
 use crate::context::hub::{Hub, random_id};
 use crate::limits::{PEER_AGAIN, PEER_ANSWER, PEER_KEEPALIVE, PEER_MESSAGE_BYTES, PEER_NAMES_MAX};
-use crate::registry::{About, Connected, Link, Told, ToldState};
+use crate::registry::{About, Connected, Link, Told, ToldName, ToldState};
 
 /// Another hub that has come in.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(),
         let pb::NamesResponse { names, complete } = response;
         let told = understood(names);
         if let Some(all) = &mut all {
-            all.extend(told.iter().map(|(name, _)| name.clone()));
+            all.extend(told.iter().map(|told| told.name.clone()));
         }
         if hub.registry.told(peer, told) > PEER_NAMES_MAX {
             return Err(HearError::TooMany);
@@ -138,14 +138,14 @@ async fn ask(link: &Link) -> Result<Streaming<pb::NamesResponse>, HearError> {
 }
 
 /// What is told, as far as it can be understood: a newer hub may say more.
-pub(crate) fn understood(names: Vec<pb::Name>) -> Vec<(Name, Vec<Told>)> {
+pub(crate) fn understood(names: Vec<pb::Name>) -> Vec<ToldName> {
     names.into_iter().filter_map(of_name).collect()
 }
 
-fn of_name(pb::Name { name, agents }: pb::Name) -> Option<(Name, Vec<Told>)> {
+fn of_name(pb::Name { name, agents, ousted }: pb::Name) -> Option<ToldName> {
     let name: Name = name.parse().ok()?;
-    let told = agents.into_iter().filter_map(|agent| of_agent(&name, agent)).collect();
-    Some((name, told))
+    let agents = agents.into_iter().filter_map(|agent| of_agent(&name, agent)).collect();
+    Some(ToldName { name, agents, ousted })
 }
 
 fn of_agent(name: &Name, agent: pb::Agent) -> Option<Told> {

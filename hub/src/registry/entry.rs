@@ -134,7 +134,8 @@ impl Entry {
         let ownership = ownership(agent.holder.as_ref());
         let is_remote = agent.remote.is_some();
         let gives_way = |other: &Agent| match ownership {
-            _ if other.id == agent.id || is_remote && other.is_also(agent) => false,
+            // The same process may be at several hubs.
+            _ if other.is_also(agent) => false,
             Ownership::Takeover => other.is_before(agent),
             Ownership::Exclusive => is_remote && agent.is_before(other),
             Ownership::Share | Ownership::Standby => false,
@@ -143,13 +144,9 @@ impl Entry {
             return Vec::new();
         }
         let ousted = self.sessions.iter().map(|session| &session.agent);
-        for agent in ousted.filter(|other| gives_way(other)) {
-            if !self.ousted.contains(&agent.instance) {
-                self.ousted.push(agent.instance.clone());
-            }
-        }
-        let too_many = self.ousted.len().saturating_sub(OUSTED_REMEMBERED);
-        self.ousted.drain(..too_many);
+        let ousted = ousted.filter(|other| gives_way(other));
+        let ousted: Vec<_> = ousted.map(|other| other.instance.clone()).collect();
+        self.remember_ousted(ousted);
         let is_ousted =
             |session: &mut Arc<Session>| session.is_local() && gives_way(&session.agent);
         let ousted: Vec<_> = self.sessions.extract_if(.., is_ousted).collect();
@@ -162,6 +159,22 @@ impl Entry {
             }
         }
         ousted
+    }
+
+    /// These do not take the name back from whoever has taken it over.
+    pub(super) fn remember_ousted(&mut self, instances: Vec<String>) {
+        for instance in instances {
+            if !self.ousted.contains(&instance) {
+                self.ousted.push(instance);
+            }
+        }
+        let too_many = self.ousted.len().saturating_sub(OUSTED_REMEMBERED);
+        self.ousted.drain(..too_many);
+    }
+
+    /// Those that are remembered.
+    pub(super) fn ousted(&self) -> &[String] {
+        &self.ousted
     }
 
     /// Somebody has, or had, registered it.

@@ -82,7 +82,7 @@ impl Entry {
         let agent = sessions.first().map(|session| &session.agent);
         let stands_by = agent.is_some_and(|agent| {
             let in_turn = || self.in_turn(|_| false);
-            agent.stands_by() && !in_turn().iter().any(|session| Arc::ptr_eq(&session.agent, agent))
+            agent.stands_by() && !in_turn().iter().any(|session| session.agent.is_also(agent))
         });
         Listed { sessions: sessions.to_vec(), stands_by }
     }

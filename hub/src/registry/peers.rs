@@ -17,7 +17,7 @@ use super::followers::Follower;
 use super::lane_book::OpenLane;
 use super::link::Link;
 use super::names::Names;
-use super::remote::Told;
+use super::remote::{Told, ToldName};
 use super::session::Session;
 
 /// Another hub process, while it is connected.
@@ -105,6 +105,16 @@ impl Peers {
 
 /// What this hub does with others.
 impl Registry {
+    /// Whether a connection of this number with the hub of this id is as good as another one would be.
+    pub(crate) fn is_connected(&self, node: &str, slot: u16) -> bool {
+        let Some(peer) = self.peers.0.lock().get(node).and_then(Weak::upgrade) else {
+            return false;
+        };
+        let known = peer.known.lock();
+        let mut links = known.links.iter().filter(|link| link.slot == slot);
+        links.any(|link| link.is_usable() && !link.is_suspect())
+    }
+
     /// The agents of the hub of this id can be reached by this connection, too, for as long as what this returns lives. It
     /// takes the place of an older one of the same slot.
     pub(crate) fn connect(self: &Arc<Self>, node: &str, link: Link) -> Connected {
@@ -188,12 +198,12 @@ impl Registry {
 
     /// What another hub tells of some names takes the place of all that it has told of them before.
     /// Returns how many names it has.
-    pub(crate) fn told(&self, peer: &Peer, told: Vec<(Name, Vec<Told>)>) -> usize {
+    pub(crate) fn told(&self, peer: &Peer, told: Vec<ToldName>) -> usize {
         let mut names = self.names.write();
         let mut known = peer.known.lock();
-        let of: Vec<_> = told.iter().map(|(name, _)| name.clone()).collect();
-        for (name, agents) in told {
-            self.told_of(&mut names, &mut known, &peer.node, name, agents);
+        let of: Vec<_> = told.iter().map(|told| told.name.clone()).collect();
+        for told in told {
+            self.told_of(&mut names, &mut known, &peer.node, told);
         }
         let count = known.agents.len();
         drop(known);
@@ -208,7 +218,7 @@ impl Registry {
     pub(crate) fn told_all(&self, peer: &Peer, all: &BTreeSet<Name>) {
         let known = peer.known.lock();
         let gone = known.agents.keys().filter(|name| !all.contains(*name));
-        let gone: Vec<_> = gone.map(|name| (name.clone(), Vec::new())).collect();
+        let gone: Vec<_> = gone.map(|name| ToldName::gone(name.clone())).collect();
         drop(known);
         if !gone.is_empty() {
             self.told(peer, gone);
@@ -220,12 +230,12 @@ impl Registry {
         names: &mut Names,
         known: &mut Known,
         node: &Arc<str>,
-        name: Name,
-        told: Vec<Told>,
+        ToldName { name, agents, ousted }: ToldName,
     ) {
         let before = known.agents.remove(&name).unwrap_or_default();
         let entry = names.entries.entry(name.clone()).or_default();
-        let now = self.agents_told(entry, &known.links, node, &before, told);
+        let now = self.agents_told(entry, &known.links, node, &before, agents);
+        entry.remember_ousted(ousted);
         let is_gone = |agent: &Arc<Agent>| {
             let is_it = |other: &Arc<Agent>| Arc::ptr_eq(agent, other);
             before.iter().any(is_it) && !now.iter().any(is_it)
@@ -308,6 +318,12 @@ impl Registry {
                 Some(LocalAgent { agent, sessions: sessions.to_vec() })
             })
             .collect()
+    }
+
+    /// Instances from which another one has taken the name over, as far as that is remembered.
+    pub(crate) fn ousted_from(&self, name: &Name) -> Vec<String> {
+        let names = self.names.read();
+        names.entries.get(name).map(|entry| entry.ousted().to_vec()).unwrap_or_default()
     }
 
     /// A session of an agent of this hub, by the agent's number: the best for a worker.

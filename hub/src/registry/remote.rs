@@ -6,10 +6,27 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tunnel::name::Name;
 use tunnel::registration::Exposed;
 
 use super::about::About;
 use crate::limits::CATCHING_UP;
+
+/// A name, as another hub tells of it.
+#[derive(Clone, Debug)]
+pub(crate) struct ToldName {
+    pub(crate) name: Name,
+    pub(crate) agents: Vec<Told>,
+    /// Instances from which another one has taken it over.
+    pub(crate) ousted: Vec<String>,
+}
+
+impl ToldName {
+    /// Nobody has it there any more.
+    pub(super) fn gone(name: Name) -> Self {
+        Self { name, agents: Vec::new(), ousted: Vec::new() }
+    }
+}
 
 /// An agent, as another hub tells of it.
 #[derive(Clone, Debug)]

@@ -106,7 +106,8 @@ async fn tell_changes(
 fn told(registry: &Registry, stop: &Stop, name: &Name) -> pb::Name {
     let agents = registry.local_agents(name);
     let agents = agents.iter().take(PEER_AGENTS).map(|local| agent(local, stop.is_draining()));
-    pb::Name { name: name.to_string(), agents: agents.collect() }
+    let ousted = registry.ousted_from(name);
+    pb::Name { name: name.to_string(), agents: agents.collect(), ousted }
 }
 
 fn agent(LocalAgent { agent, sessions }: &LocalAgent, hub_drains: bool) -> pb::Agent {

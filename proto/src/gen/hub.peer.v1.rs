@@ -21,6 +21,9 @@ pub struct Name {
     /// Those that have it; none, where nobody has it any more.
     #[prost(message, repeated, tag = "2")]
     pub agents: ::prost::alloc::vec::Vec<Agent>,
+    /// Instances from which another one has taken the name over: they do not take it back.
+    #[prost(string, repeated, tag = "3")]
+    pub ousted: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One agent process, under one of its names.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -125,7 +125,7 @@ soak: build ## Faults at random under load, and what must hold whatever happens 
 
 .PHONY: cluster
 cluster: build ## Three hubs on one etcd, all restarted under load, and what was lost (ARGS="--calls 5000", "--once"; wants etcd and haproxy)
-	$(CARGO) build --release --locked -p bench --bin steady --bin isolation
+	$(CARGO) build --locked -p bench --bin steady --bin isolation
 	scripts/cluster/run $(ARGS)
 
 .PHONY: interop

@@ -53,6 +53,11 @@ impl Stop {
         self.closing.cancelled()
     }
 
+    /// Whether what still runs must end.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     pub(crate) fn begin_leaving(&self) {
         self.leaving.cancel();
     }

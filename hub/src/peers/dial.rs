@@ -60,13 +60,17 @@ pub(super) async fn keep(
     let (tell, mut advised) = watch::channel(1);
     let mut running: HashMap<task::Id, u16> = HashMap::new();
     loop {
-        let count = if *wanted.borrow_and_update() { *advised.borrow_and_update() } else { 0 };
+        // Where the hub ends, so do its workers, and what runs on them.
+        let is_wanted = *wanted.borrow_and_update() && !hub.stop.is_closing();
+        let count = if is_wanted { *advised.borrow_and_update() } else { 0 };
         let is_due = |number: &u16| !running.values().any(|running| running == number);
         for number in (0..count).filter(is_due).collect::<Vec<_>>() {
-            let (peer, hub, workers) = (peer.clone(), hub.clone(), workers.clone());
+            let (peer, hub) = (peer.clone(), hub.clone());
             let (advised, wanted) = (tell.clone(), wanted.clone());
-            let slot = Slot { number, peer, hub, workers, advised, wanted };
-            running.insert(slots.spawn(slot.run()).id(), number);
+            let worker = usize::from(number) % workers.len();
+            let slot = Slot { number, peer, hub, worker, advised, wanted };
+            // All of it: what a socket has to tell is told to the runtime that has made it, and would be handed on from there.
+            running.insert(slots.spawn_on(slot.run(), &workers[worker]).id(), number);
         }
         tokio::select! {
             // It is never dropped: a sender is here.
@@ -77,7 +81,7 @@ pub(super) async fn keep(
                 running.remove(&ended.map_or_else(|panic| panic.id(), |(id, ())| id));
             }
         }
-        if running.is_empty() && !*wanted.borrow() {
+        if running.is_empty() && (!*wanted.borrow() || hub.stop.is_closing()) {
             return;
         }
     }
@@ -88,7 +92,7 @@ struct Slot {
     number: u16,
     peer: PeerAddr,
     hub: Arc<Hub>,
-    workers: Arc<[Handle]>,
+    worker: usize,
     advised: watch::Sender<u16>,
     wanted: watch::Receiver<bool>,
 }
@@ -181,13 +185,10 @@ impl Slot {
             *known = advised.max(*known);
             is_more
         });
-        let worker = usize::from(self.number) % self.workers.len();
         let (peer, slot) = (&self.peer, self.number);
         info!(%peer, node, slot, "connected to another hub");
         let began = Instant::now();
-        let serving = offer::serve(io, read, self.hub.clone(), worker);
-        // It ends with its worker at the latest.
-        let ended = self.workers[worker].spawn(serving).await.unwrap_or_default();
+        let ended = offer::serve(io, read, self.hub.clone(), self.worker).await;
         let ended = ended.map(|ended| ended.to_string());
         let lived = Duration::from_secs(began.elapsed().as_secs());
         info!(%peer, node, slot, ended, ?lived, "disconnected from another hub");

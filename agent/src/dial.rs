@@ -1,18 +1,19 @@
 //! Dials the hub: TCP, TLS, and the WebSocket that registers the session.
 
-use std::io;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use httpdate::parse_http_date;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tunnel::box_io::BoxIo;
-use tunnel::dial::{HandshakeError, TransportError, Upgraded, secured, to_hub, upgrade};
+use tunnel::dial::{
+    HandshakeError, TokenError, TransportError, Upgraded, read_token, secured, sentence, to_hub,
+    upgrade,
+};
 use tunnel::limits::{DIAL_TIMEOUT, KEEPALIVE_ASKED, SESSIONS_PAIRED};
 use tunnel::registration::RegistrationError;
 use tunnel::wire;
@@ -47,10 +48,8 @@ pub(crate) enum DialError {
     Transport(#[from] TransportError),
     #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
     Timeout,
-    #[error("cannot read the token file {}: {source}", path.display())]
-    Token { path: PathBuf, source: io::Error },
-    #[error("the token in {} cannot stand in a header", .0.display())]
-    TokenBytes(PathBuf),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error(transparent)]
     Registration(#[from] RegistrationError),
     #[error(transparent)]
@@ -101,8 +100,7 @@ impl DialError {
             Self::Front { .. } => Retry::Soon,
             Self::Transport(TransportError::Proxy(error)) if error.is_lasting() => Retry::Slowly,
             Self::Transport(TransportError::ServerName(_) | TransportError::Environment(_))
-            | Self::Token { .. }
-            | Self::TokenBytes(_)
+            | Self::Token(_)
             | Self::Registration(_)
             | Self::HubHeaders(_) => Retry::Slowly,
             Self::Transport(_) | Self::Timeout | Self::Handshake(_) => Retry::Soon,
@@ -163,19 +161,9 @@ fn registration(
     let mut headers = config.hub_headers.read()?;
     config.registration(number, max_lanes).write_to(&mut headers)?;
     if let Some(path) = &config.token_file {
-        headers.insert(wire::HUB_TOKEN, token(path)?);
+        headers.insert(wire::HUB_TOKEN, read_token(path)?);
     }
     Ok(headers)
-}
-
-/// Read anew for each dial, so that a new token needs no restart.
-fn token(path: &PathBuf) -> Result<HeaderValue, DialError> {
-    let token = std::fs::read_to_string(path)
-        .map_err(|source| DialError::Token { path: path.clone(), source })?;
-    let mut token =
-        HeaderValue::from_str(token.trim()).map_err(|_| DialError::TokenBytes(path.clone()))?;
-    token.set_sensitive(true);
-    Ok(token)
 }
 
 fn failed(error: HandshakeError, hub: &HubUri) -> DialError {
@@ -193,12 +181,9 @@ fn failed(error: HandshakeError, hub: &HubUri) -> DialError {
 }
 
 fn refused(response: &Response<Vec<u8>>) -> DialError {
-    let sentence = String::from_utf8_lossy(response.body());
-    // One line of plain text, whoever wrote it: a proxy in between may answer with a page.
-    let sentence: String = sentence.lines().next().unwrap_or_default().chars().take(300).collect();
     DialError::Refused {
         status: response.status(),
-        sentence: if sentence.is_empty() { "no reason given".to_owned() } else { sentence },
+        sentence: sentence(response),
         retry_after: retry_after(response.headers(), SystemTime::now()),
     }
 }
@@ -221,6 +206,8 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn retry(status: u16, retry_after: Option<&str>) -> Retry {

@@ -17,7 +17,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tunnel::dial::TlsClient;
+use tunnel::dial::{TlsClient, TokenError};
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, OTHER_FILES};
 use tunnel::log::Log;
 use tunnel::setting::SettingError;
@@ -30,7 +30,7 @@ use crate::config::cors::CorsOrigins;
 use crate::config::directory::{Directory, PasswordError};
 use crate::config::keys::{KeyFiles, Keys};
 use crate::config::networks::Networks;
-use crate::config::peering::{PeerTls, Peering, TokenError};
+use crate::config::peering::{PeerTls, Peering};
 use crate::config::routing::Routing;
 use crate::limits::{
     CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS, PARK_TIMEOUT,

@@ -12,8 +12,8 @@
 //!
 //! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
 //! [`run`] starts it all, on listeners that the caller has bound. A module uses those below it in this list only:
-//! `front`, `peers`, `directory`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and `observe`, `message`,
-//! `config`.
+//! `front`, `peers`, `directory`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and
+//! `observe`, `message`, `config`.
 
 mod agent;
 mod client;
@@ -55,7 +55,7 @@ pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::networks::{Network, NetworkError, Networks};
 pub use self::config::peer_addr::{PeerAddr, PeerAddrError};
-pub use self::config::peering::{PeerTls, Peering, TokenError};
+pub use self::config::peering::{PeerTls, Peering};
 pub use self::config::routing::{Domain, DomainError, Routing};
 pub use self::config::{Config, ConfigError};
 use self::context::hub::Hub;

@@ -303,7 +303,7 @@ fn denial(denied: Denied, name: &Name) -> Rejection {
 }
 
 /// The request without its body, as tungstenite wants to see it.
-fn bare<B>(request: &Request<B>) -> Request<()> {
+pub(crate) fn bare<B>(request: &Request<B>) -> Request<()> {
     let mut bare = Request::new(());
     *bare.method_mut() = request.method().clone();
     *bare.uri_mut() = request.uri().clone();

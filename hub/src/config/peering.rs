@@ -1,12 +1,11 @@
 //! What this hub does with others: where they are, and how each shows that it is one.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
-use tunnel::dial::TlsClient;
+use tunnel::dial::{TlsClient, TokenError, read_token};
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of, mutual_server_config};
 
 use super::directory::Directory;
@@ -17,7 +16,7 @@ use super::peer_addr::PeerAddr;
 pub struct Peering {
     /// Where others listen. This hub itself may be among them.
     pub peers: Vec<PeerAddr>,
-    /// What all of them show, which nobody else knows: the first line of this file, read anew each time.
+    /// What all of them show, which nobody else knows: what this file says, read anew each time.
     pub token_file: Option<PathBuf>,
     /// TLS in both directions; plain TCP without.
     pub tls: Option<PeerTls>,
@@ -49,33 +48,13 @@ impl PeerTls {
     }
 }
 
-/// The peers' token is not to be had.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The file cannot be read.
-    #[error("cannot read the token file {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is empty, or has what cannot stand in a header.
-    #[error("the token in {} cannot stand in a header", .0.display())]
-    Bytes(PathBuf),
-}
-
 impl Peering {
     /// What this hub shows others, if they want anything.
     pub(crate) fn token(&self) -> Result<Option<HeaderValue>, TokenError> {
         let Some(path) = &self.token_file else { return Ok(None) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TokenError::Read { path: path.clone(), source })?;
-        let token = text.lines().next().unwrap_or_default().trim();
-        let value = HeaderValue::from_str(token).ok().filter(|_| !token.is_empty());
-        let mut value = value.ok_or_else(|| TokenError::Bytes(path.clone()))?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        let token = read_token(path)?;
+        // An empty one would let everybody in who shows that.
+        if token.is_empty() { Err(TokenError::Bytes(path.clone())) } else { Ok(Some(token)) }
     }
 
     /// Whether another hub has shown it. How long that takes tells nothing of it: only hashes are compared.

@@ -104,7 +104,7 @@ fn metrics(hub: &Hub) -> String {
         sessions: links.len(),
         suspect: count(Link::is_suspect),
         draining: count(Link::is_draining),
-        peers: hub.registry.peers(),
+        peers: hub.registry.peer_views().len(),
         directory_age: hub.directory.age(),
     })
 }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 use tunnel::box_io::BoxIo;
-use tunnel::dial::{Backoff, HandshakeError, TransportError, Upgraded, secured, upgrade};
+use tunnel::dial::{
+    Backoff, HandshakeError, TokenError, TransportError, Upgraded, secured, sentence, upgrade,
+};
 use tunnel::limits::DIAL_TIMEOUT;
 use tunnel::wire;
 
 use super::offer;
 use crate::config::peer_addr::PeerAddr;
-use crate::config::peering::TokenError;
 use crate::context::hub::Hub;
 use crate::limits::{PEER_BACKOFF, PEER_MYSELF, PEER_SLOTS};
 
@@ -176,7 +177,8 @@ impl Slot {
         if answers.is_some_and(|node| node.as_bytes() == self.hub.node_id.as_bytes()) {
             return DialError::Myself;
         }
-        refused(&response)
+        let status = response.status().as_u16();
+        DialError::Refused { status, sentence: sentence(&response) }
     }
 
     async fn serve(&self, Dialled { io, read, node, advised }: Dialled) {
@@ -193,10 +195,4 @@ impl Slot {
         let lived = Duration::from_secs(began.elapsed().as_secs());
         info!(%peer, node, slot, ended, ?lived, "disconnected from another hub");
     }
-}
-
-fn refused(response: &Response<Vec<u8>>) -> DialError {
-    let sentence = String::from_utf8_lossy(response.body());
-    let sentence = sentence.lines().next().unwrap_or_default().chars().take(300).collect();
-    DialError::Refused { status: response.status().as_u16(), sentence }
 }

@@ -21,10 +21,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{info, warn};
 use tunnel::box_io::BoxIo;
+use tunnel::dial::TokenError;
 use tunnel::{sockets, wire};
 
 use super::link::{self, Guest};
-use crate::config::peering::TokenError;
+use crate::agent::upgrade::bare;
 use crate::context::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT, PEER_SLOTS, REQUEST_HEAD};
 use crate::web::http1::websocket;
@@ -66,9 +67,7 @@ impl Refused {
             Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
-}
 
-impl Refused {
     /// The metrics' label.
     fn reason(&self) -> &'static str {
         match self {
@@ -181,10 +180,7 @@ fn check(request: &Request<Incoming>, hub: &Hub) -> Result<(Response<String>, Gu
     if hub.stop.is_moving() {
         return Err(Refused::Leaving);
     }
-    let mut bare = Request::new(());
-    (*bare.method_mut(), *bare.version_mut()) = (request.method().clone(), request.version());
-    *bare.headers_mut() = headers.clone();
-    let response = create_response(&bare).map_err(|_| Refused::NoWebSocket)?;
+    let response = create_response(&bare(request)).map_err(|_| Refused::NoWebSocket)?;
     let mut response = response.map(|()| String::new());
     let protocol = HeaderValue::from_static(wire::PEER_SUBPROTOCOL);
     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);

@@ -182,6 +182,11 @@ impl Entry {
         self.gone_since.is_some() || self.shown().next().is_some()
     }
 
+    /// Whether an agent of this hub is shown.
+    pub(super) fn is_here(&self) -> bool {
+        self.shown().any(|session| session.is_local())
+    }
+
     pub(super) fn shown(&self) -> impl Iterator<Item = &Arc<Session>> {
         self.sessions.iter().filter(|session| session.is_shown())
     }

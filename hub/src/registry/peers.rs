@@ -157,14 +157,7 @@ impl Registry {
 
     /// How many names have an agent that is connected to this hub.
     pub(crate) fn local_names(&self) -> usize {
-        let names = self.names.read();
-        let is_here = |entry: &&Entry| entry.shown().any(|session| session.is_local());
-        names.entries.values().filter(is_here).count()
-    }
-
-    /// How many other hubs are connected.
-    pub(crate) fn peers(&self) -> usize {
-        self.peers.0.lock().values().filter(|peer| peer.strong_count() > 0).count()
+        self.names.read().entries.values().filter(|entry| entry.is_here()).count()
     }
 
     fn disconnect(&self, peer: &Peer, link: &Arc<Link>) {
@@ -294,8 +287,7 @@ impl Registry {
     /// Tells what changes about the agents of this hub, and begins with all that there is.
     pub(crate) fn follow(&self) -> Arc<Follower> {
         let names = self.names.read();
-        let is_here = |entry: &Entry| entry.shown().any(|session| session.is_local());
-        let here = names.entries.iter().filter(|(_, entry)| is_here(entry));
+        let here = names.entries.iter().filter(|(_, entry)| entry.is_here());
         // Under the lock, so that nothing is missed.
         self.followers.add(here.map(|(name, _)| name.clone()).collect())
     }

@@ -142,6 +142,14 @@ fn check(headers: &HeaderMap, key: &str, subprotocol: &str) -> Result<(), Header
     wrong.map_or(Ok(()), |(name, _)| Err(name))
 }
 
+/// What a refusal says: one line of plain text, whoever wrote it, for a proxy in between may answer with a page.
+#[must_use]
+pub fn sentence(response: &Response<Vec<u8>>) -> String {
+    let body = String::from_utf8_lossy(response.body());
+    let sentence: String = body.lines().next().unwrap_or_default().chars().take(300).collect();
+    if sentence.is_empty() { "no reason given".to_owned() } else { sentence }
+}
+
 /// An answer that is no upgrade, with the first of its body, as far as that comes soon.
 async fn refusal(response: Response<Incoming>) -> Response<Vec<u8>> {
     let (head, mut body) = response.into_parts();

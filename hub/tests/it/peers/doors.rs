@@ -4,8 +4,10 @@ use http::StatusCode;
 use hub::{Config, PeerTls};
 
 use crate::support::agent::{Agent, config, server};
+use crate::support::client::answer;
 use crate::support::cluster::{Cluster, listed};
 use crate::support::hub::hub_config;
+use crate::support::message::grpc;
 use crate::support::raw_agent::RawAgent;
 use crate::support::secure::Certificate;
 use crate::support::upstream::Upstream;
@@ -31,6 +33,32 @@ async fn who_has_another_token_is_no_hub_of_these() {
     for hub in [&first, &second, &stranger] {
         assert_eq!(listed(hub, None).await.len(), 1);
     }
+}
+
+/// What runs by way of the one is not disturbed by the other.
+#[tokio::test]
+async fn a_hub_under_two_addresses_is_let_in_once() {
+    let mut cluster = Cluster::new(2).await;
+    let mut peering = cluster.peering();
+    let others = peering.peers.clone();
+    peering
+        .peers
+        .extend(others.into_iter().map(|peer| hub::PeerAddr { host: "localhost".into(), ..peer }));
+    let config = || Config { peering: peering.clone(), ..hub_config() };
+    let (first, second) =
+        (cluster.start_as(0, config()).await, cluster.start_as(1, config()).await);
+    let upstream = Upstream::listen().await;
+    let _agent = Agent::start(crate::support::agent::config(&first, server(upstream.address)));
+    second.until_serving(NAME).await;
+    let client = second.client().await;
+    let (response, _sending) = client.open(grpc(NAME, "/a.B/C"), true).await;
+    let call = upstream.all().call().await;
+    until("some refusals", async || {
+        second.metric("hub_peer_refusals_total{reason=\"twice\"}").await >= 3.0
+    })
+    .await;
+    call.answer();
+    assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
 }
 
 /// The public port is for agents and callers.

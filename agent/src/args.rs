@@ -14,6 +14,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use tunnel::byte_size::ByteSize;
+use tunnel::hub_uri::HubUri;
 use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
@@ -26,7 +27,6 @@ pub use self::upstream::Behind;
 use self::upstream::{Says, UpstreamArgs};
 use crate::fluentd::{Command, CommandError};
 use crate::hub_headers::HubHeader;
-use crate::hub_uri::HubUri;
 use crate::limits::{LANE_MEMORY, SESSION_AGE_MIN};
 use crate::upstream::UpstreamAddr;
 
@@ -48,7 +48,8 @@ pub struct Args {
     pub names: Vec<Name>,
 
     /// The hub: ws://host:port/ws, or wss://… for TLS. May be repeated: where the first cannot be reached, the next is
-    /// dialled, and so on; each dial after a session has ended begins with the first again
+    /// dialled, and so on; each dial after a session has ended begins with the first again. Where hubs are one, the agent is
+    /// at two of them
     #[arg(
         long = "hub-uri",
         env = "AGENT_HUB_URI",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::sync::Notify;
 use tunnel::dial::TlsClient;
+use tunnel::hub_uri::HubUri;
 use tunnel::limits::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LANES_MAX};
 use tunnel::log::Log;
 use tunnel::proxy::ProxySetting;
@@ -19,7 +20,7 @@ use tunnel::ws::KeepaliveConfig;
 
 use crate::exposed::Exposed;
 use crate::hub_headers::HubHeaders;
-use crate::hub_uri::{HubUri, HubUris};
+use crate::hub_uris::HubUris;
 use crate::limits::LANE_MEMORY;
 
 /// How an agent runs.
@@ -30,7 +31,8 @@ pub struct Config {
     /// What else is, on the same sessions: at most [`NAMES_MAX`](tunnel::limits::NAMES_MAX) with the first. The hub takes
     /// all of them, or none.
     pub others: Vec<Exposed>,
-    /// Where the hub is, or the hubs: each session is with the first one that takes it.
+    /// Where the hub is, or the hubs: each session is with the first one that takes it. Where hubs are one, sessions are at two
+    /// of them, whether they are listed here or not.
     pub hubs: HubUris,
     /// Holds the credential; read anew for each dial.
     pub token_file: Option<PathBuf>,

@@ -1,11 +1,12 @@
 //! Dials the hub: TCP, TLS, and the WebSocket that registers the session.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use httpdate::parse_http_date;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +15,7 @@ use tunnel::dial::{
     HandshakeError, TokenError, TransportError, Upgraded, read_token, secured, sentence, to_hub,
     upgrade,
 };
+use tunnel::hub_uri::HubUri;
 use tunnel::limits::{DIAL_TIMEOUT, KEEPALIVE_ASKED, SESSIONS_PAIRED};
 use tunnel::registration::RegistrationError;
 use tunnel::wire;
@@ -21,7 +23,6 @@ use tunnel::ws::KeepaliveConfig;
 
 use crate::front::FrontAnswer;
 use crate::hub_headers::HubHeadersError;
-use crate::hub_uri::HubUri;
 use crate::limits::RETRY_AFTER_MAX;
 use crate::shared::Shared;
 
@@ -35,6 +36,10 @@ pub(crate) struct Dialled {
     pub(crate) session: String,
     /// How many sessions it advises.
     pub(crate) advised: u16,
+    /// The hub's id.
+    pub(crate) node: String,
+    /// How many hubs there are that are one with it.
+    pub(crate) hubs: u16,
     /// With the interval that was asked for, or that it advises.
     pub(crate) keepalive: KeepaliveConfig,
     /// How many lanes the agent takes: as the hub was told, until that changes.
@@ -62,6 +67,9 @@ pub(crate) enum DialError {
         "refused by the hub: {0} (HTTP 400); a hub that is older than this agent takes one name an agent"
     )]
     OneName(String),
+    /// It was asked to refuse then.
+    #[error("the agent has sessions with this hub already, and there are others")]
+    NotWanted,
     /// Somebody else's.
     #[error("{answer}")]
     Front { answer: FrontAnswer, retry_after: Option<Duration> },
@@ -79,6 +87,8 @@ pub(crate) enum Retry {
     Soon,
     /// The hub said when.
     After(Duration),
+    /// At once, for there are other hubs.
+    Elsewhere,
     /// The hub is older or newer than this agent: one of the two is about to be upgraded.
     Version,
     /// Somebody has to change something first: the configuration here, or the hub's.
@@ -95,6 +105,7 @@ impl DialError {
                 _ => Retry::Soon,
             },
             Self::OneName(_) => Retry::Version,
+            Self::NotWanted => Retry::Elsewhere,
             Self::Front { answer, .. } if answer.is_lasting() => Retry::Slowly,
             Self::Front { retry_after: Some(after), .. } => Retry::After(*after),
             Self::Front { .. } => Retry::Soon,
@@ -108,15 +119,30 @@ impl DialError {
     }
 }
 
-/// Registers one session, under this number, at a hub.
-pub(crate) async fn dial(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, DialError> {
-    timeout(DIAL_TIMEOUT, connect(agent, hub, number)).await.unwrap_or(Err(DialError::Timeout))
+/// Registers one session, under this number, at a hub, unless that is one of those.
+pub(crate) async fn dial(
+    agent: &Shared,
+    hub: &HubUri,
+    number: u16,
+    not_at: &[Arc<str>],
+) -> Result<Dialled, DialError> {
+    let connected = timeout(DIAL_TIMEOUT, connect(agent, hub, number, not_at)).await;
+    connected.unwrap_or(Err(DialError::Timeout))
 }
 
-async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, DialError> {
+async fn connect(
+    agent: &Shared,
+    hub: &HubUri,
+    number: u16,
+    not_at: &[Arc<str>],
+) -> Result<Dialled, DialError> {
     let mut places = agent.max_lanes.subscribe();
     let max_lanes = *places.borrow_and_update();
-    let registration = registration(agent, number, max_lanes)?;
+    let mut registration = registration(agent, number, max_lanes)?;
+    if !not_at.is_empty() {
+        let value = HeaderValue::from_str(&not_at.join(",")).ok();
+        registration.extend(value.map(|value| (HeaderName::from_static(wire::HUB_NOT_AT), value)));
+    }
     let tls = agent.tls();
     let tls = tls.as_ref().filter(|_| hub.tls);
     let tcp = to_hub(&hub.host, hub.port, &agent.config.proxy).await?;
@@ -134,6 +160,7 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let advised = text(wire::HUB_SESSIONS).and_then(|value| value.parse().ok()).unwrap_or(1);
     let session = text(wire::HUB_SESSION_ID).unwrap_or_default().to_owned();
+    let hubs = text(wire::HUB_HUBS).and_then(|value| value.parse().ok()).unwrap_or(1);
     let interval = text(wire::HUB_KEEPALIVE_INTERVAL).and_then(|value| value.parse().ok());
     Ok(Dialled {
         hub: hub.clone(),
@@ -141,6 +168,8 @@ async fn connect(agent: &Shared, hub: &HubUri, number: u16) -> Result<Dialled, D
         read,
         session,
         advised: advised.clamp(1, SESSIONS_PAIRED),
+        node: text(wire::HUB_NODE_ID).unwrap_or_default().to_owned(),
+        hubs,
         keepalive: agent.config.keepalive(interval.map(bearable)),
         places,
     })
@@ -181,6 +210,9 @@ fn failed(error: HandshakeError, hub: &HubUri) -> DialError {
 }
 
 fn refused(response: &Response<Vec<u8>>) -> DialError {
+    if response.status() == StatusCode::MISDIRECTED_REQUEST {
+        return DialError::NotWanted;
+    }
     DialError::Refused {
         status: response.status(),
         sentence: sentence(response),
@@ -206,8 +238,6 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn retry(status: u16, retry_after: Option<&str>) -> Retry {

@@ -6,7 +6,7 @@ use http::header::{LOCATION, SERVER};
 use http::{HeaderMap, Response, StatusCode, Uri};
 use tunnel::wire::{self, words};
 
-use crate::hub_uri::HubUri;
+use tunnel::hub_uri::HubUri;
 
 /// An answer to the upgrade that is not the hub's: it lacks the mark of all of those ([`wire::HUB_NODE_ID`]).
 #[derive(Debug)]

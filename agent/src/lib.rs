@@ -22,7 +22,6 @@
 
 mod age;
 mod args;
-mod authority;
 mod builtin;
 mod config;
 mod dial;
@@ -30,7 +29,8 @@ mod exposed;
 pub mod fluentd;
 mod front;
 mod hub_headers;
-mod hub_uri;
+mod hub_uris;
+mod hubs;
 mod lane;
 pub mod limits;
 mod monitor;
@@ -59,11 +59,12 @@ pub use self::args::{Args, Behind};
 pub use self::config::Config;
 pub use self::exposed::{Exposed, Upstream, UpstreamTls};
 pub use self::hub_headers::{HubHeader, HubHeaderError, HubHeaders, HubHeadersError};
-pub use self::hub_uri::{HubUri, HubUriError, HubUris};
+pub use self::hub_uris::HubUris;
 pub use self::reload::ReloadError;
 pub use self::services::builtin_services;
 use self::shared::Shared;
 pub use self::upstream::{UpstreamAddr, UpstreamAddrError};
+pub use tunnel::hub_uri::{HubUri, HubUriError};
 
 /// Keeps the agent registered until `shutdown` resolves, then takes leave: the hub sends no new calls,
 /// and running ones may end within [`Config::drain_timeout`].

@@ -56,6 +56,18 @@ pub const UPSTREAM_RETRY_LONG: Duration = Duration::from_secs(60);
 /// The longest `Retry-After` that an agent obeys.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
+// --- several hubs ---
+
+/// Addresses of hubs that an agent heeds of those that a hub tells of: more than anybody runs.
+pub const HUBS_TOLD: usize = 64;
+/// How long all sessions may be at one hub while there are others before some are replaced to be elsewhere: the half of it,
+/// up to all of it. Twice as long each time that it does not help,
+pub const SPREAD_AFTER: Duration = Duration::from_secs(5);
+/// and no longer.
+pub const SPREAD_MAX: Duration = Duration::from_secs(600);
+/// Dials in a row that lead to a hub which has sessions of the agent already, at most: a quarter of a second each.
+pub const SPREAD_TRIES_MAX: usize = 16;
+
 // --- the age of sessions ---
 
 /// The shortest age at which sessions may be said to end: replacing them more often costs more than it saves.

@@ -14,6 +14,7 @@ use tunnel::registration::share_of_lanes;
 
 use crate::age::AgeLimit;
 use crate::config::Config;
+use crate::hubs::Hubs;
 use crate::reach::Reach;
 use crate::reload::{ReloadError, Settings};
 use crate::succession::Turns;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     /// Towards the hubs, where it is spoken.
     tls: watch::Sender<Option<TlsClient>>,
+    pub(crate) hubs: Arc<Hubs>,
     /// How many sessions the hub advises.
     pub(crate) advised: watch::Sender<u16>,
     /// The agent is asked to stop.
@@ -54,6 +56,7 @@ impl Shared {
         let exposed = config.exposed().cloned().zip(upstream_tls);
         Ok(Self {
             tls: watch::Sender::new(tls),
+            hubs: Arc::new(Hubs::new(config.hubs.clone())),
             reaches: Reach::all(exposed, share_of_lanes(max_lanes.get(), names)),
             advised: watch::Sender::new(1),
             stop: CancellationToken::new(),

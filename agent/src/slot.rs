@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use tunnel::dial::{Backoff, whole_millis};
+use tunnel::hub_uri::HubUri;
 use tunnel::limits::{SESSIONS_PAIRED, STABLE_AFTER};
 use tunnel::wire::CloseCode;
 use tunnel::ws::Ended;
 
 use crate::dial::{DialError, Dialled, Retry, dial};
-use crate::hub_uri::HubUri;
 use crate::limits::{BACKOFF_FATAL, BACKOFF_MAX, BACKOFF_VERSION, REPLACED_AT_ONCE};
 use crate::rota::Rota;
 use crate::session::{self, Over};
@@ -48,6 +48,8 @@ struct Slot {
     predecessors: Vec<Predecessor>,
     /// Which of its two numbers the slot registers under.
     has_other_number: bool,
+    /// Dials in a row that led to a hub at which the agent is already.
+    unwanted: usize,
     /// A dial that was given up may have been heard all the same, and end the session that came after it.
     has_ghost: bool,
 }
@@ -59,7 +61,7 @@ pub(crate) async fn run(index: u16, agent: Arc<Shared>) {
 
 impl Slot {
     fn new(index: u16, agent: Arc<Shared>) -> Self {
-        let rota = Rota::new(agent.config.hubs.count(), Instant::now());
+        let rota = Rota::new(agent.config.hubs.first().clone());
         let (backoff, predecessors) = (Backoff::up_to(BACKOFF_MAX), Vec::new());
         Self {
             index,
@@ -68,6 +70,7 @@ impl Slot {
             rota,
             predecessors,
             has_other_number: false,
+            unwanted: 0,
             has_ghost: false,
         }
     }
@@ -75,8 +78,9 @@ impl Slot {
     async fn run(mut self) {
         let agent = self.agent.clone();
         while !agent.stop.is_cancelled() {
+            let not_at = self.not_at();
             let dialled = tokio::select! {
-                dialled = dial(&agent, self.hub(), self.number()) => dialled,
+                dialled = dial(&agent, self.rota.next(), self.number(), &not_at) => dialled,
                 () = agent.stop.cancelled() => return,
             };
             let pause = match dialled {
@@ -93,9 +97,10 @@ impl Slot {
         }
     }
 
-    /// The one to dial.
-    fn hub(&self) -> &HubUri {
-        self.agent.config.hubs.at(self.rota.next())
+    /// Hubs at which this session is not wanted, until the agent has met with nobody else for long enough.
+    fn not_at(&self) -> Vec<Arc<str>> {
+        let hubs = &self.agent.hubs;
+        if self.unwanted < hubs.patience() { hubs.not_at(self.index) } else { Vec::new() }
     }
 
     /// What the hub calls the slot. A session that is replaced and its successor are two slots to the hub: it keeps both
@@ -107,12 +112,17 @@ impl Slot {
 
     /// Runs the session in a task of its own, and waits for its end or its replacement.
     async fn follow(&mut self, dialled: Dialled) -> Next {
+        self.unwanted = 0;
+        let stay = self.agent.hubs.enter(self.index, &dialled.node, dialled.hubs);
         self.agent.advised.send_replace(dialled.advised);
         // It registers once, and leaves once.
         let (news, mut told) = mpsc::channel(2);
         let started = Instant::now();
         let session = session::serve(dialled, self.index, self.agent.clone(), news);
-        let mut task = self.agent.sessions.spawn(session);
+        let mut task = self.agent.sessions.spawn(async move {
+            let _stay = stay;
+            session.await
+        });
         loop {
             tokio::select! {
                 over = &mut task => {
@@ -144,16 +154,16 @@ impl Slot {
             Next::Replace { is_old: true, .. } => true,
             _ => lived >= STABLE_AFTER && pause.rest.is_zero(),
         };
-        let now = Instant::now();
+        let (now, uris) = (Instant::now(), self.agent.hubs.uris());
         let pause = if is_good {
-            self.rota.anew(pause.pause, now)
+            self.rota.anew(&uris, self.agent.hubs.first_of(self.index), pause.pause, now)
         } else {
-            let Pause { rest, pause } = self.elsewhere(pause);
-            self.rota.failed(rest, pause, now)
+            let Pause { rest, pause } = self.elsewhere(&uris, pause);
+            self.rota.failed(&uris, rest, pause, now)
         };
         if !self.agent.stop.is_cancelled() {
             let retry_in = whole_millis(pause);
-            info!(hub = %self.hub(), slot = self.index, ?retry_in, "dialling again");
+            info!(hub = %self.rota.next(), slot = self.index, ?retry_in, "dialling again");
         }
         pause
     }
@@ -179,7 +189,7 @@ impl Slot {
             }
             Some(Ended::ByPeer { code: CloseCode::Replaced, .. }) if !has_ghost => {
                 // By none of this agent's own: they would take it from each other for ever.
-                let (name, hub) = (self.agent.config.names(), self.hub());
+                let (name, hub) = (self.agent.config.names(), self.rota.next());
                 warn!(%name, %hub, slot = self.index, "another agent has taken the name over");
                 Pause { rest: jittered(BACKOFF_FATAL), pause: now }
             }
@@ -188,7 +198,7 @@ impl Slot {
     }
 
     fn pause_before(&mut self, source: &DialError) -> Duration {
-        let error = format!("hub {}: {source}", self.hub());
+        let error = format!("hub {}: {source}", self.rota.next());
         self.has_ghost |= matches!(source, DialError::Timeout);
         let retry = source.retry();
         let now = Duration::ZERO;
@@ -197,24 +207,30 @@ impl Slot {
             Retry::After(rest) => {
                 Pause { rest: rest + self.backoff.next(fastrand::f64()), pause: now }
             }
+            Retry::Elsewhere => {
+                self.unwanted += 1;
+                Pause { rest: now, pause: now }
+            }
             Retry::Version => Pause { rest: jittered(BACKOFF_VERSION), pause: now },
             Retry::Slowly => Pause { rest: jittered(BACKOFF_FATAL), pause: now },
         };
-        let Pause { rest, pause } = self.elsewhere(pause);
-        let pause = self.rota.failed(rest, pause, Instant::now());
+        let uris = self.agent.hubs.uris();
+        let Pause { rest, pause } = self.elsewhere(&uris, pause);
+        let pause = self.rota.failed(&uris, rest, pause, Instant::now());
         let retry_in = whole_millis(pause);
         match retry {
             Retry::Slowly | Retry::Version => {
                 error!(error, ?retry_in, "not registered; this needs a change of configuration")
             }
-            _ => warn!(error, ?retry_in, "not registered"),
+            Retry::Elsewhere => debug!(error, "another hub is wanted"),
+            Retry::Soon | Retry::After(_) => warn!(error, ?retry_in, "not registered"),
         }
         pause
     }
 
     /// Where one hub rests and there are others, the next one is asked after a pause of its own.
-    fn elsewhere(&mut self, Pause { rest, pause }: Pause) -> Pause {
-        if rest.is_zero() || !self.rota.has_others() {
+    fn elsewhere(&mut self, hubs: &[HubUri], Pause { rest, pause }: Pause) -> Pause {
+        if rest.is_zero() || hubs.len() < 2 {
             return Pause { rest, pause };
         }
         Pause { rest, pause: self.backoff.next(fastrand::f64()) }
@@ -229,7 +245,7 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub_uri::HubUris;
+    use crate::hub_uris::HubUris;
     use crate::tests::{agent, services};
     use tunnel::limits::BACKOFF_MIN;
 
@@ -240,30 +256,36 @@ mod tests {
     /// With three hubs, of which it has dialled the second.
     fn slot_at_second() -> Slot {
         let mut config = agent(services(), 4).config;
-        let hub = config.hubs.first().clone();
-        config.hubs = HubUris::new([hub.clone(), hub.clone(), hub]).expect("three");
+        let hub = |at| format!("ws://hub-{at}").parse().expect("an address");
+        config.hubs = HubUris::new((0..3).map(hub)).expect("three");
         let mut slot = Slot::new(0, Arc::new(Shared::new(config).expect("no files are read")));
         slot.pause_before(&DialError::Timeout);
-        assert_eq!(slot.rota.next(), 1);
+        assert_eq!(next(&slot), 1);
         slot
+    }
+
+    fn next(slot: &Slot) -> usize {
+        let uris = slot.agent.hubs.uris();
+        uris.iter().position(|uri| uri == slot.rota.next()).expect("one of them")
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_session_that_did_well_the_first_hub_is_asked_again() {
         let short = STABLE_AFTER - Duration::from_secs(1);
-        for (lived, is_old, next) in [(STABLE_AFTER, false, 0), (short, false, 2), (short, true, 0)]
+        for (lived, is_old, expected) in
+            [(STABLE_AFTER, false, 0), (short, false, 2), (short, true, 0)]
         {
             let mut slot = slot_at_second();
             slot.pause_after(Next::Replace { lived, is_old });
-            assert_eq!(slot.rota.next(), next, "{lived:?}");
+            assert_eq!(next(&slot), expected, "{lived:?}");
         }
         let mut slot = slot_at_second();
         slot.pause_after(closed(CloseCode::Normal));
-        assert_eq!(slot.rota.next(), 0);
+        assert_eq!(next(&slot), 0);
         // One that is refused does not do well, however long it has lived.
         let mut slot = slot_at_second();
         let pause = slot.pause_after(closed(CloseCode::Policy));
-        assert_eq!(slot.rota.next(), 2);
+        assert_eq!(next(&slot), 2);
         assert!(pause <= BACKOFF_MIN * 2, "{pause:?}");
     }
 

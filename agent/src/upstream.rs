@@ -8,11 +8,11 @@ use std::str::FromStr;
 use http::uri::{Authority, Scheme};
 use rustix::io::Errno;
 use tokio::net::{TcpStream, UnixStream};
+use tunnel::authority::host_and_port;
 use tunnel::box_io::BoxIo;
 use tunnel::dial::{TlsClient, TransportError, secured};
 use tunnel::sockets;
 
-use crate::authority::host_and_port;
 use crate::limits::LANE_DIAL_TIMEOUT;
 
 /// A server's address: `127.0.0.1:50051`, `http://host:port`, `https://host`, or `unix:/path`.

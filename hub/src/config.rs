@@ -201,6 +201,7 @@ fn peering(args: &Args) -> Result<Peering, ConfigError> {
         token_file: args.peer_token_file.clone(),
         tls,
         directory: directory(args)?,
+        public_uri: args.public_uri.clone(),
     };
     // A mistake should be seen now.
     peering.token()?;

@@ -52,7 +52,7 @@ pub(crate) use self::page::{Listed, Page, Place};
 pub(crate) use self::parking::Parked;
 use self::parking::Parking;
 use self::peers::Peers;
-pub(crate) use self::peers::{Connected, LocalAgent, PeerView};
+pub(crate) use self::peers::{Connected, LocalAgent, Others, PeerView};
 pub(crate) use self::registered::Registration;
 pub(crate) use self::remote::{Told, ToldName, ToldState};
 pub(crate) use self::session::{Admitted, Session};

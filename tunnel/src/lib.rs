@@ -7,11 +7,13 @@
 //! answers itself. [`limits`] is the one table of limits. An agent may have several names on one session: then headers are
 //! lists, and what is said of one of them says by its place in the list of which.
 
+pub mod authority;
 pub mod box_io;
 pub mod bridge;
 pub mod byte_size;
 pub mod connect;
 pub mod dial;
+pub mod hub_uri;
 pub mod lanes;
 pub mod limits;
 pub mod log;

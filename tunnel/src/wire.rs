@@ -49,6 +49,9 @@ pub const HUB_MAX_LANES: &str = "hub-max-lanes";
 pub const HUB_KEEPALIVE_INTERVAL: &str = "hub-keepalive-interval";
 /// The version of the agent program.
 pub const HUB_AGENT_VERSION: &str = "hub-agent-version";
+/// Ids of hubs, with `,` between them, at which the agent has sessions and wants no more, for it can go to others: such a hub
+/// refuses with 421, before it does anything else.
+pub const HUB_NOT_AT: &str = "hub-not-at";
 
 /// Answer: the id of the new session.
 pub const HUB_SESSION_ID: &str = "hub-session-id";
@@ -56,6 +59,10 @@ pub const HUB_SESSION_ID: &str = "hub-session-id";
 pub const HUB_NODE_ID: &str = "hub-node-id";
 /// Answer: how many sessions the hub advises.
 pub const HUB_SESSIONS: &str = "hub-sessions";
+/// Answer: how many hubs there are that share their names, this one among them.
+pub const HUB_HUBS: &str = "hub-hubs";
+/// Of a hub that dials another one: where agents reach it.
+pub const HUB_PUBLIC_URI: &str = "hub-public-uri";
 
 /// What is said of an upstream that speaks something else.
 pub const NOT_HTTP2: &str = "the upstream does not speak HTTP/2";
@@ -63,7 +70,7 @@ pub const NOT_HTTP2: &str = "the upstream does not speak HTTP/2";
 pub const SILENT: &str = "the upstream sent no HTTP/2 SETTINGS in time";
 
 /// What the two ends tell each other in text messages, as JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Control {
     /// The hub shows the session to callers from now on.
@@ -92,6 +99,14 @@ pub enum Control {
     MaxLanes {
         /// So many at once, on all its sessions together.
         max: u32,
+    },
+    /// Of the hub: which hubs there are that share their names, this one among them. The agent has sessions at two of them.
+    HubPeers {
+        /// How many.
+        count: u16,
+        /// Where agents reach them, as far as they say so.
+        #[serde(default)]
+        uris: Vec<String>,
     },
     /// A type that this version does not know. Ignored, so that newer peers may say more.
     #[serde(other)]
@@ -131,6 +146,9 @@ impl Control {
                 format!(r#"{{"type":"not-http2","nth":{nth},"silent":{silent}}}"#)
             }
             Self::MaxLanes { max } => format!(r#"{{"type":"max-lanes","max":{max}}}"#),
+            Self::HubPeers { count, uris } => {
+                serde_json::json!({"type": "hub-peers", "count": count, "uris": uris}).to_string()
+            }
             Self::Unknown => r#"{"type":"unknown"}"#.into(),
         }
     }
@@ -219,10 +237,15 @@ mod tests {
         let not_http2 = Control::NotHttp2 { nth: 7, silent: true };
         let all = [Control::Drain, Control::Registered, Control::Moved];
         let lanes = [Control::MaxLanes { max: 0 }, Control::MaxLanes { max: u32::MAX }];
-        for control in
-            all.into_iter().chain([upstream(true), upstream(false), not_http2]).chain(lanes)
+        let hubs = [vec![], vec!["ws://a/ws".to_owned(), "wss://b/\"".to_owned()]];
+        let hubs = hubs.map(|uris| Control::HubPeers { count: 7, uris });
+        for control in all
+            .into_iter()
+            .chain([upstream(true), upstream(false), not_http2])
+            .chain(lanes)
+            .chain(hubs)
         {
-            assert_eq!(Control::from_text(&control.to_text()), control);
+            assert_eq!(Control::from_text(&control.clone().to_text()), control);
         }
         assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);
         for stranger in ["", "drain", "{}", r#"{"type":7}"#, r#"{"type":"kick"}"#, "[]"] {

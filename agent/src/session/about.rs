@@ -10,8 +10,8 @@ use tunnel::wire::CloseCode;
 use tunnel::ws::Ended;
 
 use super::Over;
-use crate::hub_uri::HubUri;
 use crate::shared::Shared;
+use tunnel::hub_uri::HubUri;
 
 pub(super) struct About {
     pub(super) slot: u16,

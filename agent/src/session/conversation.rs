@@ -33,6 +33,8 @@ pub(super) struct Conversation<'s> {
     has_successor: bool,
     /// Resolves in the session's turn to be replaced because of its age.
     grows_old: Option<Pin<Box<dyn Future<Output = Turn> + Send>>>,
+    /// Resolves when the session had better be at another hub.
+    is_crowded: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<'s> Conversation<'s> {
@@ -42,6 +44,10 @@ impl<'s> Conversation<'s> {
             agent.age.is_near(began, random).await;
             agent.turns.take().await
         };
+        let (hubs, slot) = (about.agent.hubs.clone(), about.slot);
+        // One that shares its number with its successor would be ended by that.
+        let may_move = about.agent.is_paired();
+        let is_crowded = async move { hubs.is_crowded(slot, random).await };
         Self {
             about,
             lanes,
@@ -55,6 +61,7 @@ impl<'s> Conversation<'s> {
             succeeded: None,
             has_successor: false,
             grows_old: Some(Box::pin(grows_old)),
+            is_crowded: may_move.then(|| Box::pin(is_crowded) as _),
         }
     }
 
@@ -84,10 +91,14 @@ impl<'s> Conversation<'s> {
                 // The monitors live as long as the agent.
                 Some((nth, up)) = upstreams.next() => self.ws.send(Control::Upstream { up, nth }),
                 Ok(()) = places.changed() => self.takes(*places.borrow_and_update()),
-                turn = old(&mut self.grows_old) => self.is_old(turn),
+                turn = pending(&mut self.grows_old) => self.is_old(turn),
+                () = pending(&mut self.is_crowded), if self.is_registered && !self.drains => {
+                    self.about.log("moving to another hub: all of the agent's sessions are at this one");
+                    self.leave(None);
+                }
                 is_registered = succeeded(&mut self.succeeded) => self.succeeded(is_registered),
                 () = agent.stop.cancelled(), if !self.drains => {
-                    self.grows_old = None;
+                    (self.grows_old, self.is_crowded) = (None, None);
                     self.drain();
                 }
                 () = agent.cut.cancelled(), if !self.is_cut => {
@@ -111,6 +122,9 @@ impl<'s> Conversation<'s> {
                 self.about.log("draining: the hub opens no new lanes on this session");
                 self.tell_moved();
                 self.leave(None);
+            }
+            Control::HubPeers { count, uris } => {
+                self.about.agent.hubs.told(&self.about.hub, count, &uris);
             }
             Control::NotHttp2 { nth, silent } => {
                 if let Some(reach) = self.about.agent.reaches.get(usize::from(nth)) {
@@ -139,7 +153,7 @@ impl<'s> Conversation<'s> {
     /// Asks for a successor, once.
     fn leave(&mut self, turn: Option<Turn>) {
         // Dropped, for a turn that nobody takes would keep others waiting.
-        self.grows_old = None;
+        (self.grows_old, self.is_crowded) = (None, None);
         if self.is_leaving {
             return;
         }
@@ -180,9 +194,10 @@ impl<'s> Conversation<'s> {
     }
 }
 
-async fn old(grows_old: &mut Option<Pin<Box<dyn Future<Output = Turn> + Send>>>) -> Turn {
-    match grows_old {
-        Some(grows_old) => grows_old.await,
+/// Never, where there is nothing to wait for.
+async fn pending<T>(awaited: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
+    match awaited {
+        Some(awaited) => awaited.await,
         None => std::future::pending().await,
     }
 }

@@ -52,6 +52,8 @@ impl Scene {
             read: Bytes::new(),
             session: "s1".into(),
             advised: 1,
+            node: "n1".into(),
+            hubs: 1,
             keepalive: agent.config.keepalive(None),
             places: agent.max_lanes.subscribe(),
         };

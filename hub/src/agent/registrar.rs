@@ -86,14 +86,13 @@ async fn run(
 ) {
     let Origin { hub, stop, .. } = origin;
     let link = &registration.link;
-    let mut keys = hub.doors.watch(link.worker);
+    let (mut keys, mut others) = (hub.doors.watch(link.worker), hub.registry.other_hubs());
     // They may have changed since the session was let in.
     keys.mark_changed();
     let mut checkup = interval(hub.config.keepalive.interval);
     let mut farewell = pin!(sleep(FAREWELL_TIMEOUT));
-    let (mut hub_drains, mut hub_closes) = (false, false);
     let mut renewed = pin!(renew(registration, hub));
-    let mut is_renewed = false;
+    let (mut hub_drains, mut hub_closes, mut is_renewed) = (false, false, false);
     loop {
         let drained = link.is_draining() && link.lanes() == 0;
         tokio::select! {
@@ -106,6 +105,7 @@ async fn run(
                 farewell.as_mut().reset(link.quiet_at());
             }
             () = link.ws().suspicion() => hub.registry.suspicion(registration),
+            Ok(()) = others.changed() => link.ws().send(hub.all_hubs(&others.borrow_and_update())),
             Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, registration),
             _ = checkup.tick() => if let Some(rtt) = link.ws().rtt() {
                 hub.metrics.session_rtt(rtt);
@@ -179,7 +179,10 @@ fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
             Some(session) => hub.registry.set_upstream(&session.agent, Upstream::Down),
             None => {}
         },
-        Control::Registered | Control::NotHttp2 { .. } | Control::Unknown => {}
+        Control::Registered
+        | Control::NotHttp2 { .. }
+        | Control::HubPeers { .. }
+        | Control::Unknown => {}
     }
 }
 

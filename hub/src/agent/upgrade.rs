@@ -48,8 +48,8 @@ fn refused<B>(request: &Request<B>, rejection: &Rejection, Origin { hub, peer, .
     if path == wire::PATH {
         hub.metrics.registration_refused(rejection.reason);
     }
-    if rejection.reason == BUSY {
-        // Thousands a second, just when there is enough to do.
+    if [BUSY, ELSEWHERE].contains(&rejection.reason) {
+        // The one thousands a second, just when there is enough to do; the other is asked for.
         return debug!(%peer, error = rejection.sentence, "registration refused");
     }
     let name = request.headers().get(wire::HUB_NAME);
@@ -71,6 +71,9 @@ fn shortened(bytes: &[u8]) -> String {
 /// The metrics' label of what a hub that is behind does not take now.
 const BUSY: &str = "busy";
 
+/// Of what is not to be here.
+const ELSEWHERE: &str = "elsewhere";
+
 /// Why there is no upgrade.
 #[derive(Debug, PartialEq, Eq)]
 struct Rejection {
@@ -91,6 +94,7 @@ impl Rejection {
             StatusCode::UPGRADE_REQUIRED => "version",
             StatusCode::TOO_MANY_REQUESTS => "limit",
             StatusCode::SERVICE_UNAVAILABLE => "draining",
+            StatusCode::MISDIRECTED_REQUEST => ELSEWHERE,
             _ => "bad-request",
         };
         Self { status, header: None, sentence: sentence.into(), reason }
@@ -128,6 +132,7 @@ async fn admit<B>(
     check_subprotocol(request.headers())?;
     let address = network(origin.peer.ip());
     let registrants = &origin.hub.registrants;
+    check_wanted(request.headers(), &origin.hub)?;
     if !registrants.admit(address) {
         return Err(too_many(origin));
     }
@@ -149,6 +154,7 @@ async fn admit<B>(
         (wire::HUB_SESSION_ID, admitted.id.clone()),
         (wire::HUB_NODE_ID, origin.hub.node_id.clone()),
         (wire::HUB_SESSIONS, origin.hub.advised_sessions.to_string()),
+        (wire::HUB_HUBS, (1 + origin.hub.registry.other_hubs().borrow().count).to_string()),
         (
             wire::HUB_KEEPALIVE_INTERVAL,
             origin.hub.config.keepalive.interval.as_millis().to_string(),
@@ -256,6 +262,16 @@ fn check_subprotocol(headers: &HeaderMap) -> Result<(), Rejection> {
         // Not even a WebSocket: told so by what follows.
         None => Ok(()),
     }
+}
+
+/// An agent that is here already looks for another hub.
+fn check_wanted(headers: &HeaderMap, hub: &Hub) -> Result<(), Rejection> {
+    let not_at = headers.get(wire::HUB_NOT_AT).and_then(|value| value.to_str().ok());
+    if not_at.is_some_and(|nodes| nodes.split(',').any(|node| node.trim() == hub.node_id)) {
+        let sentence = "the agent is at this hub already, and asks for another one";
+        return Err(Rejection::new(StatusCode::MISDIRECTED_REQUEST, sentence));
+    }
+    Ok(())
 }
 
 fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejection> {

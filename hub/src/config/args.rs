@@ -8,6 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
 use tunnel::byte_size::ByteSize;
+use tunnel::hub_uri::HubUri;
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::setting::Setting;
@@ -119,6 +120,10 @@ pub struct Args {
         requires = "peer_listen"
     )]
     pub peers: Vec<PeerAddr>,
+
+    /// Where agents reach this hub from outside, wss://hub-1.example/ws: agents of other hubs are told, so that each is at two
+    #[arg(long, env = "HUB_PUBLIC_URI", value_name = "URI", requires = "peer_listen")]
+    pub public_uri: Option<HubUri>,
 
     /// An etcd that tells which other hubs there are: etcd://host:2379,host2:2379?prefix=/grpc-hub, or etcds:// for TLS
     #[arg(long, env = "HUB_DIRECTORY", value_name = "URI", requires_all = ["peer_address", "peer_listen"])]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use tunnel::dial::{TlsClient, TokenError, read_token};
+use tunnel::hub_uri::HubUri;
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of, mutual_server_config};
 
 use super::directory::Directory;
@@ -22,6 +23,8 @@ pub struct Peering {
     pub tls: Option<PeerTls>,
     /// Where it is written which others there are, beside `peers`.
     pub directory: Option<Directory>,
+    /// Where agents reach this hub.
+    pub public_uri: Option<HubUri>,
 }
 
 /// TLS between hubs: each shows a certificate of one authority.

@@ -10,6 +10,7 @@ use tonic::service::Routes;
 use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
 use tunnel::token_bucket::TokenBucket;
+use tunnel::wire::Control;
 
 use crate::config::{Config, ConfigError};
 use crate::context::doors::Doors;
@@ -26,7 +27,7 @@ use crate::observe::activity::Activity;
 use crate::observe::heard::Heard;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
-use crate::registry::Registry;
+use crate::registry::{Others, Registry};
 use crate::services;
 use crate::stop::Stop;
 
@@ -138,6 +139,15 @@ impl Hub {
         self.doors.reload()?;
         filter.apply();
         Ok(())
+    }
+
+    /// What agents are told of all hubs, this one among them: by each hub the same.
+    pub(crate) fn all_hubs(&self, others: &Others) -> Control {
+        let uris = others.uris.iter().chain(&self.config.peering.public_uri);
+        let mut uris: Vec<_> = uris.map(ToString::to_string).collect();
+        uris.sort_unstable();
+        uris.dedup();
+        Control::HubPeers { count: others.count.saturating_add(1), uris }
     }
 
     /// Tells for how long the certificate is good.

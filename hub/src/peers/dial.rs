@@ -165,6 +165,9 @@ impl Slot {
         };
         say(wire::HUB_NODE_ID, &self.hub.node_id);
         say(wire::HUB_SLOT, &self.number.to_string());
+        if let Some(uri) = &self.hub.config.peering.public_uri {
+            say(wire::HUB_PUBLIC_URI, &uri.to_string());
+        }
         if let Some(token) = self.hub.config.peering.token()? {
             headers.insert(wire::HUB_TOKEN, token);
         }

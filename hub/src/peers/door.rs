@@ -191,7 +191,8 @@ fn check(request: &Request<Incoming>, hub: &Hub) -> Result<(Response<String>, Gu
         let value = HeaderValue::try_from(value).ok();
         response.headers_mut().extend(value.map(|value| (HeaderName::from_static(name), value)));
     }
-    Ok((response, Guest { node: node.to_owned(), slot }))
+    let public_uri = text(headers, wire::HUB_PUBLIC_URI).and_then(|uri| uri.parse().ok());
+    Ok((response, Guest { node: node.to_owned(), slot, public_uri }))
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

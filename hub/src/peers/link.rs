@@ -14,6 +14,7 @@ use tonic::Streaming;
 use tonic::transport::Endpoint;
 use tracing::{debug, info, warn};
 use tunnel::box_io::BoxIo;
+use tunnel::hub_uri::HubUri;
 use tunnel::lanes::{Open, Role};
 use tunnel::name::Name;
 use tunnel::once::Once;
@@ -33,6 +34,8 @@ pub(super) struct Guest {
     pub(super) node: String,
     /// Which of its connections it is.
     pub(super) slot: u16,
+    /// Where agents reach it.
+    pub(super) public_uri: Option<HubUri>,
 }
 
 /// Serves the connection to its end.
@@ -48,7 +51,7 @@ pub(super) async fn serve(
         tunnel::lanes::start(io, read, PEER_KEEPALIVE, Role::Hub, memory);
     let driver = tokio::spawn(driver);
     let link = Link::new(random_id(), guest.slot, (address, worker), None, 0, lanes);
-    let connected = hub.registry.connect(&guest.node, link);
+    let connected = hub.registry.connect(&guest.node, guest.public_uri, link);
     let link = connected.link.clone();
     info!(node = guest.node, peer = %address, slot = guest.slot, "another hub connected");
     let mut driver = std::pin::pin!(driver);

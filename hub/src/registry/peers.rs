@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
+use tunnel::hub_uri::HubUri;
 use tunnel::name::Name;
 use tunnel::wire::CloseCode;
 
@@ -30,14 +32,27 @@ pub(crate) struct Peer {
     known: Mutex<Known>,
 }
 
-/// All that are connected, by id.
+/// All that are connected.
 #[derive(Debug, Default)]
-pub(super) struct Peers(Mutex<HashMap<Arc<str>, Weak<Peer>>>);
+pub(super) struct Peers {
+    by_id: Mutex<HashMap<Arc<str>, Weak<Peer>>>,
+    others: watch::Sender<Others>,
+}
+
+/// Which other hubs there are, as agents are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Others {
+    pub(crate) count: u16,
+    /// Where agents reach those that say so.
+    pub(crate) uris: Vec<HubUri>,
+}
 
 /// What is known of it.
 #[derive(Debug, Default)]
 struct Known {
     links: Vec<Arc<Link>>,
+    /// Where agents reach it.
+    public_uri: Option<HubUri>,
     /// Its agents.
     agents: BTreeMap<Name, Vec<Arc<Agent>>>,
 }
@@ -90,7 +105,7 @@ impl Peer {
 impl Peers {
     /// The hub of this id: the same for all of its connections.
     fn find(&self, node: &str) -> Arc<Peer> {
-        let mut peers = self.0.lock();
+        let mut peers = self.by_id.lock();
         peers.retain(|_, peer| peer.strong_count() > 0);
         if let Some(peer) = peers.get(node).and_then(Weak::upgrade) {
             return peer;
@@ -101,13 +116,33 @@ impl Peers {
         peers.insert(node, Arc::downgrade(&peer));
         peer
     }
+
+    fn all(&self) -> Vec<Arc<Peer>> {
+        self.by_id.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// To be called when one may have come or gone.
+    fn are_others(&self) {
+        let mut others = Others::default();
+        for peer in self.all() {
+            let known = peer.known.lock();
+            others.count += u16::from(!known.links.is_empty());
+            others.uris.extend(known.public_uri.clone().filter(|_| !known.links.is_empty()));
+        }
+        others.uris.sort_by_key(ToString::to_string);
+        self.others.send_if_modified(|known| {
+            let is_new = *known != others;
+            *known = others;
+            is_new
+        });
+    }
 }
 
 /// What this hub does with others.
 impl Registry {
     /// Whether a connection of this number with the hub of this id is as good as another one would be.
     pub(crate) fn is_connected(&self, node: &str, slot: u16) -> bool {
-        let Some(peer) = self.peers.0.lock().get(node).and_then(Weak::upgrade) else {
+        let Some(peer) = self.peers.by_id.lock().get(node).and_then(Weak::upgrade) else {
             return false;
         };
         let known = peer.known.lock();
@@ -117,7 +152,12 @@ impl Registry {
 
     /// The agents of the hub of this id can be reached by this connection, too, for as long as what this returns lives. It
     /// takes the place of an older one of the same slot.
-    pub(crate) fn connect(self: &Arc<Self>, node: &str, link: Link) -> Connected {
+    pub(crate) fn connect(
+        self: &Arc<Self>,
+        node: &str,
+        public_uri: Option<HubUri>,
+        link: Link,
+    ) -> Connected {
         let (peer, link) = (self.peers.find(node), Arc::new(link));
         let mut names = self.names.write();
         let mut known = peer.known.lock();
@@ -130,8 +170,10 @@ impl Registry {
             agents.iter().for_each(|agent| entry.add(Arc::new(session(agent))));
         }
         known.links.push(link.clone());
+        known.public_uri = public_uri;
         drop(known);
         drop(names);
+        self.peers.are_others();
         self.changed();
         Connected { registry: self.clone(), peer, link }
     }
@@ -149,10 +191,19 @@ impl Registry {
 
     /// The other hubs that are connected, by id.
     pub(crate) fn peer_views(&self) -> Vec<PeerView> {
-        let peers: Vec<_> = self.peers.0.lock().values().filter_map(Weak::upgrade).collect();
+        let peers = self.peers.all();
         let mut views: Vec<_> = peers.iter().filter_map(|peer| peer.view()).collect();
         views.sort_by(|one, other| one.node.cmp(&other.node));
         views
+    }
+
+    /// The same as agents are told: now, where there are any, and whenever that changes.
+    pub(crate) fn other_hubs(&self) -> watch::Receiver<Others> {
+        let mut others = self.peers.others.subscribe();
+        if others.borrow().count > 0 {
+            others.mark_changed();
+        }
+        others
     }
 
     /// How many names have an agent that is connected to this hub.
@@ -176,6 +227,7 @@ impl Registry {
         drop(known);
         names.forget();
         drop(names);
+        self.peers.are_others();
         self.changed();
     }
 

@@ -4,3 +4,4 @@ mod calls;
 mod coming_and_going;
 mod doors;
 mod owners;
+mod spread;

@@ -55,7 +55,7 @@ impl Cluster {
         let peer = |peer: &SocketAddr| format!("{host}:{}", peer.port()).parse().unwrap();
         let peers = self.addresses.iter().map(peer).collect();
         let (token_file, tls) = (Some(self.token.clone()), self.tls.clone());
-        Peering { peers, token_file, tls, directory: None }
+        Peering { peers, token_file, tls, ..Peering::default() }
     }
 
     /// Starts one, or starts it again.

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod auth_file;
+pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod frames;

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::authority::host_and_port;
+use crate::wire;
 use http::Uri;
 use http::uri::Scheme;
-use tunnel::wire;
-
-use crate::authority::host_and_port;
 
 /// A hub's address, with everything filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HubUri {
     /// Over TLS.
     pub tls: bool,
@@ -61,49 +60,6 @@ impl fmt::Display for HubUri {
     }
 }
 
-/// One hub or more, the preferred one first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HubUris {
-    first: HubUri,
-    others: Vec<HubUri>,
-}
-
-impl HubUris {
-    /// All of them, in the order of preference; `None` if there is none.
-    #[must_use]
-    pub fn new(uris: impl IntoIterator<Item = HubUri>) -> Option<Self> {
-        let mut uris = uris.into_iter();
-        Some(Self { first: uris.next()?, others: uris.collect() })
-    }
-
-    /// The preferred one.
-    #[must_use]
-    pub fn first(&self) -> &HubUri {
-        &self.first
-    }
-
-    /// From the preferred one on.
-    pub fn iter(&self) -> impl Iterator<Item = &HubUri> {
-        std::iter::once(&self.first).chain(&self.others)
-    }
-
-    /// How many there are: never none.
-    pub(crate) fn count(&self) -> usize {
-        1 + self.others.len()
-    }
-
-    /// The one at this place, from 0; beyond the last, the first.
-    pub(crate) fn at(&self, place: usize) -> &HubUri {
-        place.checked_sub(1).and_then(|place| self.others.get(place)).unwrap_or(&self.first)
-    }
-}
-
-impl From<HubUri> for HubUris {
-    fn from(first: HubUri) -> Self {
-        Self { first, others: Vec::new() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,18 +86,5 @@ mod tests {
         {
             assert_eq!(text.parse::<HubUri>(), Err(HubUriError), "{text}");
         }
-    }
-
-    #[test]
-    fn several_are_in_order() {
-        assert_eq!(HubUris::new([]), None);
-        let uris: Vec<HubUri> =
-            ["ws://a", "wss://b"].iter().map(|uri| uri.parse().expect("an address")).collect();
-        let hubs = HubUris::new(uris.clone()).expect("two");
-        assert!(hubs.iter().eq(&uris));
-        assert_eq!(
-            (hubs.count(), hubs.at(0), hubs.at(1), hubs.at(2)),
-            (2, &uris[0], &uris[1], &uris[0])
-        );
     }
 }

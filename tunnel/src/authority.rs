@@ -6,7 +6,8 @@ use http::uri::Authority;
 
 /// The host, IPv6 without brackets, and the port where one is said. `None` if that is no port, or if
 /// brackets stand around anything else or elsewhere, all of which [`Authority`] itself lets pass.
-pub(crate) fn host_and_port(authority: &Authority) -> Option<(String, Option<u16>)> {
+#[must_use]
+pub fn host_and_port(authority: &Authority) -> Option<(String, Option<u16>)> {
     let host = authority.host();
     let port = match authority.as_str().strip_prefix(host)? {
         "" => None,

@@ -12,7 +12,7 @@
 //!
 //! A session is an agent's WebSocket; a lane is a byte stream inside it, an HTTP/2 connection to the agent's server.
 //! [`run`] starts it all, on listeners that the caller has bound. A module uses those below it in this list only:
-//! `front`, `peers`, `directory`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `guard` and
+//! `front`, `peers`, `web`, `agent` and `client`, `context`, `services` and `lanes`, `registry`, `directory`, `guard` and
 //! `observe`, `message`, `config`.
 
 mod agent;
@@ -135,11 +135,17 @@ fn others(
 ) -> (AbortOnDropHandle<()>, Option<AbortOnDropHandle<()>>) {
     let peering = &hub.config.peering;
     let listed: Nodes = peering.peers.iter().cloned().collect();
-    let (tell, told) = watch::channel(Nodes::new());
+    let (nodes, told) = watch::channel(Nodes::new());
     let connected = tokio::spawn(peers::connect(hub.clone(), runtimes.into(), listed, told));
+    let member = directory::Member {
+        node: hub.node_id.clone(),
+        stop: hub.stop.clone(),
+        heard: hub.directory.clone(),
+        claims: hub.claims.clone(),
+        nodes,
+    };
     let directory = peering.directory.clone();
-    let directory =
-        directory.map(|directory| tokio::spawn(directory::run(directory, tell, hub.clone())));
+    let directory = directory.map(|directory| tokio::spawn(directory::run(directory, member)));
     (AbortOnDropHandle::new(connected), directory.map(AbortOnDropHandle::new))
 }
 

@@ -64,6 +64,8 @@ pub const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DIRECTORY_PING: Duration = Duration::from_secs(5);
 /// The longest pause before the directory is tried again.
 pub const DIRECTORY_BACKOFF: Duration = Duration::from_secs(5);
+/// When it is tried again to write who has a name exclusively, or to take that back.
+pub const CLAIMS_AGAIN: Duration = Duration::from_secs(2);
 /// Bytes of one answer of the directory: it writes 100 bytes a hub.
 pub const DIRECTORY_MESSAGE_BYTES: usize = 4 << 20;
 /// How long one direction of a relayed lane may go on after the other has ended; the agent itself waits less.

@@ -146,7 +146,7 @@ impl Registry {
         admitted: Admitted,
         tunnel: Lanes,
     ) -> Result<Registration, Owned> {
-        let Admitted { id, registration: asked, holder, peer, worker } = admitted;
+        let Admitted { id, registration: asked, holder, peer, worker, claims } = admitted;
         let mut names = self.names.write();
         for Exposed { name, .. } in asked.exposed() {
             names.check_owner(name, holder.as_ref(), &asked.instance)?;
@@ -169,7 +169,7 @@ impl Registry {
         drop(names);
         let shown = sessions.iter().filter(|session| session.is_shown());
         self.arrived(shown.map(|session| &session.agent.name));
-        Ok(Registration { registry: self.clone(), link, sessions })
+        Ok(Registration { registry: self.clone(), link, sessions, claims })
     }
 
     /// The agent that registers here: known from another session, or new.

@@ -16,10 +16,11 @@ use tunnel::name::Name;
 use tunnel::registration::{Exposed, Registration};
 use tunnel::wire;
 
-use crate::config::auth::Denied;
+use crate::config::auth::{Denied, Holder, Ownership};
 use crate::config::networks::network;
 use crate::context::hub::{Hub, random_id};
 use crate::context::origin::Origin;
+use crate::directory::{Claim, ClaimError};
 use crate::limits::{LOGGED_MAX, REFUSAL_PAUSE, RETRY_AFTER_SECONDS, RETRY_BUSY_SECONDS};
 use crate::observe::limit::Limit;
 use crate::registry::Admitted;
@@ -137,7 +138,7 @@ async fn admit<B>(
         return Err(too_many(origin));
     }
     let mut response = accept(request)?;
-    let admitted = admit_agent(request.headers(), origin)?;
+    let mut admitted = admit_agent(request.headers(), origin)?;
     // Each name costs what an agent does.
     let others = u32::try_from(admitted.registration.others.len()).unwrap_or(u32::MAX);
     if !registrants.admit_all(address, others) {
@@ -148,6 +149,7 @@ async fn admit<B>(
         registrants.give_back(address, 1 + others);
         return Err(Rejection { reason: BUSY, ..busy() });
     }
+    admitted.claims = claims(&admitted, &origin.hub).await?;
     let headers = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
     for (name, value) in [
@@ -298,7 +300,32 @@ fn admit_agent(headers: &HeaderMap, origin: &Origin) -> Result<Admitted, Rejecti
         return Err(rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS));
     }
     let (peer, worker) = (origin.peer, origin.worker);
-    Ok(Admitted { id: random_id(), registration, holder, peer, worker })
+    Ok(Admitted { id: random_id(), registration, holder, peer, worker, claims: Vec::new() })
+}
+
+/// Where there is a directory of hubs, an agent's exclusive names are its own at all of them.
+async fn claims(admitted: &Admitted, hub: &Hub) -> Result<Vec<Claim>, Rejection> {
+    let Admitted { registration, holder, .. } = admitted;
+    let is_exclusive = |holder: &&Holder| holder.ownership() == Ownership::Exclusive;
+    let exclusive = holder.as_ref().filter(is_exclusive).zip(hub.config.peering.directory.as_ref());
+    let Some((holder, _)) = exclusive else { return Ok(Vec::new()) };
+    let who = format!("{} {}", holder.id(), registration.instance);
+    let mut claims = Vec::new();
+    for Exposed { name, .. } in registration.exposed() {
+        claims.push(hub.claims.claim(name, &who).await.map_err(|error| unclaimed(&error))?);
+    }
+    Ok(claims)
+}
+
+fn unclaimed(error: &ClaimError) -> Rejection {
+    match error {
+        ClaimError::Taken(_) => Rejection::new(StatusCode::CONFLICT, error.to_string()),
+        ClaimError::Away(_) => {
+            let rejection = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+            let rejection = rejection.with(RETRY_AFTER, RETRY_AFTER_SECONDS);
+            Rejection { reason: "directory", ..rejection }
+        }
+    }
 }
 
 fn denial(denied: Denied, name: &Name) -> Rejection {

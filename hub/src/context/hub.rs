@@ -14,6 +14,7 @@ use tunnel::wire::Control;
 
 use crate::config::{Config, ConfigError};
 use crate::context::doors::Doors;
+use crate::directory::Claims;
 use crate::guard::handshakes::Handshakes;
 use crate::guard::held_bytes::HeldBytes;
 use crate::guard::pace::Pace;
@@ -45,7 +46,9 @@ pub(crate) struct Hub {
     pub(crate) advised_sessions: usize,
     pub(crate) registry: Arc<Registry>,
     /// Of the directory.
-    pub(crate) directory: Heard,
+    pub(crate) directory: Arc<Heard>,
+    /// Names that agents of this hub have exclusively, as the directory knows.
+    pub(crate) claims: Arc<Claims>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Arc<Limits>,
@@ -95,7 +98,8 @@ impl Hub {
             peer_services: services::peers::routes(&registry, &stop),
             peer_handshakes: Handshakes::new(PEER_HANDSHAKES),
             registry,
-            directory: Heard::default(),
+            directory: Arc::default(),
+            claims: Arc::default(),
             activity,
             limits,
             handshakes: Handshakes::new(HANDSHAKES),

@@ -5,8 +5,11 @@ use std::time::Duration;
 use http::Uri;
 use hub_proto::etcd as pb;
 use hub_proto::etcd::auth_client::AuthClient;
+use hub_proto::etcd::compare::{CompareResult, CompareTarget, TargetUnion};
 use hub_proto::etcd::kv_client::KvClient;
 use hub_proto::etcd::lease_client::LeaseClient;
+use hub_proto::etcd::request_op::Request as Op;
+use hub_proto::etcd::response_op::Response as Done;
 use hub_proto::etcd::watch_client::WatchClient;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -14,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
+use tunnel::box_io::BoxIo;
 use tunnel::dial::{TransportError, secured};
 use tunnel::limits::DIAL_TIMEOUT;
 use tunnel::once::Once;
@@ -60,6 +64,10 @@ impl Etcd {
     ) -> Result<Self, EtcdError> {
         let channel = timeout(DIAL_TIMEOUT, connect(member, directory));
         let channel = channel.await.unwrap_or(Err(EtcdError::Timeout))?;
+        Self::begin(channel, directory).await
+    }
+
+    async fn begin(channel: Channel, directory: &Directory) -> Result<Self, EtcdError> {
         let mut etcd = Self { channel, token: None };
         if let Some((name, password)) = directory.user()? {
             let request = etcd.request(pb::AuthenticateRequest { name, password });
@@ -68,6 +76,12 @@ impl Etcd {
             etcd.token = Some(token);
         }
         Ok(etcd)
+    }
+
+    /// The same over a connection that there is.
+    #[cfg(test)]
+    pub(super) async fn on(stream: BoxIo, directory: &Directory) -> Result<Self, EtcdError> {
+        Self::begin(over(stream, Uri::from_static("http://etcd")).await?, directory).await
     }
 
     /// A request that is answered in time, or fails.
@@ -103,6 +117,49 @@ impl Etcd {
         let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
         let request = self.request(pb::PutRequest { key, value, lease });
         KvClient::new(self.channel.clone()).put(request).await?;
+        Ok(())
+    }
+
+    /// Writes a key, which goes with the lease, unless another one that begins with this says something else. Returns whether
+    /// it is written.
+    pub(super) async fn write_if_alone(
+        &self,
+        prefix: &str,
+        key: &str,
+        value: &str,
+        lease: i64,
+    ) -> Result<bool, EtcdError> {
+        let (begin, end) = range(prefix);
+        let all = |union, target: CompareTarget| pb::Compare {
+            result: CompareResult::Equal.into(),
+            target: target.into(),
+            key: begin.clone(),
+            range_end: end.clone(),
+            target_union: Some(union),
+        };
+        let value = value.as_bytes().to_vec();
+        let put = pb::PutRequest { key: key.as_bytes().to_vec(), value: value.clone(), lease };
+        let put = || vec![op(Op::RequestPut(put.clone()))];
+        let nobody = all(TargetUnion::Version(0), CompareTarget::Version);
+        let same = all(TargetUnion::Value(value), CompareTarget::Value);
+        // Of no keys at all, none has the same value, either.
+        let or_same = pb::TxnRequest { compare: vec![same], success: put(), failure: Vec::new() };
+        let failure = vec![op(Op::RequestTxn(or_same))];
+        let request = pb::TxnRequest { compare: vec![nobody], success: put(), failure };
+        let answer = KvClient::new(self.channel.clone()).txn(self.request(request)).await?;
+        let pb::TxnResponse { succeeded, responses } = answer.into_inner();
+        let is_same = |response: &pb::ResponseOp| {
+            let Some(Done::ResponseTxn(txn)) = &response.response else { return false };
+            txn.succeeded
+        };
+        Ok(succeeded || responses.iter().any(is_same))
+    }
+
+    /// Deletes a key.
+    pub(super) async fn delete(&self, key: &str) -> Result<(), EtcdError> {
+        let (key, range_end) = (key.as_bytes().to_vec(), Vec::new());
+        let request = self.request(pb::DeleteRangeRequest { key, range_end });
+        KvClient::new(self.channel.clone()).delete_range(request).await?;
         Ok(())
     }
 
@@ -158,6 +215,10 @@ impl Etcd {
     }
 }
 
+fn op(request: Op) -> pb::RequestOp {
+    pb::RequestOp { request: Some(request) }
+}
+
 /// The head of an answer that has no end.
 async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, EtcdError> {
     let answer = timeout(DIRECTORY_TIMEOUT, answer).await;
@@ -170,7 +231,11 @@ async fn connect(member: &PeerAddr, directory: &Directory) -> Result<Channel, Et
     let stream = secured(tcp, host, directory.tls.as_ref()).await?;
     let scheme = if directory.uri.tls { "https" } else { "http" };
     let origin = format!("{scheme}://{member}").parse();
-    let origin = origin.unwrap_or_else(|_| Uri::from_static("http://etcd"));
+    over(stream, origin.unwrap_or_else(|_| Uri::from_static("http://etcd"))).await
+}
+
+/// HTTP/2 over a connection that there is.
+async fn over(stream: BoxIo, origin: Uri) -> Result<Channel, EtcdError> {
     // Not etcd's URI: a tonic that was built with TLS wants to speak it itself where that says https.
     let endpoint = Endpoint::from_static("http://etcd")
         .origin(origin)

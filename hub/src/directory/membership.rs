@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::Nodes;
+use super::claims::{Claims, Place};
 use super::etcd::{Etcd, EtcdError};
 use crate::config::directory::Directory;
 use crate::config::peer_addr::PeerAddr;
@@ -30,6 +31,8 @@ pub(super) struct Membership {
     lease: i64,
     /// What the keys of all hubs begin with.
     prefix: String,
+    /// Where it is written who has which names exclusively.
+    owners: Place,
 }
 
 impl Membership {
@@ -45,17 +48,21 @@ impl Membership {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let written = serde_json::json!(Written { peer, version }).to_string();
         etcd.write(&format!("{prefix}{node}"), &written, lease).await?;
-        Ok(Self { etcd, lease, prefix })
+        let owners = format!("{}/owners/", directory.uri.prefix);
+        let owners = Place { etcd: etcd.clone(), lease, prefix: owners, node: node.to_owned() };
+        Ok(Self { etcd, lease, prefix, owners })
     }
 
     /// Keeps it, and tells whenever something is heard: who is there, if that may have changed. Until it is lost.
     pub(super) async fn keep(
         &self,
+        claims: &Claims,
         hears: impl Fn(Option<Nodes>),
     ) -> Result<Infallible, EtcdError> {
         tokio::select! {
             ended = self.keep_lease(|| hears(None)) => ended,
             ended = self.follow(&hears) => ended,
+            never = claims.keep(self.owners.clone()) => Ok(never),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Registry;
 use super::link::Link;
 use super::session::Session;
+use crate::directory::Claim;
 use crate::observe::activity::What;
 
 /// A session's place in the registry, under each of its names; dropping it takes the session out.
@@ -14,6 +15,8 @@ pub(crate) struct Registration {
     pub(crate) link: Arc<Link>,
     /// One for each name, in the order in which the agent has named them.
     pub(crate) sessions: Arc<[Arc<Session>]>,
+    /// Names that it has exclusively, at all hubs.
+    pub(super) claims: Vec<Claim>,
 }
 
 impl Registration {
@@ -26,6 +29,8 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.link.is_over();
+        // First, so that who comes next finds the name free everywhere.
+        self.claims.clear();
         self.registry.unregister(&self.sessions);
     }
 }

@@ -11,6 +11,7 @@ use super::agent::{Agent, Upstream};
 use super::link::Link;
 use super::remote::Remote;
 use crate::config::auth::Holder;
+use crate::directory::Claim;
 
 /// What is known of a session before it begins.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Admitted {
     pub(crate) peer: SocketAddr,
     /// The worker whose thread drives it.
     pub(crate) worker: usize,
+    /// What the directory keeps for it, for as long as it lives.
+    pub(crate) claims: Vec<Claim>,
 }
 
 /// A session under one name, which may be one of several.

@@ -1,6 +1,7 @@
 //! What becomes of a name that agents of several hubs register.
 
 use http::StatusCode;
+use hub::{Config, Directory, Peering};
 
 use crate::support::auth_file::{AuthFile, Entry, agent, caller};
 use crate::support::cluster::{Cluster, listed, two_with};
@@ -107,5 +108,23 @@ async fn who_stands_by_does_so_for_agents_of_all_hubs() {
     for hub in [&one, &other] {
         until_are(hub, &["o2"]).await;
         assert_eq!(stand_by(hub).await, [false]);
+    }
+}
+
+/// Who else has a name alone only the directory knows.
+#[tokio::test]
+async fn while_the_directory_is_away_nobody_new_gets_a_name_for_itself() {
+    // Nobody listens there.
+    let uri = "etcd://127.0.0.1:1".parse().unwrap();
+    let address = "127.0.0.1:1".parse().unwrap();
+    let directory = Some(Directory { uri, address, tls: None, user_file: None });
+    let peering = Peering { directory, ..Peering::default() };
+    for (ownership, refused) in
+        [("exclusive", Some(StatusCode::SERVICE_UNAVAILABLE)), ("takeover", None), ("share", None)]
+    {
+        let owner = Entry { ownership, ..agent("owner", "*") };
+        let file = AuthFile::new(&[owner, caller("ops", "*")]);
+        let hub = Hub::start_with(Config { peering: peering.clone(), ..file.config() }).await;
+        assert_eq!(register(&hub, "o1").await.err(), refused, "{ownership}");
     }
 }

@@ -1,0 +1,246 @@
+//! Who has a name exclusively: an etcd decides, for hubs hear of each other's agents only a moment later.
+//!
+//! A hub writes `PREFIX/owners/NAME/ID` for an agent that is to have the name alone, unless another hub has written the same of
+//! another agent. One agent may be at several hubs. The key goes with the hub's lease, so whoever dies with it frees its names.
+
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+use tracing::{debug, warn};
+use tunnel::name::Name;
+
+use super::etcd::{Etcd, EtcdError};
+use crate::limits::CLAIMS_AGAIN;
+
+/// All that agents of this hub have, or had.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    names: Mutex<HashMap<Name, Arc<Claimed>>>,
+    /// Where they are written, while that can be reached.
+    place: watch::Sender<Option<Place>>,
+    /// Names of which something is to be written, or taken back.
+    unsettled: Mutex<BTreeSet<Name>>,
+    nudged: Notify,
+}
+
+/// One name.
+#[derive(Debug, Default)]
+struct Claimed {
+    /// Sessions of the agent that has it.
+    sessions: AtomicUsize,
+    /// What is written, or was, of whom.
+    written: tokio::sync::Mutex<Option<Written>>,
+}
+
+#[derive(Debug)]
+struct Written {
+    who: String,
+    /// With the lease that the hub has now.
+    is_good: bool,
+}
+
+/// A session's share of its agent's claim. Without any, the claim is taken back.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    claims: Arc<Claims>,
+    name: Name,
+    claimed: Arc<Claimed>,
+}
+
+/// Why there is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ClaimError {
+    #[error("the name \"{0}\" has another agent, at another hub")]
+    Taken(Name),
+    #[error(
+        "the directory of hubs is away: nobody new gets the name \"{0}\" for itself before it is back"
+    )]
+    Away(Name),
+}
+
+/// Where a hub writes.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) etcd: Etcd,
+    pub(super) lease: i64,
+    /// What the keys of all names begin with.
+    pub(super) prefix: String,
+    /// This hub's id.
+    pub(super) node: String,
+}
+
+impl Claims {
+    /// An agent is to have the name alone. Who has it already keeps it, though the directory is away.
+    pub(crate) async fn claim(
+        self: &Arc<Self>,
+        name: &Name,
+        who: &str,
+    ) -> Result<Claim, ClaimError> {
+        loop {
+            let claimed = self.names.lock().entry(name.clone()).or_default().clone();
+            let mut written = claimed.written.lock().await;
+            if !self.is_current(name, &claimed) {
+                // Taken back while this was waiting for it.
+                continue;
+            }
+            if written.as_ref().is_none_or(|written| written.who != who)
+                && let Err(error) = self.write(name, who, &claimed, &mut written).await
+            {
+                if written.is_none() {
+                    self.names.lock().remove(name);
+                }
+                return Err(error);
+            }
+            claimed.sessions.fetch_add(1, Ordering::SeqCst);
+            drop(written);
+            return Ok(Claim { claims: self.clone(), name: name.clone(), claimed });
+        }
+    }
+
+    async fn write(
+        &self,
+        name: &Name,
+        who: &str,
+        claimed: &Claimed,
+        written: &mut Option<Written>,
+    ) -> Result<(), ClaimError> {
+        // Its last session may be on its way out.
+        if claimed.sessions.load(Ordering::SeqCst) > 0 {
+            return Err(ClaimError::Taken(name.clone()));
+        }
+        let away = |error: Option<EtcdError>| {
+            debug!(%name, ?error, "nobody new gets the name now");
+            ClaimError::Away(name.clone())
+        };
+        let place = self.place.borrow().clone().ok_or_else(|| away(None))?;
+        if written.is_some() {
+            place.take_back(name).await.map_err(|error| away(Some(error)))?;
+            *written = None;
+        }
+        // Until the contrary is known: an answer may be lost, and whoever waits for it may leave. Then it is taken back.
+        self.is_unsettled(name);
+        let who = who.to_owned();
+        let Written { who, is_good } = written.insert(Written { who, is_good: false });
+        match place.write(name, who).await {
+            Ok(true) => *is_good = true,
+            Ok(false) => {
+                *written = None;
+                return Err(ClaimError::Taken(name.clone()));
+            }
+            Err(error) => return Err(away(Some(error))),
+        }
+        Ok(())
+    }
+
+    fn is_current(&self, name: &Name, claimed: &Arc<Claimed>) -> bool {
+        self.names.lock().get(name).is_some_and(|current| Arc::ptr_eq(current, claimed))
+    }
+
+    /// Writes all that is claimed, with a new lease, and keeps it so, until dropped: then the directory is away.
+    pub(super) async fn keep(&self, place: Place) -> Infallible {
+        let all: Vec<_> = self.names.lock().clone().into_iter().collect();
+        for (name, claimed) in all {
+            if let Some(written) = &mut *claimed.written.lock().await {
+                written.is_good = false;
+                self.is_unsettled(&name);
+            }
+        }
+        let _reachable = Reachable::new(self, &place);
+        loop {
+            let unsettled = std::mem::take(&mut *self.unsettled.lock());
+            let mut later = BTreeSet::new();
+            for name in unsettled {
+                if !self.settle(&name, &place).await {
+                    later.insert(name);
+                }
+            }
+            tokio::select! {
+                () = self.nudged.notified() => {}
+                () = sleep(CLAIMS_AGAIN), if !later.is_empty() => {}
+            }
+            self.unsettled.lock().append(&mut later);
+        }
+    }
+
+    fn is_unsettled(&self, name: &Name) {
+        self.unsettled.lock().insert(name.clone());
+        self.nudged.notify_one();
+    }
+
+    /// What is written is what is claimed. Returns whether it is.
+    async fn settle(&self, name: &Name, place: &Place) -> bool {
+        let Some(claimed) = self.names.lock().get(name).cloned() else { return true };
+        let mut written = claimed.written.lock().await;
+        let is_claimed = claimed.sessions.load(Ordering::SeqCst) > 0;
+        let settled = match &mut *written {
+            Some(Written { is_good: true, .. }) if is_claimed => return true,
+            Some(Written { who, is_good }) if is_claimed => match place.write(name, who).await {
+                Ok(true) => {
+                    *is_good = true;
+                    return true;
+                }
+                Ok(false) => {
+                    // Hubs decide it between them: the first keeps it.
+                    warn!(%name, "while the directory was away, another agent has got the name at another hub");
+                    return false;
+                }
+                Err(error) => Err(error),
+            },
+            Some(_) => place.take_back(name).await,
+            None => Ok(()),
+        };
+        if let Err(error) = settled {
+            debug!(%name, %error, "the directory has not heard of what becomes of the name");
+            return false;
+        }
+        *written = None;
+        // Nobody claims it meanwhile, for that takes the lock that is held here, and looks again then.
+        self.names.lock().remove(name);
+        true
+    }
+}
+
+impl Place {
+    fn of_name(&self, name: &Name) -> String {
+        format!("{}{name}/", self.prefix)
+    }
+
+    async fn write(&self, name: &Name, who: &str) -> Result<bool, EtcdError> {
+        let prefix = self.of_name(name);
+        let key = format!("{prefix}{}", self.node);
+        self.etcd.write_if_alone(&prefix, &key, who, self.lease).await
+    }
+
+    async fn take_back(&self, name: &Name) -> Result<(), EtcdError> {
+        self.etcd.delete(&format!("{}{}", self.of_name(name), self.node)).await
+    }
+}
+
+/// The directory can be reached.
+struct Reachable<'c>(&'c Claims);
+
+impl<'c> Reachable<'c> {
+    fn new(claims: &'c Claims, place: &Place) -> Self {
+        claims.place.send_replace(Some(place.clone()));
+        Self(claims)
+    }
+}
+
+impl Drop for Reachable<'_> {
+    fn drop(&mut self) {
+        self.0.place.send_replace(None);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.claimed.sessions.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.claims.is_unsettled(&self.name);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Hubs that come and go at random, on an etcd that fails at random: what is known in the end is what there is, and no name has
+//! two agents that were each promised to have it alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tunnel::name::Name;
+
+use super::fake_etcd::{FakeEtcd, Health};
+use super::*;
+use crate::limits::{DIRECTORY_LEASE, DIRECTORY_TIMEOUT};
+use crate::stop::Stop;
+
+/// After so long with an etcd that is well, all know all: an old lease has ended, and every pause.
+const SETTLED: Duration = Duration::from_secs(90);
+
+/// So long a hub needs for what it has to say.
+const BETWEEN: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Join(u8),
+    /// It takes itself out.
+    Leave(u8),
+    /// Its lease ends by itself.
+    Crash(u8),
+    BreakWatches,
+    Compact,
+    /// The etcd is like that for so many seconds.
+    Sick(Health, u8),
+    /// A hub's lease ends though it lives.
+    Revoke(u8),
+    /// At this hub, one of two agents wants a name for itself.
+    Claim(u8, u8, u8),
+    /// All agents of a hub go.
+    Empty(u8),
+    Wait(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4_u8).prop_map(Step::Join),
+        1 => (0..4_u8).prop_map(Step::Leave),
+        1 => (0..4_u8).prop_map(Step::Crash),
+        1 => Just(Step::BreakWatches),
+        1 => Just(Step::Compact),
+        1 => (1..40_u8).prop_map(|seconds| Step::Sick(Health::Away, seconds)),
+        1 => (1..40_u8).prop_map(|seconds| Step::Sick(Health::Silent, seconds)),
+        1 => (1..20_u8).prop_map(|seconds| Step::Sick(Health::Unheard, seconds)),
+        1 => (0..4_u8).prop_map(Step::Revoke),
+        5 => (0..4_u8, 0..2_u8, 0..2_u8).prop_map(|(hub, name, who)| Step::Claim(hub, name, who)),
+        1 => (0..4_u8).prop_map(Step::Empty),
+        3 => (0..20_u8).prop_map(Step::Wait),
+    ]
+}
+
+/// A hub, as far as the directory knows one.
+struct SimHub {
+    node: String,
+    stop: Stop,
+    claims: Arc<Claims>,
+    nodes: watch::Receiver<Nodes>,
+    running: JoinHandle<()>,
+    /// Sessions of agents that have names for themselves.
+    sessions: Vec<(Name, String, Claim)>,
+}
+
+fn address(at: u8) -> PeerAddr {
+    format!("hub-{at}:1").parse().expect("an address")
+}
+
+impl SimHub {
+    fn start(at: u8, born: usize, etcd: &FakeEtcd) -> Self {
+        let (node, stop, claims) = (format!("{born}-of-{at}"), Stop::default(), Arc::default());
+        let (nodes, told) = watch::channel(Nodes::new());
+        let uri = "etcd://one,two".parse().expect("a directory");
+        let directory = Directory { uri, address: address(at), tls: None, user_file: None };
+        let member = Member {
+            node: node.clone(),
+            stop: stop.clone(),
+            heard: Arc::default(),
+            claims: Arc::clone(&claims),
+            nodes,
+        };
+        let (etcd, dialled) = (etcd.clone(), directory.clone());
+        let running = tokio::spawn(async move {
+            let dial = move |_: PeerAddr| {
+                let (etcd, directory) = (etcd.clone(), dialled.clone());
+                Box::pin(async move {
+                    let connection = timeout(DIRECTORY_TIMEOUT, etcd.connection()).await;
+                    let connection = connection.ok().flatten().ok_or(EtcdError::Timeout)?;
+                    Etcd::on(connection, &directory).await
+                }) as Pin<Box<_>>
+            };
+            run_by(&directory, member, &dial).await;
+        });
+        Self { node, stop, claims, nodes: told, running, sessions: Vec::new() }
+    }
+}
+
+struct Model {
+    etcd: FakeEtcd,
+    hubs: BTreeMap<u8, SimHub>,
+    born: usize,
+    /// No lease has ended that its hub still relied on.
+    leases_held: bool,
+}
+
+impl Model {
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Join(at) if !self.hubs.contains_key(&at) => {
+                self.born += 1;
+                self.hubs.insert(at, SimHub::start(at, self.born, &self.etcd));
+            }
+            Step::Leave(at) => {
+                if let Some(hub) = self.hubs.remove(&at) {
+                    hub.stop.begin_moving();
+                    hub.running.await.expect("no panic");
+                }
+            }
+            Step::Crash(at) => {
+                if let Some(hub) = self.hubs.remove(&at) {
+                    hub.running.abort();
+                }
+            }
+            Step::BreakWatches => self.etcd.break_watches(),
+            Step::Compact => self.etcd.compact(),
+            Step::Sick(health, seconds) => {
+                let lasts = Duration::from_secs(seconds.into());
+                // A lease is kept each fifth of its time.
+                self.leases_held &= lasts < DIRECTORY_LEASE / 3;
+                self.etcd.set_health(health);
+                self.sick_for(lasts).await;
+                self.etcd.set_health(Health::Well);
+            }
+            Step::Revoke(at) => {
+                if let Some(hub) = self.hubs.get(&at) {
+                    self.leases_held = false;
+                    self.etcd.revoke(&hub.node);
+                }
+            }
+            Step::Claim(at, name, who) => self.claim(at, name, who).await,
+            Step::Empty(at) => {
+                if let Some(hub) = self.hubs.get_mut(&at) {
+                    hub.sessions.clear();
+                }
+            }
+            Step::Wait(seconds) => sleep(Duration::from_secs(seconds.into())).await,
+            Step::Join(_) => {}
+        }
+    }
+
+    /// At each hub an agent wants a name meanwhile.
+    async fn sick_for(&mut self, lasts: Duration) {
+        let end = Instant::now() + lasts;
+        for at in 0..4 {
+            let _ = timeout_at(end, self.claim(at, at % 2, at / 2)).await;
+        }
+        sleep_until(end).await;
+    }
+
+    async fn claim(&mut self, at: u8, name: u8, who: u8) {
+        let Some(hub) = self.hubs.get_mut(&at) else { return };
+        let name: Name = format!("name-{name}").parse().expect("a name");
+        let who = format!("agent-{who}");
+        // As the registry does, which knows the agents of its own hub.
+        if hub.sessions.iter().any(|(other, held_by, _)| *other == name && *held_by != who) {
+            return;
+        }
+        if let Ok(claim) = hub.claims.claim(&name, &who).await {
+            hub.sessions.push((name, who, claim));
+        }
+    }
+
+    /// What holds at any moment.
+    fn check(&self) {
+        let mut written: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (key, who) in self.etcd.written("/grpc-hub/owners/") {
+            let (name, _) = key.split_once('/').expect("a name and a hub");
+            written.entry(name.to_owned()).or_default().insert(who);
+        }
+        assert!(written.values().all(|of_name| of_name.len() == 1), "{written:?}");
+        if self.leases_held {
+            let held = self.held();
+            assert!(held.values().all(|of_name| of_name.len() == 1), "{held:?}");
+        }
+    }
+
+    /// Agents that were promised a name for themselves, by name.
+    fn held(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut held: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (name, who, _) in self.hubs.values().flat_map(|hub| &hub.sessions) {
+            held.entry(name.to_string()).or_default().insert(who.clone());
+        }
+        held
+    }
+
+    /// What holds in the end.
+    fn check_settled(&self) {
+        self.check();
+        let there: Nodes = self.hubs.keys().map(|at| address(*at)).collect();
+        for (at, hub) in &self.hubs {
+            assert_eq!(*hub.nodes.borrow(), there, "hub {at}");
+        }
+        let mut ids: Vec<_> = self.hubs.values().map(|hub| hub.node.clone()).collect();
+        ids.sort();
+        let nodes: Vec<_> =
+            self.etcd.written("/grpc-hub/nodes/").into_iter().map(|(node, _)| node).collect();
+        assert_eq!(nodes, ids);
+        let held = self.held();
+        let written = self.etcd.written("/grpc-hub/owners/");
+        let names: BTreeSet<_> =
+            written.iter().filter_map(|(key, _)| Some(key.split_once('/')?.0.to_owned())).collect();
+        assert!(names.iter().eq(held.keys()), "{written:?} {held:?}");
+        for (key, who) in written {
+            let (name, node) = key.split_once('/').expect("a name and a hub");
+            let hub = self.hubs.values().find(|hub| hub.node == node).expect("a hub");
+            let is_it =
+                |session: &&(Name, String, Claim)| session.0.as_str() == name && session.1 == who;
+            assert!(hub.sessions.iter().any(|session| is_it(&session)), "{key} {who}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn hubs_agree_with_what_there_is(steps in prop::collection::vec(step(), 1..40)) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
+        runtime.block_on(async {
+            let etcd = FakeEtcd::start();
+            let mut model = Model { etcd, hubs: BTreeMap::new(), born: 0, leases_held: true };
+            for step in steps {
+                model.step(step).await;
+                sleep(BETWEEN).await;
+                model.check();
+            }
+            sleep(SETTLED).await;
+            model.check_settled();
+        });
+    }
+}

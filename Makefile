@@ -128,6 +128,11 @@ cluster: build ## Three hubs on one etcd, all restarted under load, and what was
 	$(CARGO) build --locked -p bench --bin steady --bin isolation
 	scripts/cluster/run $(ARGS)
 
+.PHONY: cluster-scale
+cluster-scale: build ## What 10,000 names cost five hubs, into docs/cluster.md (ARGS="--names 500 --hubs 3 --rate 50")
+	$(CARGO) build --release --locked -p bench
+	scripts/cluster/scale $(or $(ARGS),--write docs/cluster.md)
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! crowd agents HUB_URI COUNT             agents, each with one session and a name of its own: idle-0, idle-1, …
+//! crowd passing HUB_URI RATE             so many agents a second, each of which leaves again: passing-0, passing-1, …
 //! crowd callers ADDRESS NAME COUNT       client connections, each with one call behind it
 //! crowd streams ADDRESS NAME COUNT       calls that never end, 200 on a connection
 //! crowd stalled ADDRESS NAME COUNT       downloads that go as fast as they can for five seconds, and then are not read
@@ -9,21 +10,21 @@
 //!
 //! Says `there COUNT` when all are, and stays until standard input ends. Agents are there when the hub says so.
 
+mod agents;
 mod streams;
 
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use agent::{Config, Exposed, HubUri, Upstream};
 use anyhow::Result;
 use bench::role::{announce, wait_for_end_of_input};
 use clap::{Parser, Subcommand};
 use tokio::runtime;
 use tokio::task::JoinSet;
-use tonic::service::Routes;
 use tunnel::program::raise_open_files;
 
+use self::agents::{Fleet, Passing};
 use self::streams::Hub;
 
 /// A crowd that does nothing but be there, until standard input ends
@@ -36,7 +37,13 @@ struct Args {
 #[derive(Clone, Debug, Subcommand)]
 enum Crowd {
     /// Agents without a call
-    Agents { hub_uri: HubUri, count: usize },
+    Agents {
+        #[command(flatten)]
+        fleet: Fleet,
+        count: usize,
+    },
+    /// Agents that come and go
+    Passing(Passing),
     /// Client connections without a call
     Callers { address: SocketAddr, name: String, count: usize },
     /// Calls that never end
@@ -65,7 +72,8 @@ fn main() -> Result<()> {
 /// Returns if they go away.
 async fn gather(crowd: Crowd) -> Result<()> {
     match crowd {
-        Crowd::Agents { hub_uri, count } => agents(&hub_uri, count).await,
+        Crowd::Agents { fleet, count } => fleet.stay(count).await,
+        Crowd::Passing(passing) => passing.pass().await,
         Crowd::Callers { address, name, count } => {
             let hub = Hub { address, name };
             let mut there = Vec::new();
@@ -101,21 +109,6 @@ async fn gather(crowd: Crowd) -> Result<()> {
             stay(count, there).await
         }
     }
-}
-
-async fn agents(hub: &HubUri, count: usize) -> Result<()> {
-    let mut running = JoinSet::new();
-    for number in 0..count {
-        let services = Upstream::Services(Routes::default());
-        let exposed = Exposed::new(format!("idle-{number}").parse()?, services);
-        let config = Config::new(exposed, hub.clone());
-        let config = Config { sessions: Some(1), ..config };
-        running.spawn(agent::run(config, std::future::pending()));
-    }
-    while let Some(ended) = running.join_next().await {
-        ended??;
-    }
-    Ok(())
 }
 
 async fn stay<T>(count: usize, _there: Vec<T>) -> Result<()> {

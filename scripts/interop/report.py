@@ -127,9 +127,9 @@ def table(head, rows):
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def write(path, text):
+def write(path, text, marks=MARKS):
     """Puts what was measured between the marks of a page."""
     page = path.read_text()
-    check(all(page.count(mark) == 1 for mark in MARKS), f"{path} has no place for it")
-    before, rest = page.split(MARKS[0])
-    path.write_text(before + MARKS[0] + text + "\n" + MARKS[1] + rest.split(MARKS[1])[1])
+    check(all(page.count(mark) == 1 for mark in marks), f"{path} has no place for it")
+    before, rest = page.split(marks[0])
+    path.write_text(before + marks[0] + text + "\n" + marks[1] + rest.split(marks[1])[1])

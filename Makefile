@@ -128,6 +128,11 @@ cluster: build ## Three hubs on one etcd, all restarted under load, and what was
 	$(CARGO) build --locked -p bench --bin steady --bin isolation
 	scripts/cluster/run $(ARGS)
 
+.PHONY: cluster-faults
+cluster-faults: build ## Hubs of a cluster killed, frozen and cut off under load, and what calls notice, into docs/cluster.md (ARGS="--row etcd"; as root; wants etcd and haproxy)
+	$(CARGO) build --release --locked -p bench --bin steady --bin isolation
+	scripts/cluster/faults $(or $(ARGS),--write docs/cluster.md)
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

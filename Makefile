@@ -133,6 +133,11 @@ cluster-scale: build ## What 10,000 names cost five hubs, into docs/cluster.md (
 	$(CARGO) build --release --locked -p bench
 	scripts/cluster/scale $(or $(ARGS),--write docs/cluster.md)
 
+.PHONY: cluster-faults
+cluster-faults: build ## Hubs of a cluster killed, frozen and cut off under load, and what calls notice, into docs/cluster.md (ARGS="--row etcd"; as root; wants etcd and haproxy)
+	$(CARGO) build --release --locked -p bench --bin steady --bin isolation
+	scripts/cluster/faults $(or $(ARGS),--write docs/cluster.md)
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

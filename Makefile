@@ -128,6 +128,11 @@ cluster: build ## Three hubs on one etcd, all restarted under load, and what was
 	$(CARGO) build --locked -p bench --bin steady --bin isolation
 	scripts/cluster/run $(ARGS)
 
+.PHONY: helm
+helm: build ## Lint and render the Helm chart, and start hubs as it says (installs Helm into .tools/; wants Go)
+	scripts/helm/install.sh
+	scripts/helm/run
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

@@ -13,6 +13,8 @@ import (
 	"os"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -27,9 +29,11 @@ import (
 	"k8s.io/kubernetes/pkg/apis/networking"
 	_ "k8s.io/kubernetes/pkg/apis/networking/install"
 	networkingrules "k8s.io/kubernetes/pkg/apis/networking/validation"
-	"k8s.io/kubernetes/pkg/apis/policy"
+	disruption "k8s.io/kubernetes/pkg/apis/policy"
 	_ "k8s.io/kubernetes/pkg/apis/policy/install"
-	policyrules "k8s.io/kubernetes/pkg/apis/policy/validation"
+	disruptionrules "k8s.io/kubernetes/pkg/apis/policy/validation"
+	security "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	sigsyaml "sigs.k8s.io/yaml"
 )
@@ -81,6 +85,7 @@ func read(input io.Reader) ([]map[string]any, error) {
 type checker struct {
 	// To what a manifest says, and to what an API server works with.
 	said, internal runtime.Decoder
+	standards      policy.Evaluator
 }
 
 func newChecker() checker {
@@ -91,7 +96,11 @@ func newChecker() checker {
 		}
 	}
 	codecs := serializer.NewCodecFactory(scheme, serializer.EnableStrict)
-	return checker{codecs.UniversalDeserializer(), codecs.UniversalDecoder()}
+	standards, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		panic(err)
+	}
+	return checker{codecs.UniversalDeserializer(), codecs.UniversalDecoder(), standards}
 }
 
 func (c checker) check(text []byte) error {
@@ -113,7 +122,25 @@ func (c checker) check(text []byte) error {
 	wrong := rules(object)
 	legacyscheme.Scheme.Default(said)
 	wrong = append(wrong, legacyscheme.Scheme.Validate(context.Background(), nil, said)...)
+	switch said := said.(type) {
+	case *appsv1.StatefulSet:
+		wrong = append(wrong, c.admission(&said.Spec.Template)...)
+	case *appsv1.Deployment:
+		wrong = append(wrong, c.admission(&said.Spec.Template)...)
+	}
 	return wrong.ToAggregate()
+}
+
+// admission is that to a namespace of the strictest of the Pod Security Standards.
+func (c checker) admission(pod *corev1.PodTemplateSpec) field.ErrorList {
+	wrong := field.ErrorList{}
+	restricted := security.LevelVersion{Level: security.LevelRestricted, Version: security.LatestVersion()}
+	for _, result := range c.standards.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
+		if !result.Allowed {
+			wrong = append(wrong, field.Forbidden(field.NewPath("spec", "template"), result.ForbiddenReason+": "+result.ForbiddenDetail))
+		}
+	}
+	return wrong
 }
 
 // rules are those that an API server has for what is created.
@@ -136,8 +163,8 @@ func rules(object runtime.Object) field.ErrorList {
 		return appsrules.ValidateStatefulSet(object, appsrules.StatefulSetValidationOptions{}, corerules.PodValidationOptions{})
 	case *apps.Deployment:
 		return appsrules.ValidateDeployment(object, corerules.PodValidationOptions{})
-	case *policy.PodDisruptionBudget:
-		return policyrules.ValidatePodDisruptionBudget(object, policyrules.PodDisruptionBudgetValidationOptions{})
+	case *disruption.PodDisruptionBudget:
+		return disruptionrules.ValidatePodDisruptionBudget(object, disruptionrules.PodDisruptionBudgetValidationOptions{})
 	case *networking.NetworkPolicy:
 		return networkingrules.ValidateNetworkPolicy(object, networkingrules.NetworkPolicyValidationOptions{})
 	case *networking.Ingress:

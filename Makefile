@@ -138,6 +138,11 @@ cluster-faults: build ## Hubs of a cluster killed, frozen and cut off under load
 	$(CARGO) build --release --locked -p bench --bin steady --bin isolation
 	scripts/cluster/faults $(or $(ARGS),--write docs/cluster.md)
 
+.PHONY: helm
+helm: build ## Lint and render the Helm chart, and start hubs as it says (installs Helm into .tools/; wants Go)
+	scripts/helm/install.sh
+	scripts/helm/run
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

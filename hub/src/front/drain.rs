@@ -12,7 +12,8 @@ use crate::limits::MOVING_TIMEOUT;
 /// Ends the hub.
 ///
 /// 1. `/readyz` says draining; connections are still accepted for a while, where balancers need it;
-/// 2. nothing is accepted any more, and agents dial again: where another hub listens by now, they are there soon;
+/// 2. nothing is accepted any more, and agents dial again: where another hub listens by now, they are there soon, which is
+///    waited for where there are callers, here or at other hubs;
 /// 3. then clients are told to do so (GOAWAY), and other hubs that no agent here takes new calls; running calls end, within
 ///    the drain timeout;
 /// 4. what is left is told so and cut off, sessions are closed with 1001, and the threads end.
@@ -26,7 +27,8 @@ pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
     listener.close(&workers, hub).await;
     hub.stop.begin_moving();
     let deadline = sleep(patience);
-    if !hub.clients.is_empty() {
+    let has_peers = hub.registry.other_hubs().borrow().count > 0;
+    if has_peers || !hub.clients.is_empty() {
         let _ = timeout(MOVING_TIMEOUT.min(patience / 2), moved(hub)).await;
     }
     hub.stop.begin_draining();

@@ -84,7 +84,9 @@ impl Entry {
             let in_turn = || self.in_turn(|_| false);
             agent.stands_by() && !in_turn().iter().any(|session| session.agent.is_also(agent))
         });
-        Listed { sessions: sessions.to_vec(), stands_by }
+        // At one of its hubs it may not be known yet whether its server is there.
+        let shown = sessions.iter().filter(|session| session.is_shown());
+        Listed { sessions: shown.cloned().collect(), stands_by }
     }
 
     /// The sessions of those of its agents that come after the place.

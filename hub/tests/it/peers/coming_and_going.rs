@@ -1,11 +1,13 @@
 //! Hubs and agents that come and go.
 
 use hub::Config;
+use tunnel::wire::Control;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::cluster::{Cluster, listed, nodes, two, until_listed};
 use crate::support::hub::hub_config;
 use crate::support::message::grpc;
+use crate::support::raw_agent::RawAgent;
 use crate::support::upstream::Upstream;
 use crate::support::{NAME, until};
 
@@ -177,4 +179,18 @@ async fn busy_lanes_of_other_hubs_do_not_keep_idle_ones() {
     // None was refused for want of a place.
     assert_eq!(hubs[0].metric("hub_lanes_opened_total{outcome=\"full\"}").await, 0.0);
     drop(stays);
+}
+
+/// Nobody calls by way of the hub that goes itself, but by way of another one somebody may.
+#[tokio::test]
+async fn a_hub_waits_until_its_agents_are_elsewhere_for_callers_of_others() {
+    let (mut hubs, _cluster) = two().await;
+    let mut agent = RawAgent::shown(&hubs[0], NAME, "instance-1").await;
+    hubs[1].until_serving(NAME).await;
+    hubs[0].drain();
+    while agent.control().await != Control::Drain {}
+    let caller = hubs[1].client().await;
+    let (_response, _sending) = caller.open(grpc(NAME, "/a.B/C"), true).await;
+    let lane = agent.opened().await;
+    agent.request(lane).await;
 }

@@ -23,7 +23,7 @@ use tunnel::ws::KeepaliveConfig;
 
 use crate::front::FrontAnswer;
 use crate::hub_headers::HubHeadersError;
-use crate::limits::RETRY_AFTER_MAX;
+use crate::limits::{CONNECT_ELSEWHERE, RETRY_AFTER_MAX};
 use crate::shared::Shared;
 
 /// A WebSocket to the hub, upgraded.
@@ -53,6 +53,8 @@ pub(crate) enum DialError {
     Transport(#[from] TransportError),
     #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
     Timeout,
+    #[error("no connection within {}s", .0.as_secs())]
+    NoConnection(Duration),
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
@@ -114,7 +116,9 @@ impl DialError {
             | Self::Token(_)
             | Self::Registration(_)
             | Self::HubHeaders(_) => Retry::Slowly,
-            Self::Transport(_) | Self::Timeout | Self::Handshake(_) => Retry::Soon,
+            Self::Transport(_) | Self::NoConnection(_) | Self::Timeout | Self::Handshake(_) => {
+                Retry::Soon
+            }
         }
     }
 }
@@ -145,7 +149,10 @@ async fn connect(
     }
     let tls = agent.tls();
     let tls = tls.as_ref().filter(|_| hub.tls);
-    let tcp = to_hub(&hub.host, hub.port, &agent.config.proxy).await?;
+    let has_others = agent.hubs.uris().len() > 1;
+    let patience = if has_others { CONNECT_ELSEWHERE } else { DIAL_TIMEOUT };
+    let tcp = timeout(patience, to_hub(&hub.host, hub.port, &agent.config.proxy)).await;
+    let tcp = tcp.map_err(|_| DialError::NoConnection(patience))??;
     let stream = secured(tcp, &hub.host, tls).await?;
     let upgraded = upgrade(stream, hub.uri(), wire::SUBPROTOCOL, registration).await;
     let upgraded = upgraded.map_err(|error| match failed(error, hub) {

@@ -58,6 +58,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 // --- several hubs ---
 
+/// How long a connection to one hub may take where there are others: three attempts of TCP (RFC 6298 2.1: after 1 s, and 2 s
+/// more).
+pub const CONNECT_ELSEWHERE: Duration = Duration::from_secs(5);
 /// Addresses of hubs that an agent heeds of those that a hub tells of: more than anybody runs.
 pub const HUBS_TOLD: usize = 64;
 /// How long all sessions may be at one hub while there are others before some are replaced to be elsewhere: the half of it,

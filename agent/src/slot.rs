@@ -152,6 +152,8 @@ impl Slot {
         let pause = self.after(&next);
         let is_good = match next {
             Next::Replace { is_old: true, .. } => true,
+            // Where nobody answers, nobody may be there, and it takes long to find out.
+            Next::Ended(Over { ended: Some(Ended::Silent(_)), .. }) => false,
             _ => lived >= STABLE_AFTER && pause.rest.is_zero(),
         };
         let (now, uris) = (Instant::now(), self.agent.hubs.uris());
@@ -282,7 +284,11 @@ mod tests {
         let mut slot = slot_at_second();
         slot.pause_after(closed(CloseCode::Normal));
         assert_eq!(next(&slot), 0);
-        // One that is refused does not do well, however long it has lived.
+        // A hub that is silent, or refuses, does not do well, however long that has lived.
+        let mut slot = slot_at_second();
+        let (ended, lived) = (Some(Ended::Silent(Duration::from_secs(30))), 2 * STABLE_AFTER);
+        slot.pause_after(Next::Ended(Over { ended, lived }));
+        assert_eq!(next(&slot), 2);
         let mut slot = slot_at_second();
         let pause = slot.pause_after(closed(CloseCode::Policy));
         assert_eq!(next(&slot), 2);

@@ -110,6 +110,7 @@ async fn take_part(
         () = hub.stop.moving() => {
             // Nobody is to dial it any more.
             membership.end().await;
+            hub.heard.ends();
             Ok(())
         }
     }

@@ -34,6 +34,9 @@ pub const PEER_LANES: usize = 1 << 16;
 /// Pings between hubs, and how long a silence may last: they are near each other, and what is lost with one is much.
 pub const PEER_KEEPALIVE: KeepaliveConfig =
     KeepaliveConfig { interval: Duration::from_secs(2), timeout: Duration::from_secs(8) };
+/// How long a connection to another hub may take, and its answer: after a link was cut, TCP's next attempt may be many seconds
+/// away, a new one is not.
+pub const PEER_DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest pause before another hub is dialled again.
 pub const PEER_BACKOFF: Duration = Duration::from_secs(2);
 /// When an address is dialled again that has led back to this hub.
@@ -275,8 +278,9 @@ pub const LIST_PAGE_BYTES: usize = 256 * KIB as usize;
 /// Names and sessions that one page looks at, while nobody can register: less than a millisecond. A page without
 /// agents is what a caller gets that may see none of so many names.
 pub const LIST_SCAN: usize = 4096;
-/// Names remembered after their last session went, to tell `offline` from `unknown-name`.
-pub const REMEMBERED_NAMES: usize = 10_000;
+/// Names remembered after their last session went, to tell `offline` from `unknown-name`: as many, and up to twice as many. More
+/// than a hub has agents, so that calls wait for all of them when another hub is lost; each takes a quarter of a KiB.
+pub const REMEMBERED_NAMES: usize = 50_000;
 /// For how long they are remembered.
 pub const REMEMBER_NAME: Duration = Duration::from_secs(3600);
 /// A name that went so lately is expected back: agents dial again within 30 s at most, and so does one that is started anew.

@@ -18,6 +18,7 @@ mod peers;
 mod registered;
 mod remote;
 mod session;
+mod telling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

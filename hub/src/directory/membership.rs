@@ -99,7 +99,9 @@ impl Membership {
         while let Some(response) = changes.message().await? {
             let pb::WatchResponse { canceled, compact_revision, cancel_reason, events } = response;
             if canceled || compact_revision > 0 {
-                return Err(EtcdError::WatchEnded(cancel_reason));
+                let compacted = format!("changes before {compact_revision} are forgotten");
+                let reason = if compact_revision > 0 { compacted } else { cancel_reason };
+                return Err(EtcdError::WatchEnded(reason));
             }
             if events.is_empty() {
                 continue;

@@ -99,12 +99,13 @@ fn metrics(hub: &Hub) -> String {
     links.sort_unstable_by_key(|link| std::ptr::from_ref(*link));
     links.dedup_by(|one, next| std::ptr::eq(*one, *next));
     let count = |is: fn(&Link) -> bool| links.iter().filter(|link| is(link)).count();
+    let peers = hub.registry.peer_views();
     hub.metrics.render(&There {
         agents: agents.len(),
         sessions: links.len(),
         suspect: count(Link::is_suspect),
         draining: count(Link::is_draining),
-        peers: hub.registry.peer_views().len(),
+        peers: (peers.len(), peers.iter().filter(|peer| peer.is_suspect).count()),
         directory_age: hub.directory.age(),
     })
 }

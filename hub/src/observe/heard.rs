@@ -15,6 +15,11 @@ impl Heard {
         self.0.lock().map(|heard| heard.elapsed())
     }
 
+    /// Nobody listens any more.
+    pub(crate) fn ends(&self) {
+        *self.0.lock() = None;
+    }
+
     /// Just now.
     pub(crate) fn now(&self) {
         *self.0.lock() = Some(Instant::now());

@@ -39,10 +39,25 @@ pub(crate) struct There {
     pub(crate) sessions: usize,
     pub(crate) suspect: usize,
     pub(crate) draining: usize,
-    /// Other hubs.
-    pub(crate) peers: usize,
+    /// Other hubs, and those of them that owe an answer.
+    pub(crate) peers: (usize, usize),
     /// How long ago the directory was heard of, if there is one.
     pub(crate) directory_age: Option<Duration>,
+}
+
+/// What is there of other hubs.
+#[derive(Debug)]
+struct PeerGauges {
+    connected: Gauge,
+    suspect: Gauge,
+    lanes_relayed: Gauge,
+}
+
+impl PeerGauges {
+    fn new() -> Self {
+        let (connected, suspect) = (gauge!(PEERS), gauge!(PEERS_SUSPECT));
+        Self { connected, suspect, lanes_relayed: gauge!(LANES_RELAYED) }
+    }
 }
 
 /// The metrics of one hub. Handles are made once; counting then takes no lock and no allocation.
@@ -59,8 +74,7 @@ pub(crate) struct Metrics {
     streams: Gauge,
     lanes: Gauge,
     parked: Gauge,
-    peers: Gauge,
-    lanes_relayed: Gauge,
+    peers: PeerGauges,
     call_duration: Histogram,
     session_rtt: Histogram,
     request_bytes: Counter,
@@ -87,11 +101,10 @@ impl Metrics {
                     gauge!(CALLS_PARKED),
                 )
             });
-        let (peers, lanes_relayed, call_duration, session_rtt, request_bytes, response_bytes) =
+        let peers = with_local_recorder(&recorder, PeerGauges::new);
+        let (call_duration, session_rtt, request_bytes, response_bytes) =
             with_local_recorder(&recorder, || {
                 (
-                    gauge!(PEERS),
-                    gauge!(LANES_RELAYED),
                     histogram!(CALL_DURATION),
                     histogram!(SESSION_RTT),
                     counter!(CALL_BYTES, "direction" => "request"),
@@ -111,7 +124,6 @@ impl Metrics {
             lanes,
             parked,
             peers,
-            lanes_relayed,
             call_duration,
             session_rtt,
             request_bytes,
@@ -126,7 +138,8 @@ impl Metrics {
         self.sessions.set(there.sessions as f64);
         self.suspect.set(there.suspect as f64);
         self.draining.set(there.draining as f64);
-        self.peers.set(there.peers as f64);
+        self.peers.connected.set(there.peers.0 as f64);
+        self.peers.suspect.set(there.peers.1 as f64);
         if let Some(age) = there.directory_age {
             with_local_recorder(&self.recorder, || gauge!(DIRECTORY_AGE).set(age.as_secs_f64()));
         }
@@ -222,7 +235,7 @@ impl Metrics {
 
     /// Counts a lane that another hub has opened, to an agent of this one, until the guard is dropped.
     pub(crate) fn lane_relayed(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.lanes_relayed)
+        GaugeGuard::new(&self.peers.lanes_relayed)
     }
 
     /// Another hub was refused; the reason is one of a few words.

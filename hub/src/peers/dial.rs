@@ -15,13 +15,12 @@ use tunnel::box_io::BoxIo;
 use tunnel::dial::{
     Backoff, HandshakeError, TokenError, TransportError, Upgraded, secured, sentence, upgrade,
 };
-use tunnel::limits::DIAL_TIMEOUT;
 use tunnel::wire;
 
 use super::offer;
 use crate::config::peer_addr::PeerAddr;
 use crate::context::hub::Hub;
-use crate::limits::{PEER_BACKOFF, PEER_MYSELF, PEER_SLOTS};
+use crate::limits::{PEER_BACKOFF, PEER_DIAL_TIMEOUT, PEER_MYSELF, PEER_SLOTS};
 
 /// A connection with another hub.
 struct Dialled {
@@ -38,7 +37,7 @@ struct Dialled {
 enum DialError {
     #[error(transparent)]
     Transport(#[from] TransportError),
-    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
+    #[error("no answer within {}s", PEER_DIAL_TIMEOUT.as_secs())]
     Timeout,
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -104,7 +103,7 @@ impl Slot {
         let mut backoff = Backoff::up_to(PEER_BACKOFF);
         let mut was_told = false;
         while *self.wanted.borrow() {
-            let dialled = timeout(DIAL_TIMEOUT, self.dial()).await;
+            let dialled = timeout(PEER_DIAL_TIMEOUT, self.dial()).await;
             let pause = match dialled.unwrap_or(Err(DialError::Timeout)) {
                 Ok(dialled) => {
                     was_told = false;

@@ -82,7 +82,8 @@ async fn follow(connected: &Connected, hub: &Hub) {
     loop {
         if let Err(error) = hear(connected, hub).await {
             let node = &*connected.peer.node;
-            if is_first {
+            let is_over = connected.link.ws().ended().is_some() || hub.stop.is_closing();
+            if is_first && !is_over {
                 warn!(node, %error, "another hub does not tell what it has; it is asked again and again");
             } else {
                 debug!(node, %error, "another hub tells nothing now");

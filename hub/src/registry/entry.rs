@@ -113,9 +113,9 @@ impl Entry {
 
     /// Takes a session in beside all others.
     pub(super) fn add(&mut self, session: Arc<Session>) {
-        let key = |session: &Session| {
-            (session.agent.instance.clone(), Arc::as_ptr(&session.agent) as usize)
-        };
+        fn key(session: &Session) -> (&str, usize) {
+            (&session.agent.instance, Arc::as_ptr(&session.agent) as usize)
+        }
         let at = self.sessions.partition_point(|other| key(other) <= key(&session));
         self.sessions.insert(at, session);
     }
@@ -132,6 +132,11 @@ impl Entry {
     /// other, the first keeps it.
     pub(super) fn take_over(&mut self, agent: &Agent) -> Vec<Arc<Session>> {
         let ownership = ownership(agent.holder.as_ref());
+        let takes = matches!(ownership, Ownership::Takeover | Ownership::Exclusive);
+        if !takes || agent.upstream() != Upstream::Up {
+            // There may be thousands, each of which would be held against all others.
+            return Vec::new();
+        }
         let is_remote = agent.remote.is_some();
         let gives_way = |other: &Agent| match ownership {
             // The same process may be at several hubs.
@@ -140,9 +145,6 @@ impl Entry {
             Ownership::Exclusive => is_remote && agent.is_before(other),
             Ownership::Share | Ownership::Standby => false,
         };
-        if agent.upstream() != Upstream::Up {
-            return Vec::new();
-        }
         let ousted = self.sessions.iter().map(|session| &session.agent);
         let ousted = ousted.filter(|other| gives_way(other));
         let ousted: Vec<_> = ousted.map(|other| other.instance.clone()).collect();

@@ -50,17 +50,58 @@ impl Names {
 
     /// Forgets names that have been gone for too long, or are too many.
     pub(super) fn forget(&mut self) {
-        let expired = |since: Instant| since.elapsed() > REMEMBER_NAME;
-        while let Some((_, since)) = self.gone.front()
-            && (self.gone.len() > REMEMBERED_NAMES || expired(*since))
-        {
-            let Some((name, since)) = self.gone.pop_front() else {
-                return;
-            };
-            // It may have come back, and gone again, since.
-            if self.entries.get(&name).is_some_and(|entry| entry.gone_since == Some(since)) {
-                self.entries.remove(&name);
+        let Self { entries, gone, .. } = self;
+        // It may have come back, and gone again, since.
+        let is_gone = |entries: &BTreeMap<Name, Entry>, name: &Name, since: Instant| {
+            entries.get(name).is_some_and(|entry| entry.gone_since == Some(since))
+        };
+        let mut surplus = 0;
+        // Seldom, for it takes as long as there are names.
+        if gone.len() > 2 * REMEMBERED_NAMES {
+            // Names that come and go push out none that stay away.
+            gone.retain(|(name, since)| is_gone(entries, name, *since));
+            surplus = gone.len().saturating_sub(REMEMBERED_NAMES);
+        }
+        let expired = gone.iter().take_while(|(_, since)| since.elapsed() > REMEMBER_NAME).count();
+        for (name, since) in gone.drain(..expired.max(surplus)) {
+            if is_gone(entries, &name, since) {
+                entries.remove(&name);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(n: usize) -> Name {
+        format!("name-{n}").parse().expect("a name")
+    }
+
+    /// Somebody who was there leaves.
+    fn goes(names: &mut Names, n: usize) {
+        names.entries.entry(name(n)).or_default().gone_since = None;
+        names.left(&name(n), true);
+        names.forget();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_that_come_and_go_push_out_none_that_stay_away() {
+        let mut names = Names::default();
+        goes(&mut names, 0);
+        for n in 0..4 * REMEMBERED_NAMES {
+            goes(&mut names, 1 + n % 10);
+            tokio::time::advance(std::time::Duration::from_micros(1)).await;
+        }
+        assert!(names.entries.contains_key(&name(0)));
+        assert!(names.gone.len() <= 2 * REMEMBERED_NAMES);
+        // As many others that stay away do.
+        (100..101 + 2 * REMEMBERED_NAMES).for_each(|n| goes(&mut names, n));
+        assert!(!names.entries.contains_key(&name(0)));
+        assert!((REMEMBERED_NAMES..=2 * REMEMBERED_NAMES).contains(&names.entries.len()));
+        tokio::time::advance(REMEMBER_NAME * 2).await;
+        names.forget();
+        assert!(names.entries.is_empty() && names.gone.is_empty());
     }
 }

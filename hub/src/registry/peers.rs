@@ -1,8 +1,7 @@
 //! Other hubs in the registry: the connections with them, and their agents.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -14,12 +13,9 @@ use tunnel::wire::CloseCode;
 
 use super::Registry;
 use super::agent::Agent;
-use super::entry::{Entry, best};
+use super::entry::best;
 use super::followers::Follower;
-use super::lane_book::OpenLane;
 use super::link::Link;
-use super::names::Names;
-use super::remote::{Told, ToldName};
 use super::session::Session;
 
 /// Another hub process, while it is connected.
@@ -29,7 +25,7 @@ pub(crate) struct Peer {
     pub(crate) node: Arc<str>,
     /// Held by the connection by which it tells of its agents.
     pub(crate) following: tokio::sync::Mutex<()>,
-    known: Mutex<Known>,
+    pub(super) known: Mutex<Known>,
 }
 
 /// All that are connected.
@@ -49,12 +45,12 @@ pub(crate) struct Others {
 
 /// What is known of it.
 #[derive(Debug, Default)]
-struct Known {
-    links: Vec<Arc<Link>>,
+pub(super) struct Known {
+    pub(super) links: Vec<Arc<Link>>,
     /// Where agents reach it.
     public_uri: Option<HubUri>,
     /// Its agents.
-    agents: BTreeMap<Name, Vec<Arc<Agent>>>,
+    pub(super) agents: BTreeMap<Name, Vec<Arc<Agent>>>,
 }
 
 /// A connection with another hub, in the registry; dropping it takes it out.
@@ -183,8 +179,11 @@ impl Registry {
     pub(crate) fn remote(&self, name: &Name) -> Vec<u64> {
         let names = self.names.read();
         let sessions = names.entries.get(name).map(|entry| &entry.sessions[..]).unwrap_or_default();
-        let mut numbers: Vec<_> =
-            sessions.iter().filter_map(|session| number_of(&session.agent)).collect();
+        let mut numbers: Vec<_> = sessions
+            .iter()
+            .filter_map(|session| session.agent.remote.as_ref())
+            .map(|remote| remote.number)
+            .collect();
         numbers.sort_unstable();
         numbers
     }
@@ -240,98 +239,6 @@ impl Registry {
         let known = peer.known.lock();
         known.agents.keys().for_each(|name| self.parking.arrived(name));
     }
-
-    /// What another hub tells of some names takes the place of all that it has told of them before.
-    /// Returns how many names it has.
-    pub(crate) fn told(&self, peer: &Peer, told: Vec<ToldName>) -> usize {
-        let mut names = self.names.write();
-        let mut known = peer.known.lock();
-        let of: Vec<_> = told.iter().map(|told| told.name.clone()).collect();
-        for told in told {
-            self.told_of(&mut names, &mut known, &peer.node, told);
-        }
-        let count = known.agents.len();
-        drop(known);
-        names.forget();
-        drop(names);
-        self.changed();
-        of.iter().for_each(|name| self.parking.arrived(name));
-        count
-    }
-
-    /// The other hub has told all that there is: these names, and no others.
-    pub(crate) fn told_all(&self, peer: &Peer, all: &BTreeSet<Name>) {
-        let known = peer.known.lock();
-        let gone = known.agents.keys().filter(|name| !all.contains(*name));
-        let gone: Vec<_> = gone.map(|name| ToldName::gone(name.clone())).collect();
-        drop(known);
-        if !gone.is_empty() {
-            self.told(peer, gone);
-        }
-    }
-
-    fn told_of(
-        &self,
-        names: &mut Names,
-        known: &mut Known,
-        node: &Arc<str>,
-        ToldName { name, agents, ousted }: ToldName,
-    ) {
-        let before = known.agents.remove(&name).unwrap_or_default();
-        let entry = names.entries.entry(name.clone()).or_default();
-        let now = self.agents_told(entry, &known.links, node, &before, agents);
-        entry.remember_ousted(ousted);
-        let is_gone = |agent: &Arc<Agent>| {
-            let is_it = |other: &Arc<Agent>| Arc::ptr_eq(agent, other);
-            before.iter().any(is_it) && !now.iter().any(is_it)
-        };
-        entry.sessions.retain(|session| !is_gone(&session.agent));
-        for agent in before.iter().filter(|agent| is_gone(agent)) {
-            retire(agent, &known.links, |_| true);
-        }
-        if entry.shown().next().is_some() {
-            entry.gone_since = None;
-        }
-        let ousted: Vec<_> = now.iter().flat_map(|agent| entry.take_over(agent)).collect();
-        self.ousted(names, &ousted);
-        names.left(&name, !before.is_empty());
-        if !now.is_empty() {
-            known.agents.insert(name, now);
-        }
-    }
-
-    /// The agents of a name as they are told of now: those that were known, and new ones.
-    fn agents_told(
-        &self,
-        entry: &mut Entry,
-        links: &[Arc<Link>],
-        node: &Arc<str>,
-        before: &[Arc<Agent>],
-        told: Vec<Told>,
-    ) -> Vec<Arc<Agent>> {
-        let mut now: Vec<Arc<Agent>> = Vec::new();
-        for told in told {
-            let is_it = |agent: &&Arc<Agent>| number_of(agent) == Some(told.number);
-            if now.iter().any(|agent| is_it(&agent)) {
-                continue;
-            }
-            if let Some(agent) = before.iter().find(is_it) {
-                let has_drained = agent.is_told(told.state);
-                if has_drained || told.state.is_draining {
-                    let is_idle = |lane: &dyn OpenLane| lane.idle_since().is_some();
-                    retire(agent, links, |lane| has_drained || is_idle(lane));
-                }
-                now.push(agent.clone());
-                continue;
-            }
-            let id = self.agents.fetch_add(1, Ordering::Relaxed);
-            let agent = Arc::new(Agent::elsewhere(id, told, node));
-            let session = |link: &Arc<Link>| Session::new(link.clone(), agent.clone(), 0);
-            links.iter().for_each(|link| entry.add(Arc::new(session(link))));
-            now.push(agent);
-        }
-        now
-    }
 }
 
 /// What other hubs do with this one.
@@ -380,16 +287,6 @@ impl Registry {
             of_agent.iter().copied().filter(|session| !session.is_suspect()).collect();
         best(if healthy.is_empty() { &of_agent } else { &healthy }, worker).cloned()
     }
-}
-
-fn number_of(agent: &Agent) -> Option<u64> {
-    agent.remote.as_ref().map(|remote| remote.number)
-}
-
-/// Ends such lanes of an agent, each with its last call. Where a session of its drains, nobody knows here which of them it is
-/// that carries them on.
-fn retire(agent: &Agent, links: &[Arc<Link>], which: impl Fn(&dyn OpenLane) -> bool) {
-    links.iter().for_each(|link| agent.lanes.retire(&link.id, &which));
 }
 
 impl Drop for Connected {

@@ -26,6 +26,7 @@ pub(super) const CERT_NOT_AFTER: &str = "hub_tls_cert_not_after_seconds";
 pub(super) const RELOADS: &str = "hub_reloads_total";
 pub(super) const SESSION_RTT: &str = "hub_session_rtt_seconds";
 pub(super) const PEERS: &str = "hub_peers";
+pub(super) const PEERS_SUSPECT: &str = "hub_peers_suspect";
 pub(super) const DIRECTORY_AGE: &str = "hub_directory_age_seconds";
 pub(super) const PEER_REFUSALS: &str = "hub_peer_refusals_total";
 pub(super) const LANES_RELAYED: &str = "hub_lanes_relayed";
@@ -84,6 +85,7 @@ pub(super) fn describe() {
 
 fn describe_peers() {
     describe_gauge!(PEERS, "Other hubs whose agents can be called by way of them now");
+    describe_gauge!(PEERS_SUSPECT, "Those of them that owe an answer to a ping");
     describe_gauge!(
         DIRECTORY_AGE,
         Unit::Seconds,

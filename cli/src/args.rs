@@ -121,7 +121,7 @@ pub(crate) enum HubCommand {
     ListClients(Request),
     /// List the hubs whose names can be called at this one
     Nodes(Request),
-    /// Follow what happens: registrations, and calls as they end
+    /// Follow what happens at all hubs: registrations, and calls as they end
     Activity(Request),
 }
 

@@ -45,6 +45,8 @@ pub const PEER_MYSELF: Duration = Duration::from_secs(60);
 pub const PEER_AGAIN: Duration = Duration::from_millis(500);
 /// How long news for other hubs wait for more: a fleet that comes back registers hundreds a second.
 pub const PEER_NEWS: Duration = Duration::from_millis(20);
+/// How far an agent is changes by more than this before other hubs are told: windows of lanes depend on no less.
+pub const PEER_RTT_LEAST: Duration = Duration::from_millis(2);
 /// Bytes after which a message to another hub is full: of names, and of the agents of each.
 pub const PEER_MESSAGE_ENOUGH: usize = 256 << 10;
 /// Agents of one name that other hubs are told of: more than a caller's connection ever takes turns over.

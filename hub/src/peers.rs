@@ -11,10 +11,12 @@
 //! Each hub dials every other one, so that each leads to its agents, and each learns of the others'. The hub with agents
 //! does what an agent does: it accepts lanes, and copies bytes. It looks at none of them.
 
+mod ask;
 mod dial;
 pub(crate) mod door;
 mod hop;
 pub(crate) mod link;
+mod listen;
 mod offer;
 
 use std::collections::BTreeMap;

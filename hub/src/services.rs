@@ -53,7 +53,7 @@ pub(crate) fn routes(
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         )
         .add_service(
-            ActivityServer::new(Events::new(activity.clone(), stop.clone()))
+            ActivityServer::new(Events::new(activity.clone(), node, stop.clone()))
                 .accept_compressed(Gzip)
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         )

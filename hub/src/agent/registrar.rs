@@ -107,9 +107,7 @@ async fn run(
             () = link.ws().suspicion() => hub.registry.suspicion(registration),
             Ok(()) = others.changed() => link.ws().send(hub.all_hubs(&others.borrow_and_update())),
             Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, registration),
-            _ = checkup.tick() => if let Some(rtt) = link.ws().rtt() {
-                hub.metrics.session_rtt(rtt);
-            },
+            _ = checkup.tick() => check_up(registration, hub),
             // Not at once: the last lane's bytes may still be on their way.
             () = &mut farewell, if drained => {
                 link.ws().close(CloseCode::Normal, "drained");
@@ -126,6 +124,14 @@ async fn run(
                 hub_closes = true;
             }
         }
+    }
+}
+
+/// Notes how far the agent is.
+fn check_up(registration: &Registration, hub: &Hub) {
+    if let Some(rtt) = registration.link.ws().rtt() {
+        hub.metrics.session_rtt(rtt);
+        hub.registry.is_so_far(registration, rtt);
     }
 }
 

@@ -79,7 +79,7 @@ impl Connection {
         let Some(lane) = self.lanes.get(id).and_then(Option::as_ref) else { return };
         lane.woken.heed();
         let waker = lane.woken.waker.clone();
-        let rtt = lane.seat.as_ref().and_then(|seat| seat.session().link.ws().rtt());
+        let rtt = lane.seat.as_ref().and_then(|seat| seat.session().rtt());
         self.switch.is_so_far(id, rtt.unwrap_or_default());
         if is_retired(&self.lanes, id) && !self.switch.is_closing(id) {
             self.retire_lane(id);

@@ -166,11 +166,16 @@ impl Holder {
     }
 }
 
-/// Somebody who calls. Nobody in particular when the hub is open.
+/// Somebody who calls. Nobody in particular when the hub is open, or where another hub asks.
 #[derive(Clone, Debug)]
 pub struct Caller(Option<Holder>);
 
 impl Caller {
+    /// Whoever it is, who may see everything.
+    pub(crate) fn anybody() -> Self {
+        Self(None)
+    }
+
     /// Whether it may call `name`, and see that it exists.
     #[must_use]
     pub fn may_call(&self, name: &Name) -> bool {

@@ -94,8 +94,8 @@ impl Hub {
             // connection leaves one; four at most, for more only cost memory.
             advised_sessions: config.workers.get().clamp(2, 4),
             services: services::routes(&node_id, &registry, &activity, &stop),
+            peer_services: services::peers::routes(&node_id, &registry, &activity, &stop),
             node_id,
-            peer_services: services::peers::routes(&registry, &stop),
             peer_handshakes: Handshakes::new(PEER_HANDSHAKES),
             registry,
             directory: Arc::default(),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use hub_proto::hub::v1::ActivityEvent;
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tunnel::name::Name;
 
 use crate::limits::ACTIVITY_BUFFER;
@@ -73,9 +74,20 @@ pub(crate) struct ProxiedCall {
     pub(crate) replays: u32,
 }
 
+/// What has happened at another hub, as that one tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct Elsewhere {
+    /// The name it is about.
+    pub(crate) name: Name,
+    pub(crate) event: ActivityEvent,
+}
+
 /// Where events come in and watchers listen.
 #[derive(Debug)]
 pub(crate) struct Activity {
+    elsewhere: broadcast::Sender<Arc<Elsewhere>>,
+    /// How many want to know what happens elsewhere.
+    curious: watch::Sender<usize>,
     sender: broadcast::Sender<Arc<Event>>,
     sequence: AtomicU64,
     /// Held while numbering and sending, so that watchers see the numbers in order.
@@ -85,7 +97,9 @@ pub(crate) struct Activity {
 impl Activity {
     pub(crate) fn new() -> Self {
         let sequence = AtomicU64::new(0);
-        Self { sender: broadcast::Sender::new(ACTIVITY_BUFFER), sequence, in_order: Mutex::new(()) }
+        let (sender, in_order) = (broadcast::Sender::new(ACTIVITY_BUFFER), Mutex::new(()));
+        let (elsewhere, curious) = (broadcast::Sender::new(ACTIVITY_BUFFER), watch::Sender::new(0));
+        Self { elsewhere, curious, sender, sequence, in_order }
     }
 
     /// Tells the watchers. `about` is asked only if there are any.
@@ -102,6 +116,23 @@ impl Activity {
         let _ = self.sender.send(Arc::new(event));
     }
 
+    /// Tells those who want to know what has happened at another hub.
+    pub(crate) fn publish_elsewhere(&self, event: Elsewhere) {
+        // The last of them may have left meanwhile.
+        let _ = self.elsewhere.send(Arc::new(event));
+    }
+
+    /// Whether anybody wants to, and whenever that changes.
+    pub(crate) fn curious(&self) -> watch::Receiver<usize> {
+        self.curious.subscribe()
+    }
+
+    /// Listens from now on, also to what happens elsewhere.
+    pub(crate) fn watch_all(self: &Arc<Self>) -> (broadcast::Receiver<Arc<Elsewhere>>, Curious) {
+        self.curious.send_modify(|curious| *curious += 1);
+        (self.elsewhere.subscribe(), Curious(self.clone()))
+    }
+
     /// How many listen.
     pub(crate) fn watchers(&self) -> usize {
         self.sender.receiver_count()
@@ -110,5 +141,15 @@ impl Activity {
     /// Listens from now on.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Event>> {
         self.sender.subscribe()
+    }
+}
+
+/// Somebody who wants to know what happens at other hubs.
+#[derive(Debug)]
+pub(crate) struct Curious(Arc<Activity>);
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        self.0.curious.send_modify(|curious| *curious -= 1);
     }
 }

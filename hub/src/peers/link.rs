@@ -8,23 +8,22 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::uri::Scheme;
 use hub_proto::hub::peer::v1 as pb;
-use hub_proto::hub::peer::v1::peers_client::PeersClient;
 use tokio::time::{sleep, timeout};
 use tonic::Streaming;
-use tonic::transport::Endpoint;
 use tracing::{debug, info, warn};
 use tunnel::box_io::BoxIo;
 use tunnel::hub_uri::HubUri;
-use tunnel::lanes::{Open, Role};
+use tunnel::lanes::Role;
 use tunnel::name::Name;
-use tunnel::once::Once;
 use tunnel::registration::Exposed;
 use tunnel::speaks::Speaks;
 use tunnel::wire::CloseCode;
 
+use super::ask::{HearError, client};
+use super::listen::listen;
 use crate::config::auth::{Holder, Ownership};
 use crate::context::hub::{Hub, random_id};
-use crate::limits::{PEER_AGAIN, PEER_ANSWER, PEER_KEEPALIVE, PEER_MESSAGE_BYTES, PEER_NAMES_MAX};
+use crate::limits::{PEER_AGAIN, PEER_ANSWER, PEER_KEEPALIVE, PEER_NAMES_MAX};
 use crate::registry::{About, Connected, Link, Told, ToldName, ToldState};
 
 /// Another hub that has come in.
@@ -56,6 +55,7 @@ pub(super) async fn serve(
     info!(node = guest.node, peer = %address, slot = guest.slot, "another hub connected");
     let mut driver = std::pin::pin!(driver);
     let mut follows = std::pin::pin!(follow(&connected, &hub));
+    let mut listens = std::pin::pin!(listen(&connected, &hub));
     let mut is_closing = false;
     loop {
         tokio::select! {
@@ -69,6 +69,7 @@ pub(super) async fn serve(
                 is_closing = true;
             }
             () = &mut follows => {}
+            () = &mut listens => {}
         }
     }
     let ended = link.ws().ended().map(ToString::to_string);
@@ -92,21 +93,6 @@ async fn follow(connected: &Connected, hub: &Hub) {
         }
         sleep(PEER_AGAIN).await;
     }
-}
-
-/// Why nothing more is told.
-#[derive(Debug, thiserror::Error)]
-enum HearError {
-    #[error("the connection is over")]
-    Over,
-    #[error(transparent)]
-    Transport(#[from] tonic::transport::Error),
-    #[error("{} ({:?})", .0.message(), .0.code())]
-    Status(#[from] tonic::Status),
-    #[error("nothing was said for {}s", PEER_ANSWER.as_secs())]
-    Silent,
-    #[error("more than {PEER_NAMES_MAX} names")]
-    TooMany,
 }
 
 async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(), HearError> {
@@ -134,11 +120,7 @@ async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(),
 
 /// Asks for all that there is.
 async fn ask(link: &Link) -> Result<Streaming<pb::NamesResponse>, HearError> {
-    let lane = link.tunnel.open(Open::default()).ok_or(HearError::Over)?;
-    let channel = Endpoint::from_static("http://hub");
-    let channel = channel.connect_with_connector(Once::new(lane)).await?;
-    let mut client = PeersClient::new(channel).max_decoding_message_size(PEER_MESSAGE_BYTES);
-    Ok(client.names(pb::NamesRequest {}).await?.into_inner())
+    Ok(client(link).await?.names(pb::NamesRequest {}).await?.into_inner())
 }
 
 /// What is told, as far as it can be understood: a newer hub may say more.
@@ -180,6 +162,7 @@ fn of_agent(name: &Name, agent: pb::Agent) -> Option<Told> {
         is_down: agent.upstream_unreachable,
         drains: agent.drains,
         sessions: agent.sessions,
+        rtt: agent.rtt.and_then(|rtt| rtt.try_into().ok()),
         peer: agent.remote_address.parse().ok(),
         since: since.unwrap_or_else(SystemTime::now),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use tunnel::speaks::Speaks;
 
 use crate::config::auth::{Holder, Ownership};
 use crate::guard::rate_by::RateBy;
-use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES};
+use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES, PEER_RTT_LEAST};
 
 use super::about::About;
 use super::idle_limit::IdleLimit;
@@ -58,10 +59,16 @@ pub(crate) struct Agent {
     pub(crate) renewing: tokio::sync::Mutex<()>,
     /// How many of its sessions have begun to drain.
     drains: AtomicU64,
+    /// How far it is, as other hubs were told last, in microseconds.
+    told_rtt: AtomicU64,
     upstream: AtomicU8,
     calls: AtomicUsize,
     /// Streams that a connection may have, as its upstream said last.
     max_streams: AtomicUsize,
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A call that runs on an agent's lanes, until it is dropped.
@@ -141,10 +148,22 @@ impl Agent {
             probes: AtomicU64::new(0),
             renewing: tokio::sync::Mutex::default(),
             drains: AtomicU64::new(0),
+            told_rtt: AtomicU64::new(0),
             upstream: AtomicU8::new(Upstream::Unknown as u8),
             calls: AtomicUsize::new(0),
             max_streams: AtomicUsize::new(INITIAL_MAX_LANE_STREAMS),
         }
+    }
+
+    /// Other hubs are told how far it is.
+    pub(crate) fn tells_rtt(&self, rtt: Option<Duration>) {
+        self.told_rtt.store(micros(rtt.unwrap_or_default()), Ordering::Relaxed);
+    }
+
+    /// Whether they were told what is wrong by more than a quarter, and by more than what says nothing.
+    pub(super) fn is_told_otherwise(&self, rtt: Duration) -> bool {
+        let (told, now) = (self.told_rtt.load(Ordering::Relaxed), micros(rtt));
+        told.abs_diff(now) > (now / 4).max(micros(PEER_RTT_LEAST))
     }
 
     /// Whose token registered it; nobody's at an open hub.

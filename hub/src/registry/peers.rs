@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     pub(crate) node: Arc<str>,
     /// Held by the connection by which it tells of its agents.
     pub(crate) following: tokio::sync::Mutex<()>,
+    /// And by the one by which it tells what happens.
+    pub(crate) listening: tokio::sync::Mutex<()>,
     pub(super) known: Mutex<Known>,
 }
 
@@ -107,8 +109,8 @@ impl Peers {
             return peer;
         }
         let node: Arc<str> = node.into();
-        let (following, known) = Default::default();
-        let peer = Arc::new(Peer { node: node.clone(), following, known });
+        let (following, listening, known) = Default::default();
+        let peer = Arc::new(Peer { node: node.clone(), following, listening, known });
         peers.insert(node, Arc::downgrade(&peer));
         peer
     }

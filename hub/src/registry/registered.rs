@@ -1,6 +1,7 @@
 //! A session's place in the registry.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Registry;
 use super::link::Link;
@@ -49,6 +50,13 @@ impl Registry {
             self.tell(&session.agent, What::Suspect { session: link.id.clone(), is_suspect });
         }
         self.arrived(registration.names().map(|session| &session.agent.name));
+    }
+
+    /// How far the session's agent is, which other hubs are told anew where it has changed.
+    pub(crate) fn is_so_far(&self, registration: &Registration, rtt: Duration) {
+        for session in registration.names().filter(|session| session.agent.is_told_otherwise(rtt)) {
+            self.followers.touch(&session.agent.name);
+        }
     }
 
     /// The session takes no new calls from now on. Lanes without calls are ended.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -52,6 +52,8 @@ pub(crate) struct ToldState {
     /// How many of its sessions have begun to drain so far.
     pub(crate) drains: u64,
     pub(crate) sessions: u32,
+    /// How far it is from its hub.
+    pub(crate) rtt: Option<Duration>,
     /// Where its oldest session comes from, if that was told.
     pub(crate) peer: Option<SocketAddr>,
     /// When that registered.

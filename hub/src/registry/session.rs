@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tunnel::lanes::{Lane, Open, Source};
 use tunnel::registration::Registration;
@@ -56,6 +57,12 @@ impl Session {
     /// Whether its agent is connected to this hub.
     pub(crate) fn is_local(&self) -> bool {
         self.agent.remote.is_none()
+    }
+
+    /// How far its agent is, by ping: behind another hub, as far as that one says.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        let beyond = self.agent.remote.as_ref().and_then(|remote| remote.state().rtt);
+        Some(self.link.ws().rtt()?.saturating_add(beyond.unwrap_or_default()))
     }
 
     /// Whether new lanes may be opened on it.

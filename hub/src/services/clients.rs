@@ -129,8 +129,7 @@ fn client(Listed { sessions, stands_by }: &Listed, node: &str) -> Option<Client>
         .collect();
     let oldest = places.iter().min_by_key(|place| place.since)?;
     let agents = || places.iter().map(|place| place.agent);
-    let local = sessions.iter().filter(|session| session.is_local());
-    let rtt: Option<Duration> = local.filter_map(|session| session.link.ws().rtt()).min();
+    let rtt: Option<Duration> = places.iter().filter_map(|place| place.rtt).min();
     let mut hubs: Vec<_> = places.iter().map(|place| place.hub.to_owned()).collect();
     hubs.sort_by_key(|hub| hub != node);
     Some(Client {
@@ -158,6 +157,8 @@ struct Place<'s> {
     hub: &'s str,
     sessions: u32,
     suspect: u32,
+    /// How far it is from that hub.
+    rtt: Option<Duration>,
     /// Of its oldest session.
     peer: Option<SocketAddr>,
     since: SystemTime,
@@ -172,12 +173,13 @@ impl<'s> Place<'s> {
         let suspect = number(sessions.iter().filter(|session| session.is_suspect()).count());
         let Some(remote) = &agent.remote else {
             let (peer, since) = (Some(oldest.link.peer), oldest.link.since);
+            let rtt = sessions.iter().filter_map(|session| session.link.ws().rtt()).min();
             let sessions = number(sessions.len());
-            return Some(Self { agent, hub: node, sessions, suspect, peer, since });
+            return Some(Self { agent, hub: node, sessions, suspect, rtt, peer, since });
         };
-        let ToldState { sessions, peer, since, .. } = remote.state();
+        let ToldState { sessions, rtt, peer, since, .. } = remote.state();
         let suspect = if suspect == 0 { 0 } else { sessions };
-        Some(Self { agent, hub: &remote.node, sessions, suspect, peer, since })
+        Some(Self { agent, hub: &remote.node, sessions, suspect, rtt, peer, since })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `hub.v1.Activity`: what happens, as it happens.
+//! `hub.v1.Activity`: what happens, as it happens, here and at other hubs.
 
 use std::sync::Arc;
 
@@ -10,50 +10,107 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use tunnel::name::Name;
 
 use crate::config::auth::Caller;
 use crate::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PAUSE};
-use crate::observe::activity::{Activity, Event, LaneEvent, ProxiedCall, What};
+use crate::observe::activity::{Activity, Curious, Elsewhere, Event, LaneEvent, ProxiedCall, What};
 use crate::stop::Stop;
 
 /// Streams the activity.
 #[derive(Debug)]
 pub(super) struct Events {
     activity: Arc<Activity>,
+    /// This hub's id.
+    node: Arc<str>,
     stop: Stop,
 }
 
 impl Events {
-    pub(super) fn new(activity: Arc<Activity>, stop: Stop) -> Self {
-        Self { activity, stop }
+    pub(super) fn new(activity: Arc<Activity>, node: &str, stop: Stop) -> Self {
+        Self { activity, node: node.into(), stop }
+    }
+
+    /// All that happens and the caller may see, here or at all hubs.
+    pub(super) fn watch(&self, caller: Caller, this_hub_only: bool) -> EventStream {
+        let (sender, receiver) = mpsc::channel(ACTIVITY_IN_HAND);
+        let (activity, stop) = (self.activity.clone(), self.stop.clone());
+        let elsewhere = (!this_hub_only).then(|| activity.watch_all());
+        let watched = Watched { node: self.node.clone(), here: activity.watch(), elsewhere };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = sender.closed() => {}
+                () = forward(watched, &activity, &caller, &sender) => {}
+                () = stop.draining() => super::going_away(&sender).await,
+            }
+        });
+        ReceiverStream::new(receiver)
+    }
+}
+
+pub(super) type EventStream = ReceiverStream<Result<ActivityEvent, Status>>;
+
+/// What one watcher listens to.
+struct Watched {
+    /// This hub's id.
+    node: Arc<str>,
+    here: Receiver<Arc<Event>>,
+    elsewhere: Option<(Receiver<Arc<Elsewhere>>, Curious)>,
+}
+
+impl Watched {
+    /// The next event, of a name that may be seen, and how many were missed before it. `None` once there are no more.
+    async fn next(
+        &mut self,
+        may_see: impl Fn(&Name) -> bool,
+    ) -> Option<(Option<ActivityEvent>, u64)> {
+        tokio::select! {
+            here = self.here.recv() => match here {
+                Ok(event) => {
+                    let is_seen = may_see(&event.name);
+                    Some((is_seen.then(|| message(&event, &self.node)), 0))
+                }
+                Err(RecvError::Lagged(lost)) => Some((None, lost)),
+                Err(RecvError::Closed) => None,
+            },
+            elsewhere = next_elsewhere(&mut self.elsewhere) => match elsewhere {
+                Ok(told) => {
+                    let seen = may_see(&told.name).then(|| ActivityEvent { missed: 0, ..told.event.clone() });
+                    Some((seen, told.event.missed))
+                }
+                Err(RecvError::Lagged(lost)) => Some((None, lost)),
+                // Its sender lives as long as the hub.
+                Err(RecvError::Closed) => None,
+            },
+        }
+    }
+}
+
+async fn next_elsewhere(
+    elsewhere: &mut Option<(Receiver<Arc<Elsewhere>>, Curious)>,
+) -> Result<Arc<Elsewhere>, RecvError> {
+    match elsewhere {
+        Some((receiver, _)) => receiver.recv().await,
+        None => std::future::pending().await,
     }
 }
 
 #[tonic::async_trait]
 impl ActivityService for Events {
-    type ConnectStream = ReceiverStream<Result<ActivityEvent, Status>>;
+    type ConnectStream = EventStream;
 
     async fn connect(
         &self,
         request: Request<ConnectRequest>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let caller = super::caller(&request)?.clone();
-        let (sender, receiver) = mpsc::channel(ACTIVITY_IN_HAND);
-        let (activity, stop) = (self.activity.clone(), self.stop.clone());
-        let events = activity.watch();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = sender.closed() => {}
-                () = forward(events, &activity, &caller, &sender) => {}
-                () = stop.draining() => super::going_away(&sender).await,
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let ConnectRequest { this_hub_only } = request.into_inner();
+        Ok(Response::new(self.watch(caller, this_hub_only)))
     }
 }
 
 async fn forward(
-    mut events: Receiver<Arc<Event>>,
+    mut watched: Watched,
     activity: &Activity,
     caller: &Caller,
     sender: &mpsc::Sender<Result<ActivityEvent, Status>>,
@@ -62,16 +119,13 @@ async fn forward(
     let mut share = Share::of(activity.watchers());
     loop {
         share.wait(|| activity.watchers()).await;
-        match events.recv().await {
-            Ok(event) if caller.may_call(&event.name) => {
-                if sender.send(Ok(message(&event, missed))).await.is_err() {
-                    return;
-                }
-                missed = 0;
+        let Some((event, lost)) = watched.next(|name| caller.may_call(name)).await else { return };
+        missed += lost;
+        if let Some(mut event) = event {
+            event.missed = std::mem::take(&mut missed);
+            if sender.send(Ok(event)).await.is_err() {
+                return;
             }
-            Ok(_) => {}
-            Err(RecvError::Lagged(lost)) => missed += lost,
-            Err(RecvError::Closed) => return,
         }
     }
 }
@@ -104,13 +158,13 @@ impl Share {
     }
 }
 
-fn message(event: &Event, missed: u64) -> ActivityEvent {
+fn message(event: &Event, node: &str) -> ActivityEvent {
     let mut told = ActivityEvent {
         sequence: event.sequence,
         time: Some(event.time.into()),
         name: event.name.to_string(),
         instance: event.instance.clone(),
-        missed,
+        hub: node.to_owned(),
         ..ActivityEvent::default()
     };
     let kind = match &event.what {
@@ -174,10 +228,11 @@ mod tests {
     fn watch(activity: &Arc<Activity>, watchers: usize) -> Vec<Got> {
         let watcher = |_| {
             let (sender, receiver) = mpsc::channel(100_000);
-            let (activity, events) = (activity.clone(), activity.watch());
+            let (activity, here) = (activity.clone(), activity.watch());
+            let watched = Watched { node: "node".into(), here, elsewhere: None };
             tokio::spawn(async move {
                 let caller = Auth::Open.caller(None).expect("a caller");
-                forward(events, &activity, &caller, &sender).await;
+                forward(watched, &activity, &caller, &sender).await;
             });
             receiver
         };

@@ -13,14 +13,22 @@ use tonic::{Request, Response, Status};
 use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
 
-use crate::config::auth::{Holder, Ownership};
+use super::events::{EventStream, Events};
+use crate::config::auth::{Caller, Holder, Ownership};
 use crate::limits::{PEER_AGENTS, PEER_MESSAGE_ENOUGH, PEER_MESSAGES, PEER_NEWS};
+use crate::observe::activity::Activity;
 use crate::registry::{Follower, LocalAgent, Registry, Upstream};
 use crate::stop::Stop;
 
 /// The services that only other hubs reach.
-pub(crate) fn routes(registry: &Arc<Registry>, stop: &Stop) -> Routes {
-    let peers = Peers { registry: registry.clone(), stop: stop.clone() };
+pub(crate) fn routes(
+    node: &str,
+    registry: &Arc<Registry>,
+    activity: &Arc<Activity>,
+    stop: &Stop,
+) -> Routes {
+    let events = Events::new(activity.clone(), node, stop.clone());
+    let peers = Peers { registry: registry.clone(), events, stop: stop.clone() };
     Routes::new(PeersServer::new(peers)).prepare()
 }
 
@@ -30,12 +38,22 @@ type Told = Result<pb::NamesResponse, Status>;
 #[derive(Debug)]
 struct Peers {
     registry: Arc<Registry>,
+    events: Events,
     stop: Stop,
 }
 
 #[tonic::async_trait]
 impl PeersService for Peers {
     type NamesStream = ReceiverStream<Told>;
+    type ActivityStream = EventStream;
+
+    async fn activity(
+        &self,
+        _: Request<pb::ActivityRequest>,
+    ) -> Result<Response<Self::ActivityStream>, Status> {
+        // Who may see what the other hub knows, which has asked for all who watch there.
+        Ok(Response::new(self.events.watch(Caller::anybody(), true)))
+    }
 
     async fn names(
         &self,
@@ -112,6 +130,8 @@ fn told(registry: &Registry, stop: &Stop, name: &Name) -> pb::Name {
 
 fn agent(LocalAgent { agent, sessions }: &LocalAgent, hub_drains: bool) -> pb::Agent {
     let oldest = sessions.iter().min_by_key(|session| session.link.since);
+    let rtt = sessions.iter().filter_map(|session| session.link.ws().rtt()).min();
+    agent.tells_rtt(rtt);
     let usable = || sessions.iter().filter(|session| session.is_usable());
     pb::Agent {
         number: agent.id,
@@ -132,6 +152,7 @@ fn agent(LocalAgent { agent, sessions }: &LocalAgent, hub_drains: bool) -> pb::A
         connected_since: oldest.map(|oldest| oldest.link.since.into()),
         max_lanes: u32::try_from(agent.lanes.max()).unwrap_or(LANES_MAX.get()),
         drains: agent.drains(),
+        rtt: rtt.and_then(|rtt| rtt.try_into().ok()),
     }
 }
 

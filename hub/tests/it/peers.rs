@@ -1,5 +1,6 @@
 //! Several hubs: names of each can be called at all.
 
+mod activity;
 mod calls;
 mod coming_and_going;
 mod doors;

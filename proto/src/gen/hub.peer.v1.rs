@@ -2,6 +2,9 @@
 /// Asks for everything.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NamesRequest {}
+/// Asks for everything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActivityRequest {}
 /// Some names as they are now.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct NamesResponse {
@@ -85,6 +88,9 @@ pub struct Agent {
     /// How many of its sessions have begun to drain so far: where one more does, new calls take new lanes.
     #[prost(uint64, tag = "18")]
     pub drains: u64,
+    /// How far it is from the hub, by ping; not set where that is not known yet.
+    #[prost(message, optional, tag = "19")]
+    pub rtt: ::core::option::Option<::prost_types::Duration>,
 }
 /// What becomes of a name that several agents register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -228,6 +234,33 @@ pub mod peers_client {
             req.extensions_mut().insert(GrpcMethod::new("hub.peer.v1.Peers", "Names"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Activity tells what happens at the hub itself, for whoever watches at the other.
+        pub async fn activity(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ActivityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::super::super::v1::ActivityEvent>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hub.peer.v1.Peers/Activity",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hub.peer.v1.Peers", "Activity"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -255,6 +288,20 @@ pub mod peers_server {
             &self,
             request: tonic::Request<super::NamesRequest>,
         ) -> std::result::Result<tonic::Response<Self::NamesStream>, tonic::Status>;
+        /// Server streaming response type for the Activity method.
+        type ActivityStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::super::super::v1::ActivityEvent,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Activity tells what happens at the hub itself, for whoever watches at the other.
+        async fn activity(
+            &self,
+            request: tonic::Request<super::ActivityRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ActivityStream>, tonic::Status>;
     }
     /// What one hub tells another. It answers on lanes that the other has opened on a connection between the two, and to nobody
     /// else.
@@ -365,6 +412,52 @@ pub mod peers_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = NamesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hub.peer.v1.Peers/Activity" => {
+                    #[allow(non_camel_case_types)]
+                    struct ActivitySvc<T: Peers>(pub Arc<T>);
+                    impl<
+                        T: Peers,
+                    > tonic::server::ServerStreamingService<super::ActivityRequest>
+                    for ActivitySvc<T> {
+                        type Response = super::super::super::v1::ActivityEvent;
+                        type ResponseStream = T::ActivityStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ActivityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peers>::activity(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ActivitySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -483,15 +483,19 @@ pub mod hub_server {
 }
 /// Asks for everything.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ConnectRequest {}
+pub struct ConnectRequest {
+    /// But only what happens at the hub that is asked.
+    #[prost(bool, tag = "1")]
+    pub this_hub_only: bool,
+}
 /// One event.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActivityEvent {
-    /// Counts the hub's events since it started. Gaps are events that nobody watched, that this caller
+    /// Counts the events of the hub at which it happened since that one started. Gaps are events that nobody watched, that this caller
     /// may not see, or that it missed.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
-    /// When it happened, by the hub's clock.
+    /// When it happened, by that hub's clock.
     #[prost(message, optional, tag = "2")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
     /// What happened.
@@ -515,6 +519,9 @@ pub struct ActivityEvent {
     /// Set for what is told of a session.
     #[prost(message, optional, tag = "9")]
     pub session: ::core::option::Option<Session>,
+    /// The id of the hub at which it happened, as in ListNodes.
+    #[prost(string, tag = "10")]
+    pub hub: ::prost::alloc::string::String,
 }
 /// An agent's connection to the hub.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -646,7 +653,7 @@ pub mod activity_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// What happens at the hub, as it happens.
+    /// What happens at the hub, and at others that are one with it, as it happens.
     #[derive(Debug, Clone)]
     pub struct ActivityClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -771,7 +778,7 @@ pub mod activity_server {
             request: tonic::Request<super::ConnectRequest>,
         ) -> std::result::Result<tonic::Response<Self::ConnectStream>, tonic::Status>;
     }
-    /// What happens at the hub, as it happens.
+    /// What happens at the hub, and at others that are one with it, as it happens.
     #[derive(Debug)]
     pub struct ActivityServer<T> {
         inner: Arc<T>,

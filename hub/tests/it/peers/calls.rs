@@ -37,7 +37,7 @@ async fn a_name_is_called_at_each_hub() {
     assert_eq!(at_home.instance, elsewhere.instance);
     assert_eq!(at_home.remote_address, elsewhere.remote_address);
     assert_eq!((at_home.sessions, elsewhere.sessions), (1, 1));
-    assert!(at_home.rtt.is_some() && elsewhere.rtt.is_none());
+    assert!(at_home.rtt.is_some());
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn watch(hub: &Hub, window: u32) -> Streaming<ActivityEvent> {
     let endpoint = Endpoint::from_shared(format!("http://{}", hub.address)).unwrap();
     let endpoint = endpoint.initial_stream_window_size(window);
     let channel = within("a connection", endpoint.connect()).await.expect("connected");
-    let watch = ActivityClient::new(channel).connect(ConnectRequest {}).await;
+    let watch = ActivityClient::new(channel).connect(ConnectRequest::default()).await;
     watch.expect("a watch").into_inner()
 }
 

@@ -100,7 +100,7 @@ async fn a_list_has_the_names_one_may_call() {
 async fn activity_tells_of_the_names_one_may_call() {
     let (hub, _agent) = guarded().await;
     let mut activity = ActivityClient::new(hub.channel().await);
-    let watched = activity.connect(with_token(ConnectRequest {}, Some("guest")));
+    let watched = activity.connect(with_token(ConnectRequest::default(), Some("guest")));
     let mut events = within("a watch", watched).await.expect("a watch").into_inner();
     for name in [NAME, "guest-1"] {
         let request = with(grpc(name, "/a.B/C"), Some("ops"));
@@ -108,7 +108,7 @@ async fn activity_tells_of_the_names_one_may_call() {
     }
     let event = within("an event", events.message()).await.unwrap().expect("an event");
     assert_eq!((event.r#type(), &*event.name), (EventType::RequestProxied, "guest-1"));
-    let nobody = activity.connect(with_token(ConnectRequest {}, None));
+    let nobody = activity.connect(with_token(ConnectRequest::default(), None));
     let status = within("a refusal", nobody).await.expect_err("a refusal");
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(status.metadata().get("hub-reason").unwrap(), "unauthenticated");

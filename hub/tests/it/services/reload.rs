@@ -125,7 +125,7 @@ async fn a_call_for_a_name_that_is_not_its_callers_any_more_ends() {
     let (waits, _sending) = world.client.open(by("guest"), false).await;
     let call = world.session.call().await;
     let mut activity = ActivityClient::new(world.hub.channel().await);
-    let watched = activity.connect(with_token(ConnectRequest {}, Some("guest")));
+    let watched = activity.connect(with_token(ConnectRequest::default(), Some("guest")));
     let mut events = within("a watch", watched).await.expect("a watch").into_inner();
     world.reload(&[AGENT, caller("ops", "*"), caller("guest", "other-*")]).await;
     let refused = answer(waits).await.expect("an answer");
@@ -141,7 +141,7 @@ async fn a_call_for_a_name_that_is_not_its_callers_any_more_ends() {
     });
     assert_eq!(told.await.code(), Code::Unavailable);
     // On the same connection, too.
-    let watched = activity.connect(with_token(ConnectRequest {}, Some("guest")));
+    let watched = activity.connect(with_token(ConnectRequest::default(), Some("guest")));
     let mut events = within("a watch", watched).await.expect("a watch").into_inner();
     for name in [NAME, "other-1"] {
         world.hub.client().await.call(to(name, "guest"), b"").await.expect("an answer");
@@ -199,10 +199,10 @@ async fn calls_that_were_ended_leave_their_places_to_others() {
     let mut activity = ActivityClient::new(world.hub.channel().await);
     let mut watches = Vec::new();
     for _ in 0..hub::limits::OWN_CALLS {
-        let watched = activity.connect(with_token(ConnectRequest {}, Some("guest")));
+        let watched = activity.connect(with_token(ConnectRequest::default(), Some("guest")));
         watches.push(within("a watch", watched).await.expect("a watch").into_inner());
     }
-    let one_more = activity.connect(with_token(ConnectRequest {}, Some("ops")));
+    let one_more = activity.connect(with_token(ConnectRequest::default(), Some("ops")));
     let refused = within("an answer", one_more).await.expect_err("a refusal");
     assert_eq!(refused.code(), Code::ResourceExhausted);
     world.reload(&[AGENT, caller("ops", "*")]).await;
@@ -213,7 +213,7 @@ async fn calls_that_were_ended_leave_their_places_to_others() {
         });
         assert_eq!(ended.await.expect_err("a status").code(), Code::Unauthenticated);
     }
-    let again = activity.connect(with_token(ConnectRequest {}, Some("ops")));
+    let again = activity.connect(with_token(ConnectRequest::default(), Some("ops")));
     within("a watch", again).await.expect("a watch");
 }
 

@@ -216,7 +216,14 @@ impl RawAgent {
     fn note(&mut self, message: Message) {
         let bytes = match message {
             Message::Binary(bytes) => bytes,
-            Message::Text(text) => return self.control.push_back(Control::from_text(&text)),
+            Message::Text(text) => {
+                let said = Control::from_text(&text);
+                // Sooner or later, where hubs are several.
+                if !matches!(said, Control::HubPeers { .. }) {
+                    self.control.push_back(said);
+                }
+                return;
+            }
             Message::Close(frame) => panic!("closed: {frame:?}"),
             _ => return,
         };

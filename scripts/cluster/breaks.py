@@ -43,19 +43,18 @@ class Row:
     limit_s: float = 60
 
 
-def only(cluster):
-    """The only agent is at hub b, and moves to c."""
-    cluster.agent(NAME, "bc")
+def alone(cluster):
+    """The only session is at hub b, and moves to c."""
+    cluster.agent(NAME, "bc", sessions=1)
 
 
-def two(cluster):
-    """One of two is at hub b, the other one at c."""
+def spread(cluster):
+    """The only agent is at hubs b and c, as agents are."""
     cluster.agent(NAME, "bc")
-    cluster.agent(NAME, "c")
 
 
 def far(cluster):
-    """The only agent is at hub c, which is not broken."""
+    """The only agent is at hub c, which is not broken, and at b."""
     cluster.agent(NAME, "cb")
 
 
@@ -86,7 +85,7 @@ def frozen(title, agents, lasts_s=FROZEN_S):
 # --- a link ---
 
 
-def lossy(*ways, agents=two, lasts_s=CUT_S):
+def lossy(*ways, agents=spread, lasts_s=CUT_S):
     """What one sends the other gets lost."""
 
     def begin(cluster):
@@ -108,7 +107,7 @@ ETCD_CUT = (("b", "etcd-1"), ("etcd-1", "b"))
 
 def leader_killed(cluster):
     """One of three members; then a hub starts that others are to find; then the member is back."""
-    only(cluster)
+    spread(cluster)
     killed = []
 
     def breaks():
@@ -135,7 +134,7 @@ def compacted(cluster):
 
 def revoked(cluster):
     """The lease of a hub that lives."""
-    only(cluster)
+    spread(cluster)
     return Fault(lambda: cluster.etcds.revoke(cluster.hubs["b"].peer))
 
 
@@ -153,33 +152,33 @@ def exchanged(is_other):
 
 
 ROWS = [
-    Row("a hub killed, the only agent is at it", killed("b", only)),
-    Row("a hub killed, one of two agents is at it", killed("b", two)),
+    Row("a hub killed, an agent is at it and at another", killed("b", spread)),
+    Row("a hub killed, an agent is at it with its only session", killed("b", alone)),
     Row("a hub killed that callers are at, by a balancer", killed("a", far), at=None),
+    Row(f"a hub frozen for {FROZEN_S} s, an agent is at it and at another", frozen("b", spread)),
     Row(
-        f"a hub frozen for {LONG_FROZEN_S} s, the only agent is at it",
-        frozen("b", only, LONG_FROZEN_S),
+        f"a hub frozen for {LONG_FROZEN_S} s, an agent is at it with its only session",
+        frozen("b", alone, LONG_FROZEN_S),
     ),
-    Row(f"a hub frozen for {FROZEN_S} s, one of two agents is at it", frozen("b", two)),
     Row(
         f"a hub frozen for {FROZEN_S} s that callers are at, by a balancer",
         frozen("a", far),
         at=None,
     ),
     Row(
-        f"the hub of the only agent cut off from etcd for {ETCD_CUT_S} s",
-        lossy(*ETCD_CUT, agents=only, lasts_s=ETCD_CUT_S),
+        f"a hub cut off from etcd for {ETCD_CUT_S} s, an agent is at it with its only session",
+        lossy(*ETCD_CUT, agents=alone, lasts_s=ETCD_CUT_S),
     ),
     Row(
-        f"two hubs cut off from each other for {CUT_S} s, the only agent is at the other one",
-        lossy(("a", "b"), ("b", "a"), agents=only),
-    ),
-    Row(
-        f"two hubs cut off from each other for {CUT_S} s, one of two agents is at the other one",
+        f"two hubs cut off from each other for {CUT_S} s, an agent is at the other one and at a third",
         lossy(("a", "b"), ("b", "a")),
     ),
     Row("the same, only what the callers' hub sends is lost", lossy(("a", "b"))),
     Row("the same, only what the agent's hub sends is lost", lossy(("b", "a"))),
+    Row(
+        f"two hubs cut off from each other for {CUT_S} s, an agent's only session is at the other one",
+        lossy(("a", "b"), ("b", "a"), agents=alone),
+    ),
     Row("etcd's leader of three killed, then a hub starts", leader_killed, members=3),
     Row("a hub sleeps while another starts and etcd is compacted", compacted),
     Row("the lease of a hub that lives is revoked", revoked),

@@ -40,6 +40,17 @@ class Hub:
         return f"{self.address}:{PEER}"
 
 
+def registered_at(place):
+    """A finder of the log's line by which an agent says that it is registered there."""
+    find = logged("registered")
+
+    def at_place(line):
+        fields = find(line)
+        return fields if fields and fields.get("hub") == place else None
+
+    return at_place
+
+
 class Cluster:
     """Three hubs, each with an agent that knows no other; those of `others` and their agents are another build."""
 
@@ -48,6 +59,7 @@ class Cluster:
         self.token = world.sockets / "token"
         self.token.write_text("all hubs of this cluster\n")
         self.etcds = Etcds(world, wires, members)
+        self.has_others = bool(others)
         # Hubs by title, and by name those that an agent of it knows.
         self.hubs, self.agents = {}, {}
         argv = [options.programs / "isolation", "upstream", "--kind", "tonic"]
@@ -93,13 +105,19 @@ class Cluster:
 
     # --- agents and callers ---
 
-    def agent(self, name, hubs, is_other=False):
-        """An agent that knows these hubs, the first one best; it is registered when this returns."""
+    def agent(self, name, hubs, is_other=False, sessions=None):
+        """An agent that knows these hubs, the first one best; it is registered when this returns: where it has several
+        sessions and knows two hubs, at both."""
         uris = ",".join(f"ws://{self.hubs[title].address}:{PORT}/ws" for title in hubs)
         argv = [self.folder(is_other) / "agent", "--name", name, "--hub-uri", uris]
         argv += ["--upstream", self.upstream, "--log-format", "json"]
+        argv += ["--sessions", str(sessions)] if sessions else []
         agent = self.world.start(f"agent-{name}", argv)
-        agent.wait_for(logged("registered"), "it is registered")
+        places = [f"ws://{self.hubs[title].address}:{PORT}/ws" for title in hubs]
+        # Another build may not know that hubs are one.
+        is_spread = sessions != 1 and not is_other and not self.has_others
+        for place in places if is_spread else places[:1]:
+            agent.wait_for(registered_at(place), f"it is registered at {place}")
         self.agents.setdefault(name, set()).update(hubs)
 
     def front(self):

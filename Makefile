@@ -134,9 +134,14 @@ cluster-scale: build ## What 10,000 names cost five hubs, into docs/cluster.md (
 	scripts/cluster/scale $(or $(ARGS),--write docs/cluster.md)
 
 .PHONY: cluster-faults
-cluster-faults: build ## Hubs of a cluster killed, frozen and cut off under load, and what calls notice, into docs/cluster.md (ARGS="--row etcd"; as root; wants etcd and haproxy)
+cluster-faults: build ## Hubs of a cluster killed, frozen and cut off under load, and what calls notice, into docs/cluster.md with OTHER=a folder with another build (ARGS="--row etcd"; as root; wants etcd and haproxy)
 	$(CARGO) build --release --locked -p bench --bin steady --bin isolation
-	scripts/cluster/faults $(or $(ARGS),--write docs/cluster.md)
+	scripts/cluster/faults $(or $(ARGS),$(if $(OTHER),--other-bin $(OTHER) --write docs/cluster.md))
+
+.PHONY: cluster-hop
+cluster-hop: build ## What a call by way of another hub costs, into docs/cluster.md (wants haproxy)
+	$(CARGO) build --release --locked -p bench --bin load --bin fault --bin isolation
+	scripts/cluster/hop $(or $(ARGS),--write docs/cluster.md)
 
 .PHONY: helm
 helm: build ## Lint and render the Helm chart, and start hubs as it says (installs Helm into .tools/; wants Go)

@@ -39,6 +39,8 @@ class Row:
     # Hubs that begin as another build.
     others: str = ""
     is_of_two_builds: bool = False
+    # What somebody is to have noticed of it, or it was not there.
+    notices: str = ""
     # How long it may take until calls go well again, beyond what the fault itself takes.
     limit_s: float = 60
 
@@ -54,8 +56,13 @@ def spread(cluster):
 
 
 def far(cluster):
-    """The only agent is at hub c, which is not broken, and at b."""
+    """The only agent is at hub c, and at b; callers are at a."""
     cluster.agent(NAME, "cb")
+
+
+def aside(cluster):
+    """The only session is at hub c, which is not broken."""
+    cluster.agent(NAME, "c", sessions=1)
 
 
 # --- a hub ---
@@ -106,7 +113,7 @@ ETCD_CUT = (("b", "etcd-1"), ("etcd-1", "b"))
 
 
 def leader_killed(cluster):
-    """One of three members; then a hub starts that others are to find; then the member is back."""
+    """One of three members, for good; then a hub starts that others are to find."""
     spread(cluster)
     killed = []
 
@@ -121,7 +128,7 @@ def leader_killed(cluster):
 
 def compacted(cluster):
     """While a hub sleeps another one starts, and its watch is behind what etcd still knows."""
-    far(cluster)
+    aside(cluster)
     process = cluster.hubs["b"].process
 
     def breaks():
@@ -152,36 +159,61 @@ def exchanged(is_other):
 
 
 ROWS = [
-    Row("a hub killed, an agent is at it and at another", killed("b", spread)),
-    Row("a hub killed, an agent is at it with its only session", killed("b", alone)),
-    Row("a hub killed that callers are at, by a balancer", killed("a", far), at=None),
-    Row(f"a hub frozen for {FROZEN_S} s, an agent is at it and at another", frozen("b", spread)),
+    Row("a hub killed, an agent is at it and at another", killed("b", spread), notices="peers"),
+    Row(
+        "a hub killed, an agent is at it with its only session", killed("b", alone), notices="peers"
+    ),
+    Row(
+        "a hub killed that callers are at, by a balancer",
+        killed("a", far),
+        at=None,
+        notices="peers",
+    ),
+    Row(
+        f"a hub frozen for {FROZEN_S} s, an agent is at it and at another",
+        frozen("b", spread),
+        notices="peers",
+    ),
     Row(
         f"a hub frozen for {LONG_FROZEN_S} s, an agent is at it with its only session",
         frozen("b", alone, LONG_FROZEN_S),
+        notices="peers",
     ),
     Row(
         f"a hub frozen for {FROZEN_S} s that callers are at, by a balancer",
         frozen("a", far),
         at=None,
+        notices="peers",
     ),
     Row(
         f"a hub cut off from etcd for {ETCD_CUT_S} s, an agent is at it with its only session",
         lossy(*ETCD_CUT, agents=alone, lasts_s=ETCD_CUT_S),
+        notices="directory lost",
     ),
     Row(
         f"two hubs cut off from each other for {CUT_S} s, an agent is at the other one and at a third",
         lossy(("a", "b"), ("b", "a")),
+        notices="peers",
     ),
-    Row("the same, only what the callers' hub sends is lost", lossy(("a", "b"))),
-    Row("the same, only what the agent's hub sends is lost", lossy(("b", "a"))),
+    Row("the same, only what the callers' hub sends is lost", lossy(("a", "b")), notices="peers"),
+    Row("the same, only what the agent's hub sends is lost", lossy(("b", "a")), notices="peers"),
     Row(
         f"two hubs cut off from each other for {CUT_S} s, an agent's only session is at the other one",
         lossy(("a", "b"), ("b", "a"), agents=alone),
+        notices="peers",
     ),
-    Row("etcd's leader of three killed, then a hub starts", leader_killed, members=3),
-    Row("a hub sleeps while another starts and etcd is compacted", compacted),
-    Row("the lease of a hub that lives is revoked", revoked),
+    Row(
+        "etcd's leader of three killed, then a hub starts",
+        leader_killed,
+        members=3,
+        notices="directory lost",
+    ),
+    Row(
+        "a hub sleeps while another starts and etcd is compacted",
+        compacted,
+        notices="directory lost",
+    ),
+    Row("the lease of a hub that lives is revoked", revoked, notices="directory lost"),
     Row(
         "a hub and its agent of another build, replaced by this one",
         exchanged(False),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etcds import Etcds
-from harness import Failed, command, eventually, logged
+from harness import Failed, check, command, eventually, logged
 from looks import AGE, AGE_S, metrics
 from place import LISTENING, Caller
 from wires import OUTSIDE
@@ -89,7 +89,7 @@ class Cluster:
         """As an upgrade does it: it drains, then the new one starts."""
         hub = self.hubs[title]
         hub.process.terminate()
-        hub.process.wait(DRAIN_LIMIT_S)
+        check(hub.process.wait(DRAIN_LIMIT_S) == 0, f"hub {title} does not exit with 0")
         self.start_hub(title, is_other)
 
     def kill_hub(self, title):

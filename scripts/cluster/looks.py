@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import threading
 import time
 from datetime import datetime
 
-from harness import command
 from place import DIRECT
 
 # What a hub says of itself that tells of a fault.
 TELLING = re.compile(
-    r"^hub_(peers|agents|directory_age_seconds|sessions_suspect|calls_parked)(?:\{[^}]*\})? (\S+)$",
+    r"^hub_(peers|peers_suspect|agents|directory_age_seconds|sessions_suspect|calls_parked)(?:\{[^}]*\})? (\S+)$",
     re.MULTILINE,
 )
 AGE = "directory_age_seconds"
 # It is heard of each three seconds.
 AGE_S = 5
-# Between two looks at metrics, and at what a client is told.
-LOOK_S, ASK_S = 0.05, 0.25
-ADMIN_LIMIT_S, ASK_LIMIT_S = 1, 3
+# Between two looks.
+LOOK_S = 0.05
+ADMIN_LIMIT_S = 1
 DIRECTORY_LOST = "directory lost"
 
 
@@ -39,34 +37,19 @@ def metrics(address):
     return found
 
 
-def suspects(client, address):
-    """Whether a hub says that another one owes it an answer; no metric tells."""
-    argv = [client, "--hub", f"http://{address}:8080", "-o", "json", "hub", "nodes"]
-    try:
-        done = command(*argv, limit_s=ASK_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        return False
-    nodes = json.loads(done.stdout).get("nodes", []) if done.returncode == 0 else []
-    return any(node.get("suspect") for node in nodes)
-
-
 class Looks:
     """Who notices what, and when: from now until `stop`."""
 
-    def __init__(self, hubs, client):
-        self.hubs, self.client = hubs, client
+    def __init__(self, hubs):
+        self.hubs = hubs
         before = {hub.title: metrics(hub.address) or {} for hub in hubs}
         self.began, self.wall = time.monotonic(), time.time()
         self.stopped, self.lock = threading.Event(), threading.Lock()
         # After how many seconds something was noticed first, and by whom.
         self.first = {}
         self.threads = [
-            thread
+            threading.Thread(target=self.look, args=(hub, before[hub.title]), daemon=True)
             for hub in hubs
-            for thread in (
-                threading.Thread(target=self.look, args=(hub, before[hub.title]), daemon=True),
-                threading.Thread(target=self.ask, args=(hub,), daemon=True),
-            )
         ]
         for thread in self.threads:
             thread.start()
@@ -82,29 +65,22 @@ class Looks:
                 elif value < was and name != AGE:
                     self.noticed(name, after_s, f"hub {hub.title}: `hub_{name}` falls")
 
-    def ask(self, hub):
-        """Whether it suspects another one, until it does."""
-        while not self.stopped.wait(ASK_S):
-            if suspects(self.client, hub.address):
-                after_s = time.monotonic() - self.began
-                return self.noticed("suspects", after_s, f"hub {hub.title}: another is suspect")
-
     def noticed(self, what, after_s, who):
         """The first one counts."""
         with self.lock:
             self.first[what] = min(self.first.get(what, (after_s, who)), (after_s, who))
 
     def stop(self):
-        """The first of each kind that was noticed."""
+        """The first of each kind that was noticed, by kind."""
         self.stopped.set()
         for thread in self.threads:
-            thread.join(ASK_LIMIT_S + 1)
+            thread.join(ADMIN_LIMIT_S + 1)
         for hub in self.hubs:
             for at, error in directory_losses(hub.process):
                 if at > self.wall:
                     who = f"hub {hub.title}: {DIRECTORY_LOST}, {error}"
                     self.noticed(DIRECTORY_LOST, at - self.wall, who)
-        return list(self.first.values())
+        return dict(self.first)
 
 
 def directory_losses(process):

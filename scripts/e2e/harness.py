@@ -108,11 +108,11 @@ class Process:
         return "\n".join(f"    {self.title}: {line}" for line in told[-count:])
 
     def wait_for(self, find, what, limit_s=START_LIMIT_S):
-        """Waits for the first line of which `find(line)` is not None, and returns that."""
+        """Waits for the first line in which `find(line)` finds something, and returns that."""
 
         def probe():
             ended = self.popen.poll()
-            found = next((hit for hit in map(find, self.lines()) if hit is not None), None)
+            found = next((hit for hit in map(find, self.lines()) if hit), None)
             why = f"{self.title} ended with {ended} before {what}\n{self.tail()}"
             check(found is not None or ended is None, why)
             return [found] if found is not None else None
@@ -237,6 +237,8 @@ class World:
     """
 
     def __init__(self, options):
+        # Whoever is asked to end takes down what it has put up.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
         self.bin = options.bin_dir.resolve()
         self.certs = options.certs.resolve()
         self.logs = Path(options.keep_logs or tempfile.mkdtemp(prefix="e2e-")).resolve()

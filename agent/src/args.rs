@@ -59,6 +59,10 @@ pub struct Args {
     )]
     pub hub_uris: Vec<HubUri>,
 
+    /// Dial no other hubs than these. A hub may tell of more that are one with it; token and headers go there, too
+    #[arg(long, env = "AGENT_HUB_URI_ONLY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub hub_uri_only: bool,
+
     /// A header for whoever is in front of the hub, such as a gate; may be repeated. A secret is better in a file
     #[arg(long = "hub-header", value_name = "NAME: VALUE")]
     pub hub_headers: Vec<HubHeader>,

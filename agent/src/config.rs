@@ -34,6 +34,8 @@ pub struct Config {
     /// Where the hub is, or the hubs: each session is with the first one that takes it. Where hubs are one, sessions are at two
     /// of them, whether they are listed here or not.
     pub hubs: HubUris,
+    /// No others are dialled, though hubs tell of more.
+    pub hub_uris_only: bool,
     /// Holds the credential; read anew for each dial.
     pub token_file: Option<PathBuf>,
     /// What the upgrade carries for whoever is in front of the hubs.
@@ -79,6 +81,7 @@ impl Config {
             first,
             others: Vec::new(),
             hubs: hub.into(),
+            hub_uris_only: false,
             token_file: None,
             hub_headers: HubHeaders::default(),
             proxy: ProxySetting::Environment,

@@ -53,8 +53,6 @@ pub(crate) enum DialError {
     Transport(#[from] TransportError),
     #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
     Timeout,
-    #[error("no connection within {}s", .0.as_secs())]
-    NoConnection(Duration),
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
@@ -70,7 +68,7 @@ pub(crate) enum DialError {
     )]
     OneName(String),
     /// It was asked to refuse then.
-    #[error("the agent has sessions with this hub already, and there are others")]
+    #[error("the agent has sessions with this hub already")]
     NotWanted,
     /// Somebody else's.
     #[error("{answer}")]
@@ -116,9 +114,7 @@ impl DialError {
             | Self::Token(_)
             | Self::Registration(_)
             | Self::HubHeaders(_) => Retry::Slowly,
-            Self::Transport(_) | Self::NoConnection(_) | Self::Timeout | Self::Handshake(_) => {
-                Retry::Soon
-            }
+            Self::Transport(_) | Self::Timeout | Self::Handshake(_) => Retry::Soon,
         }
     }
 }
@@ -150,9 +146,8 @@ async fn connect(
     let tls = agent.tls();
     let tls = tls.as_ref().filter(|_| hub.tls);
     let has_others = agent.hubs.uris().len() > 1;
-    let patience = if has_others { CONNECT_ELSEWHERE } else { DIAL_TIMEOUT };
-    let tcp = timeout(patience, to_hub(&hub.host, hub.port, &agent.config.proxy)).await;
-    let tcp = tcp.map_err(|_| DialError::NoConnection(patience))??;
+    let limit = if has_others { CONNECT_ELSEWHERE } else { DIAL_TIMEOUT };
+    let tcp = to_hub(&hub.host, hub.port, &agent.config.proxy, limit).await?;
     let stream = secured(tcp, &hub.host, tls).await?;
     let upgraded = upgrade(stream, hub.uri(), wire::SUBPROTOCOL, registration).await;
     let upgraded = upgraded.map_err(|error| match failed(error, hub) {

@@ -63,12 +63,12 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 pub const CONNECT_ELSEWHERE: Duration = Duration::from_secs(5);
 /// Addresses of hubs that an agent heeds of those that a hub tells of: more than anybody runs.
 pub const HUBS_TOLD: usize = 64;
-/// How long all sessions may be at one hub while there are others before some are replaced to be elsewhere: the half of it,
-/// up to all of it. Twice as long each time that it does not help,
-pub const SPREAD_AFTER: Duration = Duration::from_secs(5);
+/// Sessions that had better be at another hub look for one within this time: of 10,000 agents, 500 a second. Twice as long each
+/// time that it does not help,
+pub const SPREAD_AFTER: Duration = Duration::from_secs(20);
 /// and no longer.
 pub const SPREAD_MAX: Duration = Duration::from_secs(600);
-/// Dials in a row that lead to a hub which has sessions of the agent already, at most: a quarter of a second each.
+/// Dials in a row that fail, or lead to a hub which has sessions of the agent already, at most: a quarter of a second each.
 pub const SPREAD_TRIES_MAX: usize = 16;
 
 // --- the age of sessions ---

@@ -69,6 +69,7 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
     Ok(Config {
         others: exposed.collect(),
         hubs,
+        hub_uris_only: args.hub_uri_only,
         token_file: args.token_file,
         hub_headers,
         proxy,

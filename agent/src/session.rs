@@ -35,10 +35,10 @@ pub(crate) async fn serve(
     news: mpsc::Sender<News>,
 ) -> Over {
     let role = Role::Agent { max_lanes: accepted(*agent.max_lanes.borrow()) };
-    let Dialled { hub, io, read, session, keepalive, places, .. } = dialled;
+    let Dialled { hub, node, io, read, session, keepalive, places, .. } = dialled;
     let (driver, lanes, control) =
         lanes::start(io, read, keepalive, role, agent.lane_memory.clone());
-    let about = About { slot, session, hub, agent, began: Instant::now() };
+    let about = About { slot, session, hub, node, agent, began: Instant::now() };
     let mut conversation = Conversation::new(&about, &lanes, news);
     tokio::select! {
         biased;

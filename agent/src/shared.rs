@@ -56,7 +56,7 @@ impl Shared {
         let exposed = config.exposed().cloned().zip(upstream_tls);
         Ok(Self {
             tls: watch::Sender::new(tls),
-            hubs: Arc::new(Hubs::new(config.hubs.clone())),
+            hubs: Arc::new(Hubs::new(&config)),
             reaches: Reach::all(exposed, share_of_lanes(max_lanes.get(), names)),
             advised: watch::Sender::new(1),
             stop: CancellationToken::new(),

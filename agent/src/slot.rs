@@ -1,5 +1,6 @@
 //! One of the agent's sessions: dialled, and dialled again, for as long as the agent lives.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ enum Next {
         /// It was good, but for its age.
         is_old: bool,
     },
+    /// It goes on by itself, and its successor has begun at another hub.
+    Moved(Box<Dialled>),
 }
 
 /// How long to wait before dialling again.
@@ -77,17 +80,23 @@ impl Slot {
 
     async fn run(mut self) {
         let agent = self.agent.clone();
+        let mut moved = None;
         while !agent.stop.is_cancelled() {
-            let not_at = self.not_at();
-            let dialled = tokio::select! {
-                dialled = dial(&agent, self.rota.next(), self.number(), &not_at) => dialled,
-                () = agent.stop.cancelled() => return,
+            let dialled = match moved.take() {
+                Some(dialled) => Ok(dialled),
+                None => tokio::select! {
+                    dialled = self.dial() => dialled,
+                    () = agent.stop.cancelled() => return,
+                },
             };
             let pause = match dialled {
-                Ok(dialled) => {
-                    let next = self.follow(dialled).await;
-                    self.pause_after(next)
-                }
+                Ok(dialled) => match self.follow(dialled).await {
+                    Next::Moved(dialled) => {
+                        moved = Some(*dialled);
+                        continue;
+                    }
+                    next => self.pause_after(next),
+                },
                 Err(error) => self.pause_before(&error),
             };
             tokio::select! {
@@ -95,6 +104,14 @@ impl Slot {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    async fn dial(&mut self) -> Result<Dialled, DialError> {
+        let not_at = self.not_at();
+        let dialled = dial(&self.agent, self.rota.next(), self.number(), &not_at).await;
+        // Of no use it is, too, where the others cannot be reached.
+        self.unwanted = if dialled.is_err() && !not_at.is_empty() { self.unwanted + 1 } else { 0 };
+        dialled
     }
 
     /// Hubs at which this session is not wanted, until the agent has met with nobody else for long enough.
@@ -112,11 +129,11 @@ impl Slot {
 
     /// Runs the session in a task of its own, and waits for its end or its replacement.
     async fn follow(&mut self, dialled: Dialled) -> Next {
-        self.unwanted = 0;
         let stay = self.agent.hubs.enter(self.index, &dialled.node, dialled.hubs);
         self.agent.advised.send_replace(dialled.advised);
-        // It registers once, and leaves once.
-        let (news, mut told) = mpsc::channel(2);
+        // It registers once, leaves once, and has one wish at a time.
+        let (news, mut told) = mpsc::channel(4);
+        let mut seeks: Option<(Predecessor, Seeking)> = None;
         let started = Instant::now();
         let session = session::serve(dialled, self.index, self.agent.clone(), news);
         let mut task = self.agent.sessions.spawn(async move {
@@ -138,7 +155,22 @@ impl Slot {
                         self.has_other_number ^= self.agent.is_paired();
                         return Next::Replace { lived: started.elapsed(), is_old };
                     }
+                    News::Crowded(predecessor) => {
+                        let number = (self.number() + SESSIONS_PAIRED) % (2 * SESSIONS_PAIRED);
+                        let seeking = seek(self.agent.clone(), self.index, number);
+                        seeks = Some((predecessor, Box::pin(seeking)));
+                    }
                 },
+                found = sought(&mut seeks) => {
+                    // Without one, the session is told that it stays.
+                    let predecessor = seeks.take().map(|(predecessor, _)| predecessor);
+                    if let Some((predecessor, dialled)) = predecessor.zip(found) {
+                        self.predecessors.retain(Predecessor::lives);
+                        self.predecessors.push(predecessor);
+                        self.has_other_number ^= true;
+                        return Next::Moved(Box::new(dialled));
+                    }
+                }
             }
         }
     }
@@ -147,6 +179,7 @@ impl Slot {
         let lived = match &next {
             Next::Ended(over) => over.lived,
             Next::Replace { lived, .. } => *lived,
+            Next::Moved(_) => return Duration::ZERO,
         };
         self.backoff.survived(lived);
         let pause = self.after(&next);
@@ -181,6 +214,7 @@ impl Slot {
                 return Pause { rest: now, pause: self.backoff.at_once(fastrand::f64()) };
             }
             Next::Ended(over) => over,
+            Next::Moved(_) => return Pause { rest: now, pause: now },
         };
         match &over.ended {
             Some(Ended::ByPeer { code: CloseCode::GoingAway, .. }) => {
@@ -209,10 +243,7 @@ impl Slot {
             Retry::After(rest) => {
                 Pause { rest: rest + self.backoff.next(fastrand::f64()), pause: now }
             }
-            Retry::Elsewhere => {
-                self.unwanted += 1;
-                Pause { rest: now, pause: now }
-            }
+            Retry::Elsewhere => Pause { rest: now, pause: now },
             Retry::Version => Pause { rest: jittered(BACKOFF_VERSION), pause: now },
             Retry::Slowly => Pause { rest: jittered(BACKOFF_FATAL), pause: now },
         };
@@ -236,6 +267,32 @@ impl Slot {
             return Pause { rest, pause };
         }
         Pause { rest, pause: self.backoff.next(fastrand::f64()) }
+    }
+}
+
+type Seeking = Pin<Box<dyn Future<Output = Option<Dialled>> + Send>>;
+
+/// A session under this number, at a hub where the other half of the agent's has none. A balancer may lead to the same hub again:
+/// after some dials there is none.
+async fn seek(agent: Arc<Shared>, slot: u16, number: u16) -> Option<Dialled> {
+    let (uris, first) = (agent.hubs.uris(), agent.hubs.first_of(slot));
+    for step in 0..agent.hubs.patience() {
+        let uri = uris.get((first + step) % uris.len())?;
+        match dial(&agent, uri, number, &agent.hubs.not_at(slot)).await {
+            Ok(dialled) => {
+                info!(hub = %uri, slot, "moving: other sessions of the agent are at the same hub");
+                return Some(dialled);
+            }
+            Err(error) => debug!(hub = %uri, slot, %error, "no session at another hub"),
+        }
+    }
+    None
+}
+
+async fn sought(seeks: &mut Option<(Predecessor, Seeking)>) -> Option<Dialled> {
+    match seeks {
+        Some((_, seeking)) => seeking.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum News {
     Registered,
     /// It is to be replaced, and goes on by itself.
     Leaving(Predecessor),
+    /// It had better be at another hub, if one is found; otherwise it stays.
+    Crowded(Predecessor),
 }
 
 /// A session that is to be replaced.

@@ -34,9 +34,9 @@ pub const PEER_LANES: usize = 1 << 16;
 /// Pings between hubs, and how long a silence may last: they are near each other, and what is lost with one is much.
 pub const PEER_KEEPALIVE: KeepaliveConfig =
     KeepaliveConfig { interval: Duration::from_secs(2), timeout: Duration::from_secs(8) };
-/// How long a connection to another hub may take, and its answer: after a link was cut, TCP's next attempt may be many seconds
-/// away, a new one is not.
-pub const PEER_DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection to another hub may take, once its name is looked up: after a link was cut, TCP's next attempt may be
+/// many seconds away, a new one is not.
+pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest pause before another hub is dialled again.
 pub const PEER_BACKOFF: Duration = Duration::from_secs(2);
 /// When an address is dialled again that has led back to this hub.

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::limits::CONNECT_NEXT;
 use crate::sockets;
@@ -16,8 +17,18 @@ use crate::sockets;
 /// # Errors
 /// The name is unknown, or no address takes the connection; what the last one said.
 pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    connect_within(host, port, Duration::MAX).await
+}
+
+/// The same for who has something else to do: once the name is looked up, all of its addresses have so long together.
+///
+/// # Errors
+/// As of [`connect`], and that it was too long.
+pub async fn connect_within(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let addresses = lookup_host((host, port)).await?.collect();
-    let tcp = race(by_turns(addresses), TcpStream::connect).await?;
+    let tcp = timeout(limit, race(by_turns(addresses), TcpStream::connect)).await;
+    let late = || format!("no connection within {}s", limit.as_secs());
+    let tcp = tcp.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, late()))??;
     sockets::tune(&tcp)?;
     Ok(tcp)
 }
@@ -69,8 +80,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::Instant;
 
     use super::*;

@@ -17,6 +17,8 @@ pub(super) struct About {
     pub(super) slot: u16,
     pub(super) session: String,
     pub(super) hub: HubUri,
+    /// The hub's id.
+    pub(super) node: String,
     pub(super) agent: Arc<Shared>,
     pub(super) began: Instant,
 }

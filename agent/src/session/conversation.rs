@@ -44,10 +44,6 @@ impl<'s> Conversation<'s> {
             agent.age.is_near(began, random).await;
             agent.turns.take().await
         };
-        let (hubs, slot) = (about.agent.hubs.clone(), about.slot);
-        // One that shares its number with its successor would be ended by that.
-        let may_move = about.agent.is_paired();
-        let is_crowded = async move { hubs.is_crowded(slot, random).await };
         Self {
             about,
             lanes,
@@ -61,7 +57,7 @@ impl<'s> Conversation<'s> {
             succeeded: None,
             has_successor: false,
             grows_old: Some(Box::pin(grows_old)),
-            is_crowded: may_move.then(|| Box::pin(is_crowded) as _),
+            is_crowded: crowded(about),
         }
     }
 
@@ -92,10 +88,7 @@ impl<'s> Conversation<'s> {
                 Some((nth, up)) = upstreams.next() => self.ws.send(Control::Upstream { up, nth }),
                 Ok(()) = places.changed() => self.takes(*places.borrow_and_update()),
                 turn = pending(&mut self.grows_old) => self.is_old(turn),
-                () = pending(&mut self.is_crowded), if self.is_registered && !self.drains => {
-                    self.about.log("moving to another hub: all of the agent's sessions are at this one");
-                    self.leave(None);
-                }
+                () = pending(&mut self.is_crowded), if self.is_registered => self.looks_elsewhere(),
                 is_registered = succeeded(&mut self.succeeded) => self.succeeded(is_registered),
                 () = agent.stop.cancelled(), if !self.drains => {
                     (self.grows_old, self.is_crowded) = (None, None);
@@ -119,12 +112,14 @@ impl<'s> Conversation<'s> {
             // A second request changes nothing.
             Control::Drain if !self.hub_drains => {
                 self.hub_drains = true;
+                self.about.agent.hubs.leaves(&self.about.node);
                 self.about.log("draining: the hub opens no new lanes on this session");
                 self.tell_moved();
                 self.leave(None);
             }
             Control::HubPeers { count, uris } => {
-                self.about.agent.hubs.told(&self.about.hub, count, &uris);
+                let About { agent, node, hub, .. } = self.about;
+                agent.hubs.told(node, hub, count, &uris);
             }
             Control::NotHttp2 { nth, silent } => {
                 if let Some(reach) = self.about.agent.reaches.get(usize::from(nth)) {
@@ -163,13 +158,25 @@ impl<'s> Conversation<'s> {
         self.tell(News::Leaving(predecessor));
     }
 
+    /// Asks for a successor at another hub, if there is one, and stays otherwise.
+    fn looks_elsewhere(&mut self) {
+        self.is_crowded = None;
+        let (predecessor, succeeded) = Predecessor::new(None);
+        self.succeeded = Some(succeeded);
+        self.tell(News::Crowded(predecessor));
+    }
+
     /// The successor is registered, or there will be none.
     fn succeeded(&mut self, is_registered: bool) {
         self.succeeded = None;
         if !is_registered {
+            if !self.is_leaving {
+                self.is_crowded = crowded(self.about);
+            }
             return;
         }
-        self.has_successor = true;
+        (self.is_leaving, self.has_successor) = (true, true);
+        (self.grows_old, self.is_crowded) = (None, None);
         self.tell_moved();
         if !self.hub_drains {
             self.drain();
@@ -188,10 +195,18 @@ impl<'s> Conversation<'s> {
         }
     }
 
-    /// The slot listens until the session leaves, which is the last that it is told.
+    /// The slot listens until the session leaves, or has a successor.
     fn tell(&self, news: News) {
         let _ = self.news.try_send(news);
     }
+}
+
+/// Resolves when the session had better be at another hub. Not one that shares its number with its successor, which would be
+/// ended by that.
+fn crowded(about: &About) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    let (hubs, slot, random) = (about.agent.hubs.clone(), about.slot, fastrand::f64());
+    let crowded = async move { hubs.is_crowded(slot, random).await };
+    about.agent.is_paired().then(|| Box::pin(crowded) as _)
 }
 
 /// Never, where there is nothing to wait for.

@@ -70,6 +70,7 @@ impl Scene {
                 tokio::select! {
                     news = self.news.recv() => match news.expect("it runs") {
                         News::Registered => {}
+                        News::Crowded(_) => panic!("there is one hub"),
                         News::Leaving(predecessor) => return predecessor,
                     },
                     said = self.hub.next() => match said.expect("open").expect("valid") {

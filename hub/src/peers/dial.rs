@@ -12,15 +12,17 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 use tunnel::box_io::BoxIo;
+use tunnel::connect::connect_within;
 use tunnel::dial::{
     Backoff, HandshakeError, TokenError, TransportError, Upgraded, secured, sentence, upgrade,
 };
+use tunnel::limits::DIAL_TIMEOUT;
 use tunnel::wire;
 
 use super::offer;
 use crate::config::peer_addr::PeerAddr;
 use crate::context::hub::Hub;
-use crate::limits::{PEER_BACKOFF, PEER_DIAL_TIMEOUT, PEER_MYSELF, PEER_SLOTS};
+use crate::limits::{PEER_BACKOFF, PEER_CONNECT_TIMEOUT, PEER_MYSELF, PEER_SLOTS};
 
 /// A connection with another hub.
 struct Dialled {
@@ -37,7 +39,7 @@ struct Dialled {
 enum DialError {
     #[error(transparent)]
     Transport(#[from] TransportError),
-    #[error("no answer within {}s", PEER_DIAL_TIMEOUT.as_secs())]
+    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
     Timeout,
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -103,7 +105,7 @@ impl Slot {
         let mut backoff = Backoff::up_to(PEER_BACKOFF);
         let mut was_told = false;
         while *self.wanted.borrow() {
-            let dialled = timeout(PEER_DIAL_TIMEOUT, self.dial()).await;
+            let dialled = timeout(DIAL_TIMEOUT, self.dial()).await;
             let pause = match dialled.unwrap_or(Err(DialError::Timeout)) {
                 Ok(dialled) => {
                     was_told = false;
@@ -139,7 +141,8 @@ impl Slot {
     async fn dial(&self) -> Result<Dialled, DialError> {
         let peering = &self.hub.config.peering;
         let PeerAddr { host, port } = &self.peer;
-        let tcp = tunnel::connect::connect(host, *port).await.map_err(TransportError::Connect)?;
+        let tcp = connect_within(host, *port, PEER_CONNECT_TIMEOUT).await;
+        let tcp = tcp.map_err(TransportError::Connect)?;
         let tls = peering.tls.as_ref().map(|tls| &tls.client);
         let stream = secured(tcp, host, tls).await?;
         let uri = self.uri();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
@@ -9,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::box_io::BoxIo;
+use crate::connect::connect_within;
 use crate::proxy::{EnvironmentError, ProxyError, ProxySetting};
 use crate::tls::Trust;
 
@@ -59,7 +61,7 @@ pub struct TlsClient {
     pub ca_flag: &'static str,
 }
 
-/// Connects to a hub, through a proxy if one leads there.
+/// Connects to a hub, through a proxy if one leads there; without one, within this time once its name is looked up.
 ///
 /// # Errors
 /// Nobody listens there, the proxy does not let through, or the environment names none that can be used.
@@ -67,10 +69,11 @@ pub async fn to_hub(
     host: &str,
     port: u16,
     proxy: &ProxySetting,
+    limit: Duration,
 ) -> Result<TcpStream, TransportError> {
     match proxy.towards(host, port)? {
         Some(proxy) => Ok(proxy.connect(host, port).await?),
-        None => crate::connect::connect(host, port).await.map_err(TransportError::Connect),
+        None => connect_within(host, port, limit).await.map_err(TransportError::Connect),
     }
 }
 

@@ -25,6 +25,8 @@ pub const WORKERS_MAX: u16 = 1024;
 
 // --- other hubs ---
 
+/// Addresses of hubs that agents are told of: more than anybody runs, and with 255 bytes each less than a message may have.
+pub const PUBLIC_URIS: usize = 64;
 /// Connections that one hub has to another at most: one a worker, as for agents.
 pub const PEER_SLOTS: u16 = 4;
 /// Handshakes of other hubs at once. There are few of them; more wait in the kernel.
@@ -45,6 +47,8 @@ pub const PEER_MYSELF: Duration = Duration::from_secs(60);
 pub const PEER_AGAIN: Duration = Duration::from_millis(500);
 /// How long news for other hubs wait for more: a fleet that comes back registers hundreds a second.
 pub const PEER_NEWS: Duration = Duration::from_millis(20);
+/// Of a name with more sessions than this, other hubs are not told anew how far an agent is.
+pub const PEER_RTT_SESSIONS: usize = 64;
 /// How far an agent is changes by more than this before other hubs are told: windows of lanes depend on no less.
 pub const PEER_RTT_LEAST: Duration = Duration::from_millis(2);
 /// Bytes after which a message to another hub is full: of names, and of the agents of each.
@@ -55,6 +59,10 @@ pub const PEER_AGENTS: usize = 1000;
 pub const PEER_MESSAGES: usize = 4;
 /// Bytes of one message of another hub: [`PEER_MESSAGE_ENOUGH`], and a name with [`PEER_AGENTS`] agents of 3 KiB each.
 pub const PEER_MESSAGE_BYTES: usize = 4 << 20;
+/// Bytes of an event of another hub: names and what a server says of its end are shorter; a thousand of them wait.
+pub const PEER_EVENT_BYTES: usize = 64 << 10;
+/// When a hub is asked again that does not tell what happens at it, being older.
+pub const PEER_AGAIN_LATER: Duration = Duration::from_secs(60);
 /// How long an answer of another hub is waited for, and then each message until it has told all that there is.
 pub const PEER_ANSWER: Duration = Duration::from_secs(10);
 /// How long an agent of another hub is left alone that this one said it has not: that it has gone is on its way.
@@ -69,6 +77,8 @@ pub const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DIRECTORY_PING: Duration = Duration::from_secs(5);
 /// The longest pause before the directory is tried again.
 pub const DIRECTORY_BACKOFF: Duration = Duration::from_secs(5);
+/// So many names are written at once: with 2 ms each, 10,000 take less than a second after a lease was lost.
+pub const CLAIMS_AT_ONCE: usize = 32;
 /// When it is tried again to write who has a name exclusively, or to take that back.
 pub const CLAIMS_AGAIN: Duration = Duration::from_secs(2);
 /// Bytes of one answer of the directory: it writes 100 bytes a hub.
@@ -283,6 +293,8 @@ pub const LIST_SCAN: usize = 4096;
 /// Names remembered after their last session went, to tell `offline` from `unknown-name`: as many, and up to twice as many. More
 /// than a hub has agents, so that calls wait for all of them when another hub is lost; each takes a quarter of a KiB.
 pub const REMEMBERED_NAMES: usize = 50_000;
+/// So many of them are forgotten at a stretch.
+pub const FORGOTTEN_AT_ONCE: usize = 1000;
 /// For how long they are remembered.
 pub const REMEMBER_NAME: Duration = Duration::from_secs(3600);
 /// A name that went so lately is expected back: agents dial again within 30 s at most, and so does one that is started anew.

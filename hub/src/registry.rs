@@ -123,7 +123,7 @@ impl Registry {
         checked
     }
 
-    /// Whether an agent that is admitted has a session already, of which there is no doubt.
+    /// Whether an agent that is admitted has a session already, of which there is no doubt, here or at another hub.
     pub(crate) fn is_there(&self, Admitted { registration, holder, .. }: &Admitted) -> bool {
         let names = self.names.read();
         let entry = names.entries.get(&registration.first.name);
@@ -132,8 +132,8 @@ impl Registry {
             // One that this one is to replace does not count.
             let is_other =
                 session.link.slot % SESSIONS_PAIRED != registration.slot % SESSIONS_PAIRED;
-            let is_fine = session.is_local() && session.is_usable() && !session.is_suspect();
-            is_of_agent && is_other && is_fine
+            let is_fine = session.is_usable() && !session.is_suspect();
+            is_of_agent && (is_other || !session.is_local()) && is_fine
         };
         entry.is_some_and(|entry| entry.sessions.iter().any(is_its))
     }
@@ -148,6 +148,7 @@ impl Registry {
         tunnel: Lanes,
     ) -> Result<Registration, Owned> {
         let Admitted { id, registration: asked, holder, peer, worker, claims } = admitted;
+        let mut claims = claims.into_iter();
         let mut names = self.names.write();
         for Exposed { name, .. } in asked.exposed() {
             names.check_owner(name, holder.as_ref(), &asked.instance)?;
@@ -161,6 +162,7 @@ impl Registry {
             let agent = self.agent(entry, exposed, &asked, link.holder.as_ref());
             numbers.entry(agent.id).or_insert_with(|| exposed.name.clone());
             let session = Arc::new(Session::new(link.clone(), agent, nth));
+            session.has_claim(claims.next());
             if let Some(old) = entry.insert(session.clone()) {
                 self.replaced(&old);
             }
@@ -170,7 +172,7 @@ impl Registry {
         drop(names);
         let shown = sessions.iter().filter(|session| session.is_shown());
         self.arrived(shown.map(|session| &session.agent.name));
-        Ok(Registration { registry: self.clone(), link, sessions, claims })
+        Ok(Registration { registry: self.clone(), link, sessions })
     }
 
     /// The agent that registers here: known from another session, or new.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -149,7 +150,12 @@ async fn admit<B>(
         registrants.give_back(address, 1 + others);
         return Err(Rejection { reason: BUSY, ..busy() });
     }
-    admitted.claims = claims(&admitted, &origin.hub).await?;
+    admitted.claims = claims(&admitted, &origin.hub).await.inspect_err(|rejection| {
+        if rejection.status == StatusCode::SERVICE_UNAVAILABLE {
+            // It is no fault of theirs, and they come again.
+            registrants.give_back(address, 1 + others);
+        }
+    })?;
     let headers = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
     for (name, value) in [
@@ -309,12 +315,10 @@ async fn claims(admitted: &Admitted, hub: &Hub) -> Result<Vec<Claim>, Rejection>
     let is_exclusive = |holder: &&Holder| holder.ownership() == Ownership::Exclusive;
     let exclusive = holder.as_ref().filter(is_exclusive).zip(hub.config.peering.directory.as_ref());
     let Some((holder, _)) = exclusive else { return Ok(Vec::new()) };
-    let who = format!("{} {}", holder.id(), registration.instance);
-    let mut claims = Vec::new();
-    for Exposed { name, .. } in registration.exposed() {
-        claims.push(hub.claims.claim(name, &who).await.map_err(|error| unclaimed(&error))?);
-    }
-    Ok(claims)
+    // No header has such a character in it.
+    let who = format!("{}\n{}", registration.instance, holder.id());
+    let claims = registration.exposed().map(|exposed| hub.claims.claim(&exposed.name, &who));
+    try_join_all(claims).await.map_err(|error| unclaimed(&error))
 }
 
 fn unclaimed(error: &ClaimError) -> Rejection {

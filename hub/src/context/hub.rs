@@ -21,8 +21,8 @@ use crate::guard::pace::Pace;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::{LaneOpener, Sentinels};
 use crate::limits::{
-    HANDSHAKES, PEER_HANDSHAKES, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE, RELOADS,
-    SECOND_HANDLES, TURN_LATE,
+    HANDSHAKES, PEER_HANDSHAKES, PUBLIC_URIS, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE,
+    RELOADS, SECOND_HANDLES, TURN_LATE,
 };
 use crate::observe::activity::Activity;
 use crate::observe::heard::Heard;
@@ -151,6 +151,8 @@ impl Hub {
         let mut uris: Vec<_> = uris.map(ToString::to_string).collect();
         uris.sort_unstable();
         uris.dedup();
+        // All of it is one message.
+        uris.truncate(PUBLIC_URIS);
         Control::HubPeers { count: others.count.saturating_add(1), uris }
     }
 

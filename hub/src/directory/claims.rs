@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -15,7 +16,7 @@ use tracing::{debug, warn};
 use tunnel::name::Name;
 
 use super::etcd::{Etcd, EtcdError};
-use crate::limits::CLAIMS_AGAIN;
+use crate::limits::{CLAIMS_AGAIN, CLAIMS_AT_ONCE};
 
 /// All that agents of this hub have, or had.
 #[derive(Debug, Default)]
@@ -37,11 +38,24 @@ struct Claimed {
     written: tokio::sync::Mutex<Option<Written>>,
 }
 
+/// What is known of this hub's key.
 #[derive(Debug)]
 struct Written {
+    /// Of whom.
     who: String,
-    /// With the lease that the hub has now.
-    is_good: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It may be there or not: the directory was asked, and the answer was lost, or nobody has waited for it.
+    Asked,
+    /// It is there, with the lease that the hub has now.
+    Held,
+    /// It was, with another lease. Whoever has the name keeps it.
+    Lapsed,
+    /// The same, and another hub has written it of another agent meanwhile.
+    Lost,
 }
 
 /// A session's share of its agent's claim. Without any, the claim is taken back.
@@ -55,7 +69,7 @@ pub(crate) struct Claim {
 /// Why there is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClaimError {
-    #[error("the name \"{0}\" has another agent, at another hub")]
+    #[error("the name \"{0}\" has another agent, or had one until just now")]
     Taken(Name),
     #[error(
         "the directory of hubs is away: nobody new gets the name \"{0}\" for itself before it is back"
@@ -88,7 +102,7 @@ impl Claims {
                 // Taken back while this was waiting for it.
                 continue;
             }
-            if written.as_ref().is_none_or(|written| written.who != who)
+            if !written.as_ref().is_some_and(|written| written.is_of(who))
                 && let Err(error) = self.write(name, who, &claimed, &mut written).await
             {
                 if written.is_none() {
@@ -109,7 +123,7 @@ impl Claims {
         claimed: &Claimed,
         written: &mut Option<Written>,
     ) -> Result<(), ClaimError> {
-        // Its last session may be on its way out.
+        // That of another agent, which may be on its way out.
         if claimed.sessions.load(Ordering::SeqCst) > 0 {
             return Err(ClaimError::Taken(name.clone()));
         }
@@ -125,9 +139,9 @@ impl Claims {
         // Until the contrary is known: an answer may be lost, and whoever waits for it may leave. Then it is taken back.
         self.is_unsettled(name);
         let who = who.to_owned();
-        let Written { who, is_good } = written.insert(Written { who, is_good: false });
+        let Written { who, state } = written.insert(Written { who, state: State::Asked });
         match place.write(name, who).await {
-            Ok(true) => *is_good = true,
+            Ok(true) => *state = State::Held,
             Ok(false) => {
                 *written = None;
                 return Err(ClaimError::Taken(name.clone()));
@@ -141,29 +155,38 @@ impl Claims {
         self.names.lock().get(name).is_some_and(|current| Arc::ptr_eq(current, claimed))
     }
 
-    /// Writes all that is claimed, with a new lease, and keeps it so, until dropped: then the directory is away.
-    pub(super) async fn keep(&self, place: Place) -> Infallible {
+    /// Writes all that is claimed, with a new lease, and keeps it so, until dropped: then the directory is away. So it is where
+    /// it knows the hub no more.
+    pub(super) async fn keep(&self, place: Place) -> Result<Infallible, EtcdError> {
         let all: Vec<_> = self.names.lock().clone().into_iter().collect();
         for (name, claimed) in all {
-            if let Some(written) = &mut *claimed.written.lock().await {
-                written.is_good = false;
+            if let Some(Written { state, .. }) = &mut *claimed.written.lock().await {
+                if *state == State::Held {
+                    *state = State::Lapsed;
+                }
                 self.is_unsettled(&name);
             }
         }
         let _reachable = Reachable::new(self, &place);
+        let mut later = BTreeSet::new();
         loop {
             let unsettled = std::mem::take(&mut *self.unsettled.lock());
-            let mut later = BTreeSet::new();
-            for name in unsettled {
-                if !self.settle(&name, &place).await {
-                    later.insert(name);
+            let settling = unsettled.into_iter().map(|name| self.settle(name, &place));
+            let mut settling = stream::iter(settling).buffer_unordered(CLAIMS_AT_ONCE);
+            while let Some((name, settled)) = settling.next().await {
+                match settled {
+                    Ok(true) => {}
+                    // It does not know this hub any more, which has to say anew who it is.
+                    Err(error) if error.is_of_user() => return Err(error),
+                    Ok(false) | Err(_) => drop(later.insert(name)),
                 }
             }
             tokio::select! {
                 () = self.nudged.notified() => {}
-                () = sleep(CLAIMS_AGAIN), if !later.is_empty() => {}
+                () = sleep(CLAIMS_AGAIN), if !later.is_empty() => {
+                    self.unsettled.lock().append(&mut later);
+                }
             }
-            self.unsettled.lock().append(&mut later);
         }
     }
 
@@ -173,35 +196,44 @@ impl Claims {
     }
 
     /// What is written is what is claimed. Returns whether it is.
-    async fn settle(&self, name: &Name, place: &Place) -> bool {
-        let Some(claimed) = self.names.lock().get(name).cloned() else { return true };
+    async fn settle(&self, name: Name, place: &Place) -> (Name, Result<bool, EtcdError>) {
+        let settled = self.try_settle(&name, place).await;
+        if let Err(error) = &settled {
+            debug!(%name, %error, "the directory has not heard of what becomes of the name");
+        }
+        (name, settled)
+    }
+
+    async fn try_settle(&self, name: &Name, place: &Place) -> Result<bool, EtcdError> {
+        let Some(claimed) = self.names.lock().get(name).cloned() else { return Ok(true) };
         let mut written = claimed.written.lock().await;
         let is_claimed = claimed.sessions.load(Ordering::SeqCst) > 0;
-        let settled = match &mut *written {
-            Some(Written { is_good: true, .. }) if is_claimed => return true,
-            Some(Written { who, is_good }) if is_claimed => match place.write(name, who).await {
-                Ok(true) => {
-                    *is_good = true;
-                    return true;
-                }
-                Ok(false) => {
+        match &mut *written {
+            Some(Written { state: State::Held, .. }) if is_claimed => return Ok(true),
+            Some(Written { who, state }) if is_claimed => {
+                if place.write(name, who).await? {
+                    *state = State::Held;
+                } else if *state != State::Lost {
                     // Hubs decide it between them: the first keeps it.
                     warn!(%name, "while the directory was away, another agent has got the name at another hub");
-                    return false;
+                    *state = State::Lost;
                 }
-                Err(error) => Err(error),
-            },
-            Some(_) => place.take_back(name).await,
-            None => Ok(()),
-        };
-        if let Err(error) = settled {
-            debug!(%name, %error, "the directory has not heard of what becomes of the name");
-            return false;
+                return Ok(*state == State::Held);
+            }
+            Some(_) => place.take_back(name).await?,
+            None => {}
         }
         *written = None;
         // Nobody claims it meanwhile, for that takes the lock that is held here, and looks again then.
         self.names.lock().remove(name);
-        true
+        Ok(true)
+    }
+}
+
+impl Written {
+    /// Whether this agent has the name already.
+    fn is_of(&self, who: &str) -> bool {
+        self.who == who && self.state != State::Asked
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 use tunnel::box_io::BoxIo;
 use tunnel::dial::{TransportError, secured};
 use tunnel::limits::DIAL_TIMEOUT;
@@ -47,6 +47,15 @@ pub(super) enum EtcdError {
     Silent(Duration),
     #[error("the watch was ended: {0}")]
     WatchEnded(String),
+}
+
+impl EtcdError {
+    /// Whether it does not know any more who this is: tokens end, and with each change of users all of those that carry a
+    /// number of it (etcd 3.4's "simple" ones after five minutes without use, for which kept leases do not count).
+    pub(super) fn is_of_user(&self) -> bool {
+        let Self::Status(status) = self else { return false };
+        status.code() == Code::Unauthenticated || status.message().contains("auth store is old")
+    }
 }
 
 /// One member.

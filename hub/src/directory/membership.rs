@@ -62,7 +62,7 @@ impl Membership {
         tokio::select! {
             ended = self.keep_lease(|| hears(None)) => ended,
             ended = self.follow(&hears) => ended,
-            never = claims.keep(self.owners.clone()) => Ok(never),
+            ended = claims.keep(self.owners.clone()) => ended,
         }
     }
 

@@ -159,7 +159,8 @@ impl Model {
     /// At each hub an agent wants a name meanwhile.
     async fn sick_for(&mut self, lasts: Duration) {
         let end = Instant::now() + lasts;
-        for at in 0..4 {
+        // And once more, as agents do.
+        for at in (0..4).chain(0..4) {
             let _ = timeout_at(end, self.claim(at, at % 2, at / 2)).await;
         }
         sleep_until(end).await;

@@ -1,6 +1,7 @@
 //! Asking another hub what it tells.
 
 use hub_proto::hub::peer::v1::peers_client::PeersClient;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 use tunnel::lanes::Open;
 use tunnel::once::Once;
@@ -21,6 +22,13 @@ pub(super) enum HearError {
     Silent,
     #[error("more than {PEER_NAMES_MAX} names")]
     TooMany,
+}
+
+impl HearError {
+    /// Whether the other hub is too old to be asked.
+    pub(super) fn is_unimplemented(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code() == Code::Unimplemented)
+    }
 }
 
 /// A lane to what the other hub tells.

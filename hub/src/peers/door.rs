@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{info, warn};
 use tunnel::box_io::BoxIo;
 use tunnel::dial::TokenError;
+use tunnel::limits::HEADER_MAX_BYTES;
 use tunnel::{sockets, wire};
 
 use super::link::{self, Guest};
@@ -191,7 +192,9 @@ fn check(request: &Request<Incoming>, hub: &Hub) -> Result<(Response<String>, Gu
         let value = HeaderValue::try_from(value).ok();
         response.headers_mut().extend(value.map(|value| (HeaderName::from_static(name), value)));
     }
-    let public_uri = text(headers, wire::HUB_PUBLIC_URI).and_then(|uri| uri.parse().ok());
+    let public_uri = text(headers, wire::HUB_PUBLIC_URI);
+    let public_uri = public_uri.filter(|uri| uri.len() <= HEADER_MAX_BYTES);
+    let public_uri = public_uri.and_then(|uri| uri.parse().ok());
     Ok((response, Guest { node: node.to_owned(), slot, public_uri }))
 }
 

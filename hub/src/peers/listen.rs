@@ -1,12 +1,12 @@
 //! What happens at another hub, for whoever watches at this one.
 
 use hub_proto::hub::peer::v1::ActivityRequest;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::ask::{HearError, client};
 use crate::context::hub::Hub;
-use crate::limits::PEER_AGAIN;
+use crate::limits::{PEER_AGAIN, PEER_AGAIN_LATER, PEER_ANSWER, PEER_EVENT_BYTES};
 use crate::observe::activity::Elsewhere;
 use crate::registry::Connected;
 
@@ -21,16 +21,25 @@ pub(super) async fn listen(connected: &Connected, hub: &Hub) {
             () = async { drop(ends.wait_for(|curious| *curious == 0).await) } => {}
             ended = hear(connected, hub) => {
                 let node = &*connected.peer.node;
-                debug!(node, error = ?ended.err(), "another hub tells nothing of what happens now");
-                sleep(PEER_AGAIN).await;
+                let error = ended.err();
+                debug!(node, ?error, "another hub tells nothing of what happens now");
+                let is_older = error.is_some_and(|error| error.is_unimplemented());
+                sleep(if is_older { PEER_AGAIN_LATER } else { PEER_AGAIN }).await;
             }
         }
     }
 }
 
-async fn hear(Connected { link, .. }: &Connected, hub: &Hub) -> Result<(), HearError> {
-    let mut events = client(link).await?.activity(ActivityRequest {}).await?.into_inner();
-    while let Some(event) = events.message().await? {
+async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(), HearError> {
+    let asked = async {
+        let client = client(link).await?;
+        let mut client = client.max_decoding_message_size(PEER_EVENT_BYTES);
+        Ok::<_, HearError>(client.activity(ActivityRequest {}).await?.into_inner())
+    };
+    let mut events = timeout(PEER_ANSWER, asked).await.map_err(|_| HearError::Silent)??;
+    while let Some(mut event) = events.message().await? {
+        // What it says of itself is what this hub knows it by.
+        event.hub = peer.node.to_string();
         // Of what a newer hub may say of other things than names, nothing is known here.
         if let Ok(name) = event.name.parse() {
             hub.activity.publish_elsewhere(Elsewhere { name, event });

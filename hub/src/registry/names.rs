@@ -7,7 +7,7 @@ use tunnel::name::Name;
 
 use super::entry::{Entry, Owned};
 use crate::config::auth::Holder;
-use crate::limits::{REMEMBER_NAME, REMEMBERED_NAMES};
+use crate::limits::{FORGOTTEN_AT_ONCE, REMEMBER_NAME, REMEMBERED_NAMES};
 
 /// The entries of all names, by name.
 #[derive(Debug, Default)]
@@ -63,7 +63,9 @@ impl Names {
             surplus = gone.len().saturating_sub(REMEMBERED_NAMES);
         }
         let expired = gone.iter().take_while(|(_, since)| since.elapsed() > REMEMBER_NAME).count();
-        for (name, since) in gone.drain(..expired.max(surplus)) {
+        // Others wait meanwhile.
+        let most = expired.max(surplus).min(FORGOTTEN_AT_ONCE);
+        for (name, since) in gone.drain(..most) {
             if is_gone(entries, &name, since) {
                 entries.remove(&name);
             }
@@ -101,7 +103,12 @@ mod tests {
         assert!(!names.entries.contains_key(&name(0)));
         assert!((REMEMBERED_NAMES..=2 * REMEMBERED_NAMES).contains(&names.entries.len()));
         tokio::time::advance(REMEMBER_NAME * 2).await;
+        let before = names.entries.len();
         names.forget();
-        assert!(names.entries.is_empty() && names.gone.is_empty());
+        assert_eq!(names.entries.len(), before - FORGOTTEN_AT_ONCE, "others wait meanwhile");
+        while !names.gone.is_empty() {
+            names.forget();
+        }
+        assert!(names.entries.is_empty());
     }
 }

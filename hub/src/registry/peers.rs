@@ -121,6 +121,16 @@ impl Peers {
 
     /// To be called when one may have come or gone.
     fn are_others(&self) {
+        // Looked at in there, so that whoever looks last tells.
+        self.others.send_if_modified(|known| {
+            let others = self.now();
+            let is_new = *known != others;
+            *known = others;
+            is_new
+        });
+    }
+
+    fn now(&self) -> Others {
         let mut others = Others::default();
         for peer in self.all() {
             let known = peer.known.lock();
@@ -128,11 +138,7 @@ impl Peers {
             others.uris.extend(known.public_uri.clone().filter(|_| !known.links.is_empty()));
         }
         others.uris.sort_by_key(ToString::to_string);
-        self.others.send_if_modified(|known| {
-            let is_new = *known != others;
-            *known = others;
-            is_new
-        });
+        others
     }
 }
 

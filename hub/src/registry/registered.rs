@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Registry;
 use super::link::Link;
 use super::session::Session;
-use crate::directory::Claim;
+use crate::limits::PEER_RTT_SESSIONS;
 use crate::observe::activity::What;
 
 /// A session's place in the registry, under each of its names; dropping it takes the session out.
@@ -16,8 +16,6 @@ pub(crate) struct Registration {
     pub(crate) link: Arc<Link>,
     /// One for each name, in the order in which the agent has named them.
     pub(crate) sessions: Arc<[Arc<Session>]>,
-    /// Names that it has exclusively, at all hubs.
-    pub(super) claims: Vec<Claim>,
 }
 
 impl Registration {
@@ -30,8 +28,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.link.is_over();
-        // First, so that who comes next finds the name free everywhere.
-        self.claims.clear();
+        self.sessions.iter().for_each(|session| session.has_claim(None));
         self.registry.unregister(&self.sessions);
     }
 }
@@ -54,8 +51,16 @@ impl Registry {
 
     /// How far the session's agent is, which other hubs are told anew where it has changed.
     pub(crate) fn is_so_far(&self, registration: &Registration, rtt: Duration) {
-        for session in registration.names().filter(|session| session.agent.is_told_otherwise(rtt)) {
-            self.followers.touch(&session.agent.name);
+        let names = self.names.read();
+        for Session { agent, .. } in registration.names().map(|session| &**session) {
+            let Some(entry) = names.entries.get(&agent.name) else { continue };
+            let is_its = |session: &&Arc<Session>| Arc::ptr_eq(&session.agent, agent);
+            let all = entry.sessions.iter().filter(is_its).filter_map(|session| session.rtt());
+            // Each change of one is told with all others of its name.
+            let are_few = entry.sessions.len() <= PEER_RTT_SESSIONS;
+            if are_few && agent.is_told_otherwise(all.min().unwrap_or(rtt)) {
+                self.followers.touch(&agent.name);
+            }
         }
     }
 

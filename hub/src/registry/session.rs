@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tunnel::lanes::{Lane, Open, Source};
 use tunnel::registration::Registration;
 
@@ -23,7 +24,7 @@ pub(crate) struct Admitted {
     pub(crate) peer: SocketAddr,
     /// The worker whose thread drives it.
     pub(crate) worker: usize,
-    /// What the directory keeps for it, for as long as it lives.
+    /// Names that are to be its alone, in their order; none, where that is not so.
     pub(crate) claims: Vec<Claim>,
 }
 
@@ -38,14 +39,16 @@ pub(crate) struct Session {
     registered: AtomicBool,
     /// Another agent has taken the name over.
     ousted: AtomicBool,
+    /// The name is its agent's alone, at all hubs.
+    claim: Mutex<Option<Claim>>,
     /// Somebody looks again and again whether its upstream is there.
     looking: AtomicBool,
 }
 
 impl Session {
     pub(super) fn new(link: Arc<Link>, agent: Arc<Agent>, nth: u16) -> Self {
-        let (registered, ousted, looking) = Default::default();
-        Self { link, agent, nth, registered, ousted, looking }
+        let (registered, ousted, claim, looking) = Default::default();
+        Self { link, agent, nth, registered, ousted, claim, looking }
     }
 
     /// Opens a lane; without one, the session is over.
@@ -96,9 +99,15 @@ impl Session {
         self.link.is_catching_up() || remote.is_some_and(Remote::is_catching_up)
     }
 
+    /// The name is its agent's alone.
+    pub(super) fn has_claim(&self, claim: Option<Claim>) {
+        *self.claim.lock() = claim;
+    }
+
     /// Another agent has taken the name over.
     pub(super) fn loses_name(&self) {
         self.ousted.store(true, Ordering::SeqCst);
+        self.has_claim(None);
     }
 
     /// Whether no other agent has taken the name over.

@@ -31,7 +31,7 @@ impl Events {
         Self { activity, node: node.into(), stop }
     }
 
-    /// All that happens and the caller may see, here or at all hubs.
+    /// All that happens and the caller may see, here or at all hubs, until it is the hub's time to end.
     pub(super) fn watch(&self, caller: Caller, this_hub_only: bool) -> EventStream {
         let (sender, receiver) = mpsc::channel(ACTIVITY_IN_HAND);
         let (activity, stop) = (self.activity.clone(), self.stop.clone());

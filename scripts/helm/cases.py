@@ -12,6 +12,7 @@ PEER_TLS = {"peers": {"tls": {"existingSecret": "hubs-tls"}}}
 ETCD = {"directory": {"uri": "etcd://etcd-0.etcd:2379,etcd-1.etcd:2379?prefix=/hubs"}}
 # A test waits for it at each end.
 AT_ONCE = {"shutdownDelaySeconds": 0}
+DIGEST = "sha256:" + 64 * "0"
 
 
 @dataclass
@@ -87,8 +88,17 @@ CASES = [
             "proxyProtocol": ["10.0.0.0/8", "192.0.2.1"],
             "trustedProxies": ["fd00::/8"],
             "logFormat": "json",
-            "extraArgs": ["--park-timeout=10s", "--workers=4", "--log-filter=warn,hub=debug"],
-            "extraEnv": [{"name": "RUST_BACKTRACE", "value": "1"}],
+            "extraArgs": [
+                "--park-timeout=10s",
+                "--workers=4",
+                "--log-filter=warn,hub=debug",
+                "--public-uri=wss://$(POD_NAME).example/ws",
+                "--peers=hub.example:8082",
+            ],
+            "extraEnv": [
+                {"name": "RUST_BACKTRACE", "value": "1"},
+                {"name": "HUB_MAX_CALLS", "value": "100"},
+            ],
             "service": {
                 "type": "LoadBalancer",
                 "port": 443,
@@ -115,12 +125,19 @@ CASES = [
             "podAnnotations": {"prometheus.io/scrape": "true"},
             "podLabels": {"team": "edge"},
         },
-        ["--max-connection-age=1h30m", "--auth-file=/etc/grpc-hub/auth/auth.toml", "--workers=4"],
+        [
+            "--max-connection-age=1h30m",
+            "--auth-file=/etc/grpc-hub/auth/auth.toml",
+            "--workers=4",
+            "--public-uri=wss://$(POD_NAME).example/ws",
+            "--peers=hub.example:8082",
+        ],
     ),
     Case(
         "as little as can be",
         {
             "replicas": 1,
+            "image": {"digest": DIGEST},
             "serviceAccount": {"create": False},
             "podDisruptionBudget": {"enabled": False},
             "topologySpreadConstraints": [],
@@ -134,13 +151,36 @@ REFUSED = [
     ({"replicas": 0}, "replicas"),
     ({"logFormat": "xml"}, "logFormat"),
     ({"drainTimeoutSeconds": "30s"}, "drainTimeoutSeconds"),
+    ({"image": {"tag": DIGEST}}, "tag"),
+    ({"image": {"digest": "1"}}, "digest"),
+    ({"image": {"tag": "1", "digest": DIGEST}}, "one of them"),
     ({"extraArgs": ["workers 4"]}, "extraArgs"),
+    ({"extraArgs": ["--drain-timeout=5m"]}, "--drain-timeout is the chart's own"),
+    ({**SECRETS, "extraArgs": ["--workers=4", "--tls"]}, "--tls is the chart's own"),
+    ({"extraEnv": [{"name": "HUB_PEERS", "value": "a:1"}]}, "HUB_PEERS does nothing"),
+    (
+        {**ETCD, "extraEnv": [{"name": "HUB_PEER_ADDRESS", "value": "a:1"}]},
+        "HUB_PEER_ADDRESS does nothing",
+    ),
     ({"directory": {"uri": "consul://a"}}, "uri"),
     ({"peers": {"token": {"enabled": False}}}, "peers.tls.existingSecret"),
+    (
+        {"peers": {"token": {"enabled": False, "existingSecret": "a"}, **PEER_TLS["peers"]}},
+        "peers.token.enabled",
+    ),
+    ({"peers": {"token": {"key": "a"}}}, "peers.token.existingSecret"),
+    ({**ETCD, "peers": {"listed": 5}}, "peers.listed does nothing"),
     ({"auth": {"existingSecret": "a", "toml": "b"}}, "one of them"),
+    ({"auth": {"key": "a", "toml": "b"}}, "auth.existingSecret"),
     ({"directory": {"user": {"existingSecret": "a"}}}, "directory.uri"),
+    (
+        {**ETCD, "directory": {**ETCD["directory"], "user": {"key": "a"}}},
+        "directory.user.existingSecret",
+    ),
     (
         {**ETCD, "directory": {**ETCD["directory"], "tls": {"clientCertificate": True}}},
         "directory.tls.existingSecret",
     ),
+    ({"networkPolicy": {"adminFrom": [{"namespaceSelector": {}}]}}, "networkPolicy.enabled"),
+    ({"serviceAccount": {"create": False, "annotations": {"a": "b"}}}, "serviceAccount.create"),
 ]

@@ -17,6 +17,8 @@ HELM, MANIFESTS = TOOLS / "bin/helm", TOOLS / "bin/manifests"
 RELEASE, NAMESPACE = "try", "edge"
 # Rendering is a matter of milliseconds.
 LIMIT_S = 60
+# An image with a tag, or with a digest.
+IMAGE = re.compile(r"([\w.-]+(:\d+)?/)?[\w./-]+(:[\w.-]+|@sha256:[0-9a-f]{64})")
 # What the end of a hub takes beyond its two timeouts.
 GRACE_S = 15
 
@@ -156,6 +158,7 @@ class Rendered:
         )
         grace = self.pod["terminationGracePeriodSeconds"]
         check(grace >= delay + drain + GRACE_S, f"{grace} s is too short for {delay} and {drain} s")
+        check(IMAGE.fullmatch(self.hub["image"]), f"{self.hub['image']} is no image")
         may = self.hub["securityContext"]
         check(may["capabilities"] == {"drop": ["ALL"]} and may["readOnlyRootFilesystem"], f"{may}")
         check(self.pod["securityContext"]["runAsNonRoot"], "it may be root")

@@ -1,5 +1,13 @@
 {{/* The hub's command line: YAML, a list. */}}
 {{- define "grpc-hub.args" -}}
+{{ include "grpc-hub.ownArgs" . }}
+{{- with .Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* As much of it as the chart says itself. */}}
+{{- define "grpc-hub.ownArgs" -}}
 - --listen=:8080
 {{- /* Not for the pod alone: kubelet and Prometheus come from outside. */}}
 - --admin-listen=:8081
@@ -28,9 +36,6 @@
 {{ include "grpc-hub.directoryArgs" . }}
 {{- else }}
 - --peers={{ include "grpc-hub.peers" . }}
-{{- end }}
-{{- with .Values.extraArgs }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

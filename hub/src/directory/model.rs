@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use proptest::prelude::*;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -101,6 +102,18 @@ impl SimHub {
         });
         Self { node, stop, claims, nodes: told, running, sessions: Vec::new() }
     }
+
+    async fn claim(&mut self, name: u8, who: u8) {
+        let name: Name = format!("name-{name}").parse().expect("a name");
+        let who = format!("agent-{who}");
+        // As the registry does, which knows the agents of its own hub.
+        if self.sessions.iter().any(|(other, held_by, _)| *other == name && *held_by != who) {
+            return;
+        }
+        if let Ok(claim) = self.claims.claim(&name, &who).await {
+            self.sessions.push((name, who, claim));
+        }
+    }
 }
 
 struct Model {
@@ -134,7 +147,7 @@ impl Model {
             Step::Sick(health, seconds) => {
                 let lasts = Duration::from_secs(seconds.into());
                 // A lease is kept each fifth of its time.
-                self.leases_held &= lasts < DIRECTORY_LEASE / 3;
+                self.leases_held &= lasts < DIRECTORY_LEASE * 3 / 4;
                 self.etcd.set_health(health);
                 self.sick_for(lasts).await;
                 self.etcd.set_health(Health::Well);
@@ -145,7 +158,11 @@ impl Model {
                     self.etcd.revoke(&hub.node);
                 }
             }
-            Step::Claim(at, name, who) => self.claim(at, name, who).await,
+            Step::Claim(at, name, who) => {
+                if let Some(hub) = self.hubs.get_mut(&at) {
+                    hub.claim(name, who).await;
+                }
+            }
             Step::Empty(at) => {
                 if let Some(hub) = self.hubs.get_mut(&at) {
                     hub.sessions.clear();
@@ -156,27 +173,16 @@ impl Model {
         }
     }
 
-    /// At each hub an agent wants a name meanwhile.
+    /// At each hub an agent wants a name meanwhile, and wants it once more, as agents do.
     async fn sick_for(&mut self, lasts: Duration) {
         let end = Instant::now() + lasts;
-        // And once more, as agents do.
-        for at in (0..4).chain(0..4) {
-            let _ = timeout_at(end, self.claim(at, at % 2, at / 2)).await;
-        }
+        let wants = self.hubs.iter_mut().map(|(at, hub)| async move {
+            for _ in 0..2 {
+                let _ = timeout_at(end, hub.claim(at % 2, at / 2)).await;
+            }
+        });
+        join_all(wants).await;
         sleep_until(end).await;
-    }
-
-    async fn claim(&mut self, at: u8, name: u8, who: u8) {
-        let Some(hub) = self.hubs.get_mut(&at) else { return };
-        let name: Name = format!("name-{name}").parse().expect("a name");
-        let who = format!("agent-{who}");
-        // As the registry does, which knows the agents of its own hub.
-        if hub.sessions.iter().any(|(other, held_by, _)| *other == name && *held_by != who) {
-            return;
-        }
-        if let Ok(claim) = hub.claims.claim(&name, &who).await {
-            hub.sessions.push((name, who, claim));
-        }
     }
 
     /// What holds at any moment.

@@ -48,8 +48,8 @@ pub struct Args {
     pub names: Vec<Name>,
 
     /// The hub: ws://host:port/ws, or wss://… for TLS. May be repeated: where the first cannot be reached, the next is
-    /// dialled, and so on; each dial after a session has ended begins with the first again. Where hubs are one, the agent is
-    /// at two of them
+    /// dialled, and so on; a dial after a session that did well begins with the first again. Where hubs are one, the agent is at
+    /// two of them
     #[arg(
         long = "hub-uri",
         env = "AGENT_HUB_URI",

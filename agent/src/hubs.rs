@@ -109,6 +109,8 @@ impl Hubs {
         let node: Arc<str> = node.into();
         self.state.send_modify(|state| {
             state.at.insert(slot, node.clone());
+            // Nobody is let in at the end of a hub: it has only renewed a session.
+            state.leaving.remove(&node);
             state.told.entry(node.clone()).or_default().count = count;
             state.forget();
             if slot % 2 == 1 && !state.is_crowded(slot) {
@@ -138,6 +140,7 @@ impl Hubs {
             let node: Arc<str> = node.into();
             let is_new = state.told.get(&node) != Some(&told);
             state.told.insert(node, told);
+            state.forget();
             is_new
         });
     }
@@ -146,6 +149,7 @@ impl Hubs {
     pub(crate) fn leaves(&self, node: &str) {
         self.state.send_modify(|state| {
             state.leaving.insert(node.into());
+            state.forget();
         });
     }
 

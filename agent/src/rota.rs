@@ -25,6 +25,11 @@ impl Rota {
         &self.next
     }
 
+    /// This one was dialled, out of its turn.
+    pub(crate) fn is_at(&mut self, hub: HubUri) {
+        self.next = hub;
+    }
+
     /// The hub that was dialled has not taken the agent, and is not to be asked again before it has rested. The next one of
     /// all that there are now is the turn's, after this pause or, where all of them rest, once one has. Returns the whole
     /// pause.

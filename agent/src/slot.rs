@@ -92,6 +92,7 @@ impl Slot {
             let pause = match dialled {
                 Ok(dialled) => match self.follow(dialled).await {
                     Next::Moved(dialled) => {
+                        self.rota.is_at(dialled.hub.clone());
                         moved = Some(*dialled);
                         continue;
                     }
@@ -110,7 +111,11 @@ impl Slot {
         let not_at = self.not_at();
         let dialled = dial(&self.agent, self.rota.next(), self.number(), &not_at).await;
         // Of no use it is, too, where the others cannot be reached.
-        self.unwanted = if dialled.is_err() && !not_at.is_empty() { self.unwanted + 1 } else { 0 };
+        match &dialled {
+            Ok(_) => self.unwanted = 0,
+            Err(_) if not_at.is_empty() => {}
+            Err(_) => self.unwanted += 1,
+        }
         dialled
     }
 
@@ -159,6 +164,7 @@ impl Slot {
                         let number = (self.number() + SESSIONS_PAIRED) % (2 * SESSIONS_PAIRED);
                         let seeking = seek(self.agent.clone(), self.index, number);
                         seeks = Some((predecessor, Box::pin(seeking)));
+                        self.has_ghost = true;
                     }
                 },
                 found = sought(&mut seeks) => {
@@ -168,6 +174,12 @@ impl Slot {
                         self.predecessors.retain(Predecessor::lives);
                         self.predecessors.push(predecessor);
                         self.has_other_number ^= true;
+                        told.close();
+                        while let Ok(news) = told.try_recv() {
+                            if let News::Leaving(predecessor) = news {
+                                self.predecessors.push(predecessor);
+                            }
+                        }
                         return Next::Moved(Box::new(dialled));
                     }
                 }
@@ -278,7 +290,11 @@ async fn seek(agent: Arc<Shared>, slot: u16, number: u16) -> Option<Dialled> {
     let (uris, first) = (agent.hubs.uris(), agent.hubs.first_of(slot));
     for step in 0..agent.hubs.patience() {
         let uri = uris.get((first + step) % uris.len())?;
-        match dial(&agent, uri, number, &agent.hubs.not_at(slot)).await {
+        let not_at = agent.hubs.not_at(slot);
+        if not_at.is_empty() || agent.stop.is_cancelled() {
+            return None;
+        }
+        match dial(&agent, uri, number, &not_at).await {
             Ok(dialled) => {
                 info!(hub = %uri, slot, "moving: other sessions of the agent are at the same hub");
                 return Some(dialled);

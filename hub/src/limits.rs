@@ -51,6 +51,10 @@ pub const PEER_NEWS: Duration = Duration::from_millis(20);
 pub const PEER_RTT_SESSIONS: usize = 64;
 /// How far an agent is changes by more than this before other hubs are told: windows of lanes depend on no less.
 pub const PEER_RTT_LEAST: Duration = Duration::from_millis(2);
+/// Longer, where much is told: so many bytes a second,
+pub const PEER_NEWS_BYTES: u32 = 2 << 20;
+/// but no longer than this.
+pub const PEER_NEWS_MOST: Duration = Duration::from_millis(250);
 /// Bytes after which a message to another hub is full: of names, and of the agents of each.
 pub const PEER_MESSAGE_ENOUGH: usize = 256 << 10;
 /// Agents of one name that other hubs are told of: more than a caller's connection ever takes turns over.

@@ -123,7 +123,7 @@ impl Registry {
         checked
     }
 
-    /// Whether an agent that is admitted has a session already, of which there is no doubt, here or at another hub.
+    /// Whether an agent that is admitted has a session already, of which there is no doubt.
     pub(crate) fn is_there(&self, Admitted { registration, holder, .. }: &Admitted) -> bool {
         let names = self.names.read();
         let entry = names.entries.get(&registration.first.name);
@@ -132,8 +132,8 @@ impl Registry {
             // One that this one is to replace does not count.
             let is_other =
                 session.link.slot % SESSIONS_PAIRED != registration.slot % SESSIONS_PAIRED;
-            let is_fine = session.is_usable() && !session.is_suspect();
-            is_of_agent && (is_other || !session.is_local()) && is_fine
+            let is_fine = session.is_local() && session.is_usable() && !session.is_suspect();
+            is_of_agent && is_other && is_fine
         };
         entry.is_some_and(|entry| entry.sessions.iter().any(is_its))
     }

@@ -154,8 +154,10 @@ impl<'s> Conversation<'s> {
         }
         self.is_leaving = true;
         let (predecessor, succeeded) = Predecessor::new(turn);
-        self.succeeded = Some(succeeded);
-        self.tell(News::Leaving(predecessor));
+        // A slot that does not listen any more has begun with a successor already, which is told of otherwise.
+        if self.tell(News::Leaving(predecessor)) {
+            self.succeeded = Some(succeeded);
+        }
     }
 
     /// Asks for a successor at another hub, if there is one, and stays otherwise.
@@ -170,7 +172,7 @@ impl<'s> Conversation<'s> {
     fn succeeded(&mut self, is_registered: bool) {
         self.succeeded = None;
         if !is_registered {
-            if !self.is_leaving {
+            if !self.is_leaving && !self.drains {
                 self.is_crowded = crowded(self.about);
             }
             return;
@@ -195,9 +197,9 @@ impl<'s> Conversation<'s> {
         }
     }
 
-    /// The slot listens until the session leaves, or has a successor.
-    fn tell(&self, news: News) {
-        let _ = self.news.try_send(news);
+    /// The slot listens until the session leaves, or has a successor. Returns whether it does.
+    fn tell(&self, news: News) -> bool {
+        self.news.try_send(news).is_ok()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -318,7 +318,9 @@ async fn claims(admitted: &Admitted, hub: &Hub) -> Result<Vec<Claim>, Rejection>
     // No header has such a character in it.
     let who = format!("{}\n{}", registration.instance, holder.id());
     let claims = registration.exposed().map(|exposed| hub.claims.claim(&exposed.name, &who));
-    try_join_all(claims).await.map_err(|error| unclaimed(&error))
+    // All of them are waited for: what is asked for and given up has to be taken back.
+    let claims: Result<_, _> = join_all(claims).await.into_iter().collect();
+    claims.map_err(|error| unclaimed(&error))
 }
 
 fn unclaimed(error: &ClaimError) -> Rejection {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 use tunnel::name::Name;
 
@@ -168,7 +168,7 @@ impl Claims {
             }
         }
         let _reachable = Reachable::new(self, &place);
-        let mut later = BTreeSet::new();
+        let (mut later, mut again) = (BTreeSet::new(), Instant::now());
         loop {
             let unsettled = std::mem::take(&mut *self.unsettled.lock());
             let settling = unsettled.into_iter().map(|name| self.settle(name, &place));
@@ -178,14 +178,21 @@ impl Claims {
                     Ok(true) => {}
                     // It does not know this hub any more, which has to say anew who it is.
                     Err(error) if error.is_of_user() => return Err(error),
-                    Ok(false) | Err(_) => drop(later.insert(name)),
+                    Ok(false) | Err(_) => {
+                        if later.is_empty() {
+                            again = Instant::now() + CLAIMS_AGAIN;
+                        }
+                        later.insert(name);
+                    }
                 }
             }
             tokio::select! {
-                () = self.nudged.notified() => {}
-                () = sleep(CLAIMS_AGAIN), if !later.is_empty() => {
+                biased;
+                // However often there is something else.
+                () = sleep_until(again), if !later.is_empty() => {
                     self.unsettled.lock().append(&mut later);
                 }
+                () = self.nudged.notified() => {}
             }
         }
     }

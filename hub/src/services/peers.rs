@@ -1,6 +1,7 @@
 //! `hub.peer.v1.Peers`: what other hubs are told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hub_proto::hub::peer::v1 as pb;
 use hub_proto::hub::peer::v1::peers_server::{Peers as PeersService, PeersServer};
@@ -15,7 +16,9 @@ use tunnel::name::Name;
 
 use super::events::{EventStream, Events};
 use crate::config::auth::{Caller, Holder, Ownership};
-use crate::limits::{PEER_AGENTS, PEER_MESSAGE_ENOUGH, PEER_MESSAGES, PEER_NEWS};
+use crate::limits::{
+    PEER_AGENTS, PEER_MESSAGE_ENOUGH, PEER_MESSAGES, PEER_NEWS, PEER_NEWS_BYTES, PEER_NEWS_MOST,
+};
 use crate::observe::activity::Activity;
 use crate::registry::{Follower, LocalAgent, Registry, Upstream};
 use crate::stop::Stop;
@@ -79,22 +82,23 @@ async fn tell(registry: &Registry, stop: &Stop, sender: &mpsc::Sender<Told>) {
     loop {
         follower.nudged().await;
         let told = |name: &Name| told(registry, stop, name);
-        if !tell_changes(&follower, told, sender, &mut is_complete).await {
+        let Some(bytes) = tell_changes(&follower, told, sender, &mut is_complete).await else {
             return;
-        }
-        // What changes meanwhile is told together.
-        sleep(PEER_NEWS).await;
+        };
+        // What changes meanwhile is told together: of a name with a thousand agents, all of them each time.
+        let pause = Duration::from_secs(bytes as u64) / PEER_NEWS_BYTES;
+        sleep(pause.clamp(PEER_NEWS, PEER_NEWS_MOST)).await;
     }
 }
 
-/// Returns `false` if nobody listens any more.
+/// Returns how many bytes that were; `None` if nobody listens any more.
 async fn tell_changes(
     follower: &Follower,
     told: impl Fn(&Name) -> pb::Name,
     sender: &mpsc::Sender<Told>,
     is_complete: &mut bool,
-) -> bool {
-    let (mut names, mut bytes) = (Vec::new(), 0);
+) -> Option<usize> {
+    let (mut names, mut bytes, mut all) = (Vec::new(), 0, 0);
     loop {
         let next = follower.take();
         let is_last = next.is_none();
@@ -106,18 +110,16 @@ async fn tell_changes(
             continue;
         }
         if names.is_empty() && *is_complete {
-            return true;
+            return Some(all);
         }
         *is_complete |= is_last;
         let names = std::mem::take(&mut names);
         let response = pb::NamesResponse { names, complete: *is_complete };
-        if sender.send(Ok(response)).await.is_err() {
-            return false;
-        }
+        sender.send(Ok(response)).await.ok()?;
+        all += std::mem::take(&mut bytes);
         if is_last {
-            return true;
+            return Some(all);
         }
-        bytes = 0;
     }
 }
 

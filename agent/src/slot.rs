@@ -155,36 +155,43 @@ impl Slot {
                     News::Registered => self.predecessors.drain(..).for_each(Predecessor::succeeded),
                     News::Leaving(predecessor) => {
                         let is_old = predecessor.is_old();
-                        self.predecessors.retain(Predecessor::lives);
-                        self.predecessors.push(predecessor);
+                        self.precedes(predecessor);
                         self.has_other_number ^= self.agent.is_paired();
                         return Next::Replace { lived: started.elapsed(), is_old };
                     }
                     News::Crowded(predecessor) => {
-                        let number = (self.number() + SESSIONS_PAIRED) % (2 * SESSIONS_PAIRED);
-                        let seeking = seek(self.agent.clone(), self.index, number);
-                        seeks = Some((predecessor, Box::pin(seeking)));
-                        self.has_ghost = true;
+                        seeks = Some((predecessor, self.seek()));
                     }
                 },
                 found = sought(&mut seeks) => {
                     // Without one, the session is told that it stays.
                     let predecessor = seeks.take().map(|(predecessor, _)| predecessor);
                     if let Some((predecessor, dialled)) = predecessor.zip(found) {
-                        self.predecessors.retain(Predecessor::lives);
-                        self.predecessors.push(predecessor);
-                        self.has_other_number ^= true;
+                        self.precedes(predecessor);
+                        // It may have been about to leave anyway.
                         told.close();
-                        while let Ok(news) = told.try_recv() {
-                            if let News::Leaving(predecessor) = news {
-                                self.predecessors.push(predecessor);
-                            }
+                        while let Ok(News::Leaving(predecessor)) = told.try_recv() {
+                            self.predecessors.push(predecessor);
                         }
+                        self.has_other_number ^= true;
                         return Next::Moved(Box::new(dialled));
                     }
                 }
             }
         }
+    }
+
+    /// A session is to be told of its successor.
+    fn precedes(&mut self, predecessor: Predecessor) {
+        self.predecessors.retain(Predecessor::lives);
+        self.predecessors.push(predecessor);
+    }
+
+    /// Looks for a session at another hub, under the slot's other number.
+    fn seek(&mut self) -> Seeking {
+        self.has_ghost = true;
+        let number = (self.number() + SESSIONS_PAIRED) % (2 * SESSIONS_PAIRED);
+        Box::pin(seek(self.agent.clone(), self.index, number))
     }
 
     fn pause_after(&mut self, next: Next) -> Duration {

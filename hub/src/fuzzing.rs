@@ -74,7 +74,8 @@ pub fn peer_tells(messages: &[&[u8]]) {
         let (_, lanes, _) =
             tunnel::lanes::start(io, Bytes::new(), PEER_KEEPALIVE, Role::Hub, memory);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        registry.connect("peer", Link::new("link".into(), slot, (address, 0), None, 0, lanes))
+        let link = Link::new("link".into(), slot, (address, 0), None, 0, lanes);
+        registry.connect("peer", None, link)
     };
     let first = connect(0);
     let mut there: BTreeMap<Name, BTreeSet<u64>> = BTreeMap::new();

@@ -206,7 +206,6 @@ ROWS = [
         "etcd's leader of three killed, then a hub starts",
         leader_killed,
         members=3,
-        notices="directory lost",
     ),
     Row(
         "a hub sleeps while another starts and etcd is compacted",

@@ -133,7 +133,7 @@ impl Control {
 
     /// The text message.
     #[must_use]
-    pub fn to_text(self) -> String {
+    pub fn to_text(&self) -> String {
         match self {
             Self::Registered => r#"{"type":"registered"}"#.into(),
             Self::Drain => r#"{"type":"drain"}"#.into(),
@@ -245,7 +245,7 @@ mod tests {
             .chain(lanes)
             .chain(hubs)
         {
-            assert_eq!(Control::from_text(&control.clone().to_text()), control);
+            assert_eq!(Control::from_text(&control.to_text()), control);
         }
         assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);
         for stranger in ["", "drain", "{}", r#"{"type":7}"#, r#"{"type":"kick"}"#, "[]"] {

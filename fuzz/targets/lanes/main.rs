@@ -68,7 +68,7 @@ fn meaning(heard: &Heard) -> Meaning {
     let (mut lanes, mut controls) = (vec![Vec::new(); LANES], Vec::new());
     for said in &heard.said {
         match said {
-            Said::Control(control) => controls.push(*control),
+            Said::Control(control) => controls.push(control.clone()),
             Said::Message(message) => {
                 if mux.receive(message.clone().into()).is_err() {
                     break;

@@ -108,11 +108,11 @@ class Process:
         return "\n".join(f"    {self.title}: {line}" for line in told[-count:])
 
     def wait_for(self, find, what, limit_s=START_LIMIT_S):
-        """Waits for the first line in which `find(line)` finds something, and returns that."""
+        """Waits for the first line of which `find(line)` is not None, and returns that."""
 
         def probe():
             ended = self.popen.poll()
-            found = next((hit for hit in map(find, self.lines()) if hit), None)
+            found = next((hit for hit in map(find, self.lines()) if hit is not None), None)
             why = f"{self.title} ended with {ended} before {what}\n{self.tail()}"
             check(found is not None or ended is None, why)
             return [found] if found is not None else None

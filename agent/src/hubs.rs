@@ -138,8 +138,12 @@ impl Hubs {
         self.state.send_if_modified(|state| {
             let told = Told { count, uris };
             let node: Arc<str> = node.into();
-            let is_new = state.told.get(&node) != Some(&told);
-            state.told.insert(node, told);
+            let before = state.told.insert(node.clone(), told);
+            let is_new = state.told.get(&node) != before.as_ref();
+            if before.is_some_and(|before| count > before.count) {
+                // One has come, at which there may be room.
+                state.tries = 0;
+            }
             state.forget();
             is_new
         });
@@ -161,14 +165,15 @@ impl Hubs {
         loop {
             // Its sender is here.
             let _ = state.wait_for(|state| state.is_crowded(slot)).await;
-            let tries = state.borrow().tries.min(SPREAD_MAX.as_secs().ilog2());
-            let longest = SPREAD_AFTER.saturating_mul(1 << tries).min(SPREAD_MAX);
+            let tries = state.borrow().tries;
+            let doubled = tries.min(SPREAD_MAX.as_secs().ilog2());
+            let longest = SPREAD_AFTER.saturating_mul(1 << doubled).min(SPREAD_MAX);
             tokio::select! {
                 () = sleep(longest.mul_f64(random)) => {
                     self.state.send_modify(|state| state.tries = state.tries.saturating_add(1));
                     return;
                 }
-                _ = state.wait_for(|state| !state.is_crowded(slot)) => {}
+                _ = state.wait_for(|state| !state.is_crowded(slot) || state.tries < tries) => {}
             }
         }
     }
@@ -323,6 +328,14 @@ mod tests {
         let _again = hubs.enter(1, "one", 2);
         let soon = timeout(Duration::ZERO, hubs.is_crowded(1, 0.0)).await;
         soon.expect("each has a moment of its own");
+        // Where one more comes, soon again.
+        let (waits, comes) = (hubs.is_crowded(1, 1.0), async {
+            sleep(SPREAD_AFTER / 2).await;
+            hubs.told("one", &uri("ws://a"), 3, &[]);
+        });
+        let began = Instant::now();
+        tokio::join!(waits, comes);
+        assert_eq!(began.elapsed(), SPREAD_AFTER / 2 + SPREAD_AFTER);
         hubs.told("one", &uri("ws://a"), 1, &[]);
         is_crowded(1).await.expect_err("there is no other");
     }

@@ -100,17 +100,21 @@ pub enum Control {
         /// So many at once, on all its sessions together.
         max: u32,
     },
-    /// Of the hub: which hubs there are that share their names, this one among them. The agent has sessions at two of them.
-    HubPeers {
-        /// How many.
-        count: u16,
-        /// Where agents reach them, as far as they say so.
-        #[serde(default)]
-        uris: Vec<String>,
-    },
+    /// Of the hub: which hubs there are. Apart, for each session has room for many messages, and this is rare.
+    HubPeers(Box<HubPeers>),
     /// A type that this version does not know. Ignored, so that newer peers may say more.
     #[serde(other)]
     Unknown,
+}
+
+/// The hubs that share their names, the one that says so among them. An agent with several sessions has them at two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubPeers {
+    /// How many.
+    pub count: u16,
+    /// Where agents reach them, as far as they say so.
+    #[serde(default)]
+    pub uris: Vec<String>,
 }
 
 impl Control {
@@ -146,7 +150,8 @@ impl Control {
                 format!(r#"{{"type":"not-http2","nth":{nth},"silent":{silent}}}"#)
             }
             Self::MaxLanes { max } => format!(r#"{{"type":"max-lanes","max":{max}}}"#),
-            Self::HubPeers { count, uris } => {
+            Self::HubPeers(hubs) => {
+                let HubPeers { count, uris } = &**hubs;
                 serde_json::json!({"type": "hub-peers", "count": count, "uris": uris}).to_string()
             }
             Self::Unknown => r#"{"type":"unknown"}"#.into(),
@@ -238,7 +243,7 @@ mod tests {
         let all = [Control::Drain, Control::Registered, Control::Moved];
         let lanes = [Control::MaxLanes { max: 0 }, Control::MaxLanes { max: u32::MAX }];
         let hubs = [vec![], vec!["ws://a/ws".to_owned(), "wss://b/\"".to_owned()]];
-        let hubs = hubs.map(|uris| Control::HubPeers { count: 7, uris });
+        let hubs = hubs.map(|uris| Control::HubPeers(Box::new(HubPeers { count: 7, uris })));
         for control in all
             .into_iter()
             .chain([upstream(true), upstream(false), not_http2])
@@ -251,6 +256,15 @@ mod tests {
         for stranger in ["", "drain", "{}", r#"{"type":7}"#, r#"{"type":"kick"}"#, "[]"] {
             assert_eq!(Control::from_text(stranger), Control::Unknown, "{stranger}");
         }
+    }
+
+    /// A queue of them is kept for each session.
+    #[test]
+    fn messages_are_small() {
+        assert!(size_of::<Control>() <= 16, "{}", size_of::<Control>());
+        let hubs = r#"{"type":"hub-peers","count":2}"#;
+        let told = HubPeers { count: 2, uris: Vec::new() };
+        assert_eq!(Control::from_text(hubs), Control::HubPeers(Box::new(told)));
     }
 
     #[test]

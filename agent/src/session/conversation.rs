@@ -117,9 +117,9 @@ impl<'s> Conversation<'s> {
                 self.tell_moved();
                 self.leave(None);
             }
-            Control::HubPeers { count, uris } => {
+            Control::HubPeers(hubs) => {
                 let About { agent, node, hub, .. } = self.about;
-                agent.hubs.told(node, hub, count, &uris);
+                agent.hubs.told(node, hub, hubs.count, &hubs.uris);
             }
             Control::NotHttp2 { nth, silent } => {
                 if let Some(reach) = self.about.agent.reaches.get(usize::from(nth)) {

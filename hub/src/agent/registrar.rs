@@ -187,7 +187,7 @@ fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
         },
         Control::Registered
         | Control::NotHttp2 { .. }
-        | Control::HubPeers { .. }
+        | Control::HubPeers(_)
         | Control::Unknown => {}
     }
 }

@@ -10,7 +10,7 @@ use tonic::service::Routes;
 use tracing::{info, warn};
 use tunnel::lanes::LaneMemory;
 use tunnel::token_bucket::TokenBucket;
-use tunnel::wire::Control;
+use tunnel::wire::{Control, HubPeers};
 
 use crate::config::{Config, ConfigError};
 use crate::context::doors::Doors;
@@ -153,7 +153,7 @@ impl Hub {
         uris.dedup();
         // All of it is one message.
         uris.truncate(PUBLIC_URIS);
-        Control::HubPeers { count: others.count.saturating_add(1), uris }
+        Control::HubPeers(Box::new(HubPeers { count: others.count.saturating_add(1), uris }))
     }
 
     /// Tells for how long the certificate is good.

@@ -219,7 +219,7 @@ impl RawAgent {
             Message::Text(text) => {
                 let said = Control::from_text(&text);
                 // Sooner or later, where hubs are several.
-                if !matches!(said, Control::HubPeers { .. }) {
+                if !matches!(said, Control::HubPeers(_)) {
                     self.control.push_back(said);
                 }
                 return;

@@ -138,14 +138,18 @@ async fn lanes_are_counted_with_what_came_of_them() {
     let mut agent = RawAgent::shown(&hub, NAME, "instance-1").await;
     let opened = |outcome| format!("hub_lanes_opened_total{{outcome=\"{outcome}\"}}");
     let counts = async || {
-        let counts = [
-            hub.metric("hub_lanes").await,
-            hub.metric(&opened("opened")).await,
-            hub.metric(&opened("unreachable")).await,
-        ];
-        let clients = list(&hub).await;
-        assert_eq!(f64::from(clients[0].lanes), counts[0]);
-        (counts, clients[0].upstream_unreachable)
+        loop {
+            let counts = [
+                hub.metric("hub_lanes").await,
+                hub.metric(&opened("opened")).await,
+                hub.metric(&opened("unreachable")).await,
+            ];
+            let clients = list(&hub).await;
+            // Between the two, a lane may have come or gone.
+            if f64::from(clients[0].lanes) == counts[0] {
+                return (counts, clients[0].upstream_unreachable);
+            }
+        }
     };
     assert_eq!(counts().await, ([1.0, 1.0, 0.0], false));
     let first = hub.client().await;

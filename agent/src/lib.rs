@@ -39,6 +39,7 @@ mod reach;
 mod relay;
 mod reload;
 mod rota;
+mod seeking;
 mod services;
 mod session;
 mod shared;

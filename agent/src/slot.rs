@@ -1,6 +1,5 @@
 //! One of the agent's sessions: dialled, and dialled again, for as long as the agent lives.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tunnel::ws::Ended;
 use crate::dial::{DialError, Dialled, Retry, dial};
 use crate::limits::{BACKOFF_FATAL, BACKOFF_MAX, BACKOFF_VERSION, REPLACED_AT_ONCE};
 use crate::rota::Rota;
+use crate::seeking::Seeking;
 use crate::session::{self, Over};
 use crate::shared::Shared;
 use crate::succession::{News, Predecessor};
@@ -30,7 +30,13 @@ enum Next {
         /// It was good, but for its age.
         is_old: bool,
     },
-    /// It goes on by itself, and its successor has begun at another hub.
+}
+
+/// What comes after a session.
+enum Following {
+    /// A pause, and another dial.
+    Over(Next),
+    /// Its successor, which has begun at another hub. It goes on by itself.
     Moved(Box<Dialled>),
 }
 
@@ -91,12 +97,12 @@ impl Slot {
             };
             let pause = match dialled {
                 Ok(dialled) => match self.follow(dialled).await {
-                    Next::Moved(dialled) => {
+                    Following::Moved(dialled) => {
                         self.rota.is_at(dialled.hub.clone());
                         moved = Some(*dialled);
                         continue;
                     }
-                    next => self.pause_after(next),
+                    Following::Over(next) => self.pause_after(next),
                 },
                 Err(error) => self.pause_before(&error),
             };
@@ -133,12 +139,12 @@ impl Slot {
     }
 
     /// Runs the session in a task of its own, and waits for its end or its replacement.
-    async fn follow(&mut self, dialled: Dialled) -> Next {
+    async fn follow(&mut self, dialled: Dialled) -> Following {
         let stay = self.agent.hubs.enter(self.index, &dialled.node, dialled.hubs);
         self.agent.advised.send_replace(dialled.advised);
         // It registers once, leaves once, and has one wish at a time.
         let (news, mut told) = mpsc::channel(4);
-        let mut seeks: Option<(Predecessor, Seeking)> = None;
+        let mut seeks = None;
         let started = Instant::now();
         let session = session::serve(dialled, self.index, self.agent.clone(), news);
         let mut task = self.agent.sessions.spawn(async move {
@@ -149,7 +155,7 @@ impl Slot {
             tokio::select! {
                 over = &mut task => {
                     let nothing = Over { ended: None, lived: Duration::ZERO };
-                    return Next::Ended(over.unwrap_or(nothing));
+                    return Following::Over(Next::Ended(over.unwrap_or(nothing)));
                 }
                 Some(news) = told.recv() => match news {
                     News::Registered => self.predecessors.drain(..).for_each(Predecessor::succeeded),
@@ -157,26 +163,21 @@ impl Slot {
                         let is_old = predecessor.is_old();
                         self.precedes(predecessor);
                         self.has_other_number ^= self.agent.is_paired();
-                        return Next::Replace { lived: started.elapsed(), is_old };
+                        let lived = started.elapsed();
+                        return Following::Over(Next::Replace { lived, is_old });
                     }
-                    News::Crowded(predecessor) => {
-                        seeks = Some((predecessor, self.seek()));
-                    }
+                    News::Crowded(predecessor) => seeks = Some(self.seek(predecessor)),
                 },
-                found = sought(&mut seeks) => {
-                    // Without one, the session is told that it stays.
-                    let predecessor = seeks.take().map(|(predecessor, _)| predecessor);
-                    if let Some((predecessor, dialled)) = predecessor.zip(found) {
-                        self.precedes(predecessor);
-                        // It may have been about to leave anyway.
-                        told.close();
-                        while let Ok(News::Leaving(predecessor)) = told.try_recv() {
-                            self.predecessors.push(predecessor);
-                        }
-                        self.has_other_number ^= true;
-                        return Next::Moved(Box::new(dialled));
+                found = Seeking::ended(&mut seeks) => if let Some((predecessor, dialled)) = found {
+                    self.precedes(predecessor);
+                    // It may have been about to leave anyway.
+                    told.close();
+                    while let Ok(News::Leaving(predecessor)) = told.try_recv() {
+                        self.predecessors.push(predecessor);
                     }
-                }
+                    self.has_other_number ^= true;
+                    return Following::Moved(Box::new(dialled));
+                },
             }
         }
     }
@@ -188,17 +189,16 @@ impl Slot {
     }
 
     /// Looks for a session at another hub, under the slot's other number.
-    fn seek(&mut self) -> Seeking {
+    fn seek(&mut self, predecessor: Predecessor) -> Seeking {
         self.has_ghost = true;
         let number = (self.number() + SESSIONS_PAIRED) % (2 * SESSIONS_PAIRED);
-        Box::pin(seek(self.agent.clone(), self.index, number))
+        Seeking::new(predecessor, self.agent.clone(), self.index, number)
     }
 
     fn pause_after(&mut self, next: Next) -> Duration {
         let lived = match &next {
             Next::Ended(over) => over.lived,
             Next::Replace { lived, .. } => *lived,
-            Next::Moved(_) => return Duration::ZERO,
         };
         self.backoff.survived(lived);
         let pause = self.after(&next);
@@ -233,7 +233,6 @@ impl Slot {
                 return Pause { rest: now, pause: self.backoff.at_once(fastrand::f64()) };
             }
             Next::Ended(over) => over,
-            Next::Moved(_) => return Pause { rest: now, pause: now },
         };
         match &over.ended {
             Some(Ended::ByPeer { code: CloseCode::GoingAway, .. }) => {
@@ -286,36 +285,6 @@ impl Slot {
             return Pause { rest, pause };
         }
         Pause { rest, pause: self.backoff.next(fastrand::f64()) }
-    }
-}
-
-type Seeking = Pin<Box<dyn Future<Output = Option<Dialled>> + Send>>;
-
-/// A session under this number, at a hub where the other half of the agent's has none. A balancer may lead to the same hub again:
-/// after some dials there is none.
-async fn seek(agent: Arc<Shared>, slot: u16, number: u16) -> Option<Dialled> {
-    let (uris, first) = (agent.hubs.uris(), agent.hubs.first_of(slot));
-    for step in 0..agent.hubs.patience() {
-        let uri = uris.get((first + step) % uris.len())?;
-        let not_at = agent.hubs.not_at(slot);
-        if not_at.is_empty() || agent.stop.is_cancelled() {
-            return None;
-        }
-        match dial(&agent, uri, number, &not_at).await {
-            Ok(dialled) => {
-                info!(hub = %uri, slot, "moving: other sessions of the agent are at the same hub");
-                return Some(dialled);
-            }
-            Err(error) => debug!(hub = %uri, slot, %error, "no session at another hub"),
-        }
-    }
-    None
-}
-
-async fn sought(seeks: &mut Option<(Predecessor, Seeking)>) -> Option<Dialled> {
-    match seeks {
-        Some((_, seeking)) => seeking.await,
-        None => std::future::pending().await,
     }
 }
 

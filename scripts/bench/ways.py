@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import reverse_tunnel
-from harness import TOOLS, Failed, check, command, eventually, logged
+from harness import TOOLS, Failed, check, command, eventually, free_ports, logged
 
 # Where a server's files are is not in everybody's path.
 PATH = f"{os.environ['PATH']}:/usr/sbin"
@@ -79,10 +79,8 @@ class Way:
 
 
 def free_port():
-    """A port that nobody listens at, for programs that cannot say which they have taken."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One of them."""
+    return free_ports(1)[0]
 
 
 def until_open(port):

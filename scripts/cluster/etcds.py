@@ -7,8 +7,7 @@ import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import Failed, check, eventually
-from place import DIRECT
+from harness import DIRECT, Failed, check, eventually
 
 CLIENT, PEER = 2379, 2380
 # Of one request.

@@ -8,7 +8,8 @@ import threading
 import time
 from datetime import datetime
 
-from place import DIRECT
+
+from harness import DIRECT
 
 # What a hub says of itself that tells of a fault.
 TELLING = re.compile(

@@ -7,9 +7,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +31,10 @@ START_LIMIT_S = 20
 STOP_LIMIT_S = 15
 # Every single command that is run to its end.
 COMMAND_LIMIT_S = 20
+
+
+# What is on this machine is asked without a proxy, whatever the environment says.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Failed(Exception):
@@ -49,6 +56,15 @@ def eventually(probe, what, limit_s=5):
             return value
         check(time.monotonic() < deadline, f"{what}: not within {limit_s} s")
         time.sleep(0.01)
+
+
+def free_ports(count):
+    """So many ports that nobody listens at now, for programs that cannot say which they have taken."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
 
 
 def environment():
@@ -158,6 +174,11 @@ class Process:
         check(ended is None, f"{self.title} has ended with {ended}")
         status = Path(f"/proc/{self.popen.pid}/status").read_text()
         return int(re.search(rf"^{key}:\s+(\d+) kB$", status, re.M).group(1)) * 1024
+
+
+def after(prefix):
+    """A finder of what follows a prefix."""
+    return lambda line: line[len(prefix) :] if line.startswith(prefix) else None
 
 
 def logged(message):

@@ -8,11 +8,10 @@ import signal
 import socket
 import threading
 import time
-import urllib.request
 from functools import cache
 
 from files import Files
-from harness import TOOLS, Failed, check, eventually, logged, succeed
+from harness import DIRECT, TOOLS, Failed, check, eventually, logged, succeed
 
 LISTENING = re.compile(r"^listening (\S+:\d+)$")
 PORT = re.compile(r"^(\d+)$")
@@ -26,8 +25,6 @@ TELLING = re.compile(
 LOOK_S = 0.02
 # Of a frozen or dead admin port.
 ADMIN_LIMIT_S = 5
-# Whatever proxy the environment names.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # For a hub or an agent that drains: its own limit is 30 s.
 DRAIN_LIMIT_S = 45
 

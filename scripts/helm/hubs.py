@@ -6,16 +6,12 @@ import base64
 import hashlib
 import re
 import shutil
-import socket
-import urllib.request
 
 from chart import NAMESPACE
-from harness import check, command, eventually, logged, succeed
+from harness import DIRECT, check, command, eventually, free_ports, logged, succeed
 
 # Until hubs know each other.
 ONE_WITHIN_S = 20
-# Whatever proxy the environment names.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 LISTENS = {"--listen": 0, "--admin-listen": 1, "--peer-listen": 2}
 AUTH = """\
 [[agents]]
@@ -36,7 +32,8 @@ class Hubs:
     def __init__(self, world, rendered):
         self.world, self.rendered = world, rendered
         count = rendered.set["spec"]["replicas"]
-        self.ports = free_ports(count, len(LISTENS))
+        ports = free_ports(count * len(LISTENS))
+        self.ports = [ports[at::count] for at in range(count)]
         self.files = world.sockets / f"files-{self.ports[0][0]}"
         self.is_tls = "--tls" in rendered.args
         self.is_strict = bool(rendered.flag("--auth-file"))
@@ -110,7 +107,7 @@ class Hubs:
             check(process.stop() == 0, f"{process.title} does not end with 0")
 
     def start_etcd(self):
-        ((self.etcd, peer),) = free_ports(1, 2)
+        self.etcd, peer = free_ports(2)
         client, peer = f"http://127.0.0.1:{self.etcd}", f"http://127.0.0.1:{peer}"
         argv = ["etcd", "--data-dir", self.files / "etcd", "--listen-client-urls", client]
         argv += ["--advertise-client-urls", client, "--listen-peer-urls", peer]
@@ -206,12 +203,3 @@ def missing(rendered):
         ),
         None,
     )
-
-
-def free_ports(count, each):
-    """Ports that nobody listens at now, so many each."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count * each)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return [ports[at : at + each] for at in range(0, len(ports), each)]

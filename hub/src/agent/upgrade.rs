@@ -162,7 +162,7 @@ async fn admit<B>(
         (wire::HUB_SESSION_ID, admitted.id.clone()),
         (wire::HUB_NODE_ID, origin.hub.node_id.clone()),
         (wire::HUB_SESSIONS, origin.hub.advised_sessions.to_string()),
-        (wire::HUB_HUBS, (1 + origin.hub.registry.other_hubs().borrow().count).to_string()),
+        (wire::HUB_HUBS, origin.hub.registry.hubs().to_string()),
         (
             wire::HUB_KEEPALIVE_INTERVAL,
             origin.hub.config.keepalive.interval.as_millis().to_string(),

@@ -213,6 +213,11 @@ impl Registry {
         others
     }
 
+    /// How many hubs are connected, this one included.
+    pub(crate) fn hubs(&self) -> u16 {
+        self.peers.others.borrow().count.saturating_add(1)
+    }
+
     /// How many names have an agent that is connected to this hub.
     pub(crate) fn local_names(&self) -> usize {
         self.names.read().entries.values().filter(|entry| entry.is_here()).count()

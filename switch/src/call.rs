@@ -216,6 +216,7 @@ impl<C> Call<C> {
             status: self.status,
             grpc_status: self.grpc_status,
             bytes: (self.up.passed, self.down.passed),
+            messages: (self.up.messages.count, self.down.messages.count),
         }
     }
 

@@ -19,6 +19,8 @@ pub enum Event<C> {
     Returned(CallId),
     /// The lane ended under a call that may have been processed: the owner says what the client is told.
     Lost(CallId),
+    /// The head of the upstream's answer has been passed on.
+    Answered(CallId),
     /// The call is over for its client.
     Ended {
         /// Which it was. What is left of its request may go on.
@@ -58,6 +60,9 @@ pub struct Ended {
     pub grpc_status: Option<u32>,
     /// Bytes of the request and of the response that were passed on.
     pub bytes: (u64, u64),
+    /// Messages of the request and of the response that have come, if they are gRPC's: by the prefix of five bytes that each
+    /// has.
+    pub messages: (u64, u64),
 }
 
 /// What ended a call.

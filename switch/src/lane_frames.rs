@@ -183,7 +183,11 @@ impl<C, G: Guard> Switch<C, G> {
                 (call.down.source_ended, call.down.sink_ended) = (true, true);
             }
         }
+        let is_answered = call.is_answered;
         self.write_head_to_client(id, end_stream);
+        if is_answered {
+            self.events.push_back(Event::Answered(id));
+        }
         Ok(())
     }
 

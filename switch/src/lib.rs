@@ -25,6 +25,7 @@ mod lane_frames;
 mod limits;
 mod link;
 mod looks;
+mod messages;
 mod pace;
 mod passing;
 mod replay;
@@ -41,5 +42,5 @@ pub use self::limits::{
     ANSWER_BLOCK_MAX, ANSWER_HEAD_MAX, CLIENT_BYTES, INFORMATIONAL_MAX, LANE_WINDOW_MAX, Limits,
     TRAILERS_MAX,
 };
-pub use self::looks::DetachedLane;
+pub use self::looks::{DetachedLane, Progress, Stall};
 pub use self::switch::Switch;

@@ -9,6 +9,27 @@ use crate::event::{CallId, LaneId};
 use crate::guard::Guard;
 use crate::lane::Lane;
 use crate::switch::Switch;
+use crate::way::Waits;
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the request and of the answer that were passed on.
+    pub bytes: (u64, u64),
+    /// Whom it waits for, with bytes that one side has for the other.
+    pub waits_for: Option<Stall>,
+}
+
+/// Who takes no more of a call now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stall {
+    /// The client: its windows are used up, or its connection takes nothing.
+    Client,
+    /// The upstream: its windows are.
+    Upstream,
+    /// What is between: windows are open, and the lane takes nothing.
+    Link,
+}
 
 /// A lane on which HTTP/2 has begun, and that no switch has now.
 #[derive(Debug)]
@@ -82,6 +103,23 @@ impl<C, G: Guard> Switch<C, G> {
     /// All of the client's calls.
     pub fn call_ids(&self) -> impl Iterator<Item = CallId> {
         self.calls.keys().copied()
+    }
+
+    /// How far a call of an upstream has come; nothing, if there is none of this number, or it is on no lane of an upstream.
+    #[must_use]
+    pub fn progress(&self, call: CallId) -> Option<Progress> {
+        let call = self.calls.get(&call).filter(|call| call.is_proxied)?;
+        let lane = call.on_lane().and_then(|(lane, _)| self.lane(lane));
+        let client = call.down.waits(&self.client.output, self.client.send_window);
+        let upstream =
+            lane.and_then(|lane| call.up.waits(&lane.link.output, lane.link.send_window));
+        let waits_for = match (client, upstream) {
+            (Some(_), _) => Some(Stall::Client),
+            (None, Some(Waits::ForWindow)) => Some(Stall::Upstream),
+            (None, Some(Waits::ForOutput)) => Some(Stall::Link),
+            (None, None) => None,
+        };
+        Some(Progress { bytes: (call.up.passed, call.down.passed), waits_for })
     }
 
     /// Whether the head of the answer has gone to the client.

@@ -31,6 +31,7 @@ impl<C, G: Guard> Switch<C, G> {
             }
             lane.link.begin_data(*stream, len, end);
             client.input.pieces(len, |piece| {
+                call.up.messages.see(&piece);
                 *kept += call.keep(&piece, REPLAY_ALL - *kept);
                 lane.link.output.push(piece);
             });
@@ -38,6 +39,7 @@ impl<C, G: Guard> Switch<C, G> {
             self.moved.0 += if call.is_proxied { len as u64 } else { 0 };
         } else {
             client.input.pieces(len, |piece| {
+                call.up.messages.see(&piece);
                 *kept += call.keep(&piece, REPLAY_ALL - *kept);
                 call.up.held.push(piece);
             });
@@ -78,13 +80,19 @@ impl<C, G: Guard> Switch<C, G> {
         if call.down.held.is_empty() && client.room(call.down.allowed) >= len {
             if len > 0 || end {
                 client.begin_data(id, len, end);
-                input.pieces(len, |piece| client.output.push(piece));
+                input.pieces(len, |piece| {
+                    call.down.messages.see(&piece);
+                    client.output.push(piece);
+                });
                 call.down.sent(len, end);
                 self.moved.1 += if call.is_proxied { len as u64 } else { 0 };
             }
             return;
         }
-        input.pieces(len, |piece| call.down.held.push(piece));
+        input.pieces(len, |piece| {
+            call.down.messages.see(&piece);
+            call.down.held.push(piece);
+        });
         lane.down_held += len;
         self.answers_held += len;
         if end {

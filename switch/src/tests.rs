@@ -10,6 +10,7 @@ mod hostile;
 mod messages;
 mod model;
 mod oracle;
+mod progress;
 mod replays;
 mod windows;
 mod world;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use http2::error::Reason;
 use http2::fields::Fields;
+use http2::output::Output;
 
 use crate::held::Held;
 use crate::limits::STREAM_WINDOW_MAX;
+use crate::messages::Messages;
 use crate::pace::{self, Halves, Speed};
 use crate::window::worth_a_grant;
 
@@ -31,6 +33,8 @@ pub(crate) struct Way {
     pub(crate) sink_ended: bool,
     /// Bytes that were passed on.
     pub(crate) passed: u64,
+    /// Messages that have come.
+    pub(crate) messages: Messages,
     /// What is left of the length that the sender has announced.
     pub(crate) expected: Option<u64>,
     /// It stands in the queue of those that have something to send.
@@ -39,6 +43,15 @@ pub(crate) struct Way {
     pub(crate) is_starved: bool,
     /// The end that the receiver was told is a reset.
     pub(crate) was_reset: bool,
+}
+
+/// What the bytes of a direction wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// A window of their receiver.
+    ForWindow,
+    /// That what is before them is written.
+    ForOutput,
 }
 
 /// The end of a direction, which waits behind its last bytes.
@@ -158,6 +171,22 @@ impl Way {
         let may = self.allowed.min(STREAM_WINDOW_MAX) + self.ahead;
         let due = may - untold - self.held.len() as i64 - self.granted;
         u32::try_from(due).ok().filter(|due| *due > 0)
+    }
+
+    /// What it waits for, whose bytes go into this output, of a connection whose receiver takes so many. A sender that has used
+    /// all that it was granted waits with whoever does not take it.
+    pub(crate) fn waits(&self, output: &Output, connection: i64) -> Option<Waits> {
+        let is_used_up = !self.source_ended && self.granted <= 0;
+        if self.sink_ended || self.held.is_empty() && !is_used_up {
+            return None;
+        }
+        let is_shut = self.allowed <= 0 || connection <= 0;
+        match (is_shut, self.held.is_empty()) {
+            (true, _) => Some(Waits::ForWindow),
+            (false, false) if !output.is_empty() => Some(Waits::ForOutput),
+            // It is about to go on.
+            (false, _) => None,
+        }
     }
 
     /// Whether there is something to send, or would be with a window.

@@ -19,6 +19,7 @@ const REASONS: [Reason; 4] =
 pub struct Known {
     lane: Option<LaneId>,
     returns: u8,
+    is_answered: bool,
     has_ended: bool,
 }
 
@@ -51,6 +52,11 @@ impl World<'_> {
             Event::Lost(call) => {
                 assert!(!self.calls[&call].has_ended, "{call} is lost after its end");
                 self.decide(call);
+            }
+            Event::Answered(call) => {
+                let known = self.calls.get_mut(&call).expect("a call that has begun");
+                assert!(!known.has_ended, "{call} is answered after its end");
+                assert!(!std::mem::replace(&mut known.is_answered, true), "{call} is answered twice");
             }
             Event::Ended { call, user, .. } => {
                 assert_eq!(user, Some(call), "what the owner knew");

@@ -1,6 +1,6 @@
 //! A client, a switch and its upstreams, and what travels between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use http2::error::{ConnectionError, Reason};
@@ -47,6 +47,7 @@ pub(crate) struct World {
     /// What happened, but for calls that ended.
     pub(crate) events: Vec<Event<u32>>,
     pub(crate) ended: BTreeMap<CallId, Ended>,
+    pub(crate) answered: BTreeSet<CallId>,
     /// Calls that were begun, as far as the owner was told.
     pub(crate) begun: u32,
     pub(crate) error: Option<ConnectionError>,
@@ -67,6 +68,7 @@ impl World {
             lanes: BTreeMap::new(),
             events: Vec::new(),
             ended: BTreeMap::new(),
+            answered: BTreeSet::new(),
             begun: 0,
             error: None,
             chunk: usize::MAX,
@@ -203,6 +205,11 @@ impl World {
                 self.waiting.iter_mut().for_each(|waiting| waiting.push(call));
             }
             Event::Lost(call) if self.waiting.is_some() => self.on_lost(call),
+            Event::Answered(call) => {
+                assert!(self.answered.insert(call), "{call}: its answer began twice");
+                assert!(!self.ended.contains_key(&call), "{call}: its answer began after its end");
+                return;
+            }
             Event::Ended { call, user, end } => {
                 assert_eq!(user, Some(call), "what the owner knew");
                 assert!(self.ended.insert(call, end).is_none(), "{call}: told twice");

@@ -1,5 +1,6 @@
 //! What the hub is told, checked: nothing below here validates again.
 
+pub(crate) mod access_log;
 pub(crate) mod args;
 pub(crate) mod auth;
 pub(crate) mod cors;
@@ -24,6 +25,7 @@ use tunnel::setting::SettingError;
 use tunnel::tls::{Identity, TlsError, Trust, client_config_of};
 use tunnel::ws::KeepaliveConfig;
 
+use crate::config::access_log::AccessLogConfig;
 use crate::config::args::Args;
 use crate::config::auth::AuthFileError;
 use crate::config::cors::CorsOrigins;
@@ -33,7 +35,8 @@ use crate::config::networks::Networks;
 use crate::config::peering::{PeerTls, Peering};
 use crate::config::routing::Routing;
 use crate::limits::{
-    CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS, PARK_TIMEOUT,
+    CONNECTIONS, HELD_PART, HELD_UNKNOWN, LANE_MEMORY, MAX_CLIENT_STREAMS, METRICS_NAMES,
+    PARK_TIMEOUT,
 };
 
 /// How a hub runs. [`Config::default`] is an open hub without TLS.
@@ -58,6 +61,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Calls at once on one client connection.
     pub max_calls: u32,
+    /// Names that have series of their own among the metrics; all others are counted together.
+    pub metrics_names: usize,
+    /// Where calls are written down, if at all.
+    pub access_log: Option<AccessLogConfig>,
     /// Bytes of calls that may wait in the hub for peers that do not take them, before addresses with no less of them than
     /// the average get no new calls.
     pub max_held: usize,
@@ -116,6 +123,8 @@ impl Default for Config {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: CONNECTIONS,
             max_calls: MAX_CLIENT_STREAMS,
+            metrics_names: METRICS_NAMES,
+            access_log: None,
             max_held: memory::all().map_or(HELD_UNKNOWN, |bytes| bytes / HELD_PART),
             lane_memory: LANE_MEMORY,
             proxy_protocol: Networks::default(),
@@ -174,6 +183,8 @@ impl TryFrom<&Args> for Config {
                 .max_connections
                 .map_or(default.max_connections, NonZeroUsize::get),
             max_calls: args.max_calls,
+            metrics_names: args.metrics_names,
+            access_log: args.access_log(),
             max_held: default.max_held,
             lane_memory: args.lane_memory.0,
             proxy_protocol: args.proxy_protocol.iter().copied().collect(),

@@ -118,7 +118,7 @@ impl Hub {
     /// A hub without connections.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { hub: hub::Hub::new(config), peers: Arc::default() }
+        Self { hub: hub::Hub::new(config).expect("no access log"), peers: Arc::default() }
     }
 
     /// What a hub does from time to time, or its histograms would grow.

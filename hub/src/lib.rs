@@ -44,9 +44,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
-use tunnel::limits::LANE_FIRST_CREDIT;
+use tunnel::limits::{CLOSE_TIMEOUT, LANE_FIRST_CREDIT};
 use tunnel::service_manager;
 
+pub use self::config::access_log::{AccessLogConfig, LogPlace};
 pub use self::config::args::{Args, OptionalListen};
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Ownership, Tokens};
 pub use self::config::cors::{CorsOrigin, CorsOriginError, CorsOrigins};
@@ -62,6 +63,7 @@ use self::context::hub::Hub;
 use self::directory::Nodes;
 use self::front::listener::Listener;
 use self::front::worker::Workers;
+use self::observe::access_log::AccessLog;
 use crate::limits::{DIRECTORY_TIMEOUT, METRICS_UPKEEP};
 
 /// Where a hub is to be reached.
@@ -89,7 +91,9 @@ pub async fn run(
     reload: impl AsyncFnMut(),
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let hub = Hub::new(config);
+    let hub = Hub::new(config).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot write the access log (--access-log): {error}"))
+    })?;
     let workers = Workers::start(&hub).map_err(|error| {
         let count = hub.config.workers;
         io::Error::new(error.kind(), format!("cannot start {count} workers (--workers): {error}"))
@@ -114,6 +118,7 @@ pub async fn run(
     }
     service_manager::stopping();
     front::drain::drain(&hub, listener, workers).await;
+    close_access_log(&hub).await;
     drop((door, others));
     if let Some(directory) = directory {
         // It has been told long ago; where it does not answer, the lease ends by itself.
@@ -125,6 +130,15 @@ pub async fn run(
         admin.abort();
     }
     Ok(())
+}
+
+/// What is on its way to the disk is written, unless the disk stands still.
+async fn close_access_log(hub: &Arc<Hub>) {
+    let hub = hub.clone();
+    let closed = tokio::task::spawn_blocking(move || {
+        hub.access_log.iter().for_each(AccessLog::close);
+    });
+    let _ = timeout(CLOSE_TIMEOUT, closed).await;
 }
 
 /// Keeps this hub connected with all others, and in the directory: the first until it is dropped, the second until the hub

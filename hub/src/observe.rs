@@ -1,7 +1,12 @@
 //! What is seen from outside: events, metrics, limits that were reached.
 
+pub(crate) mod access_log;
 pub(crate) mod activity;
+pub(crate) mod ending;
 pub(crate) mod heard;
 pub(crate) mod limit;
 pub(crate) mod metrics;
+pub(crate) mod name_view;
 pub(crate) mod outcome;
+pub(crate) mod tally;
+pub(crate) mod trace;

@@ -12,6 +12,7 @@ mod lane_book;
 mod link;
 mod names;
 mod open_error;
+mod overview;
 mod page;
 mod parking;
 mod peers;
@@ -192,7 +193,8 @@ impl Registry {
         entry.probe_others(holder, &asked.instance);
         let id = self.agents.fetch_add(1, Ordering::Relaxed);
         let came = entry.came(&asked.instance, holder);
-        Arc::new(Agent::new((id, came), exposed, asked, holder.cloned()))
+        let tally = entry.tally(&self.metrics.tallies);
+        Arc::new(Agent::new((id, came), exposed, asked, holder.cloned(), tally))
     }
 
     /// Notes what is known of an agent's upstream now.

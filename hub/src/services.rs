@@ -4,6 +4,7 @@ mod clients;
 mod events;
 mod health;
 pub(crate) mod hint;
+mod names;
 mod page_token;
 pub(crate) mod peers;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
+use hub_proto::hub::v1::names_server::NamesServer;
 use tokio::sync::mpsc;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::metadata::MetadataValue;
@@ -25,14 +27,16 @@ use tunnel::wire::HUB_REASON;
 use self::clients::Clients;
 use self::events::Events;
 use self::health::Health;
+use self::names::Names;
+pub(crate) use self::names::State;
 use crate::config::auth::Caller;
 use crate::limits::OWN_REQUEST_MAX;
 use crate::message::refusal::Refusal;
 use crate::observe::activity::Activity;
 use crate::registry::Registry;
-use crate::stop::Stop;
 
 const HUB: &str = HubServer::<Clients>::NAME;
+const NAMES: &str = NamesServer::<Names>::NAME;
 const ACTIVITY: &str = ActivityServer::<Events>::NAME;
 const HEALTH: &str = HealthServer::<Health>::NAME;
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
@@ -43,12 +47,21 @@ pub(crate) fn routes(
     node: &str,
     registry: &Arc<Registry>,
     activity: &Arc<Activity>,
-    stop: &Stop,
+    state: &State,
 ) -> Routes {
+    let clients = Arc::new(Clients::new(registry.clone(), node));
+    let names = Names::new(registry.clone(), clients.clone(), state.clone());
+    let stop = &state.stop;
     let mut routes = Routes::default();
     routes = routes
         .add_service(
-            HubServer::new(Clients::new(registry.clone(), node))
+            NamesServer::new(names)
+                .accept_compressed(Gzip)
+                .send_compressed(Gzip)
+                .max_decoding_message_size(OWN_REQUEST_MAX),
+        )
+        .add_service(
+            HubServer::from_arc(clients)
                 .accept_compressed(Gzip)
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         )
@@ -77,13 +90,13 @@ pub(crate) fn routes(
 /// Whether the path is one of theirs: `/service/Method`.
 pub(crate) fn is_own(path: &str) -> bool {
     service(path).is_some_and(|service| {
-        [HUB, ACTIVITY, HEALTH, REFLECTION, REFLECTION_ALPHA].contains(&service)
+        [HUB, NAMES, ACTIVITY, HEALTH, REFLECTION, REFLECTION_ALPHA].contains(&service)
     })
 }
 
 /// Whether the path is one of those that no agent's server has, too.
 pub(crate) fn is_hubs_alone(path: &str) -> bool {
-    service(path).is_some_and(|service| [HUB, ACTIVITY].contains(&service))
+    service(path).is_some_and(|service| [HUB, NAMES, ACTIVITY].contains(&service))
 }
 
 /// Whether the path is a method of health, which is open to everybody for the hub itself.
@@ -102,6 +115,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
         .with_service_name(HUB)
+        .with_service_name(NAMES)
         .with_service_name(ACTIVITY)
         .with_service_name(HEALTH)
         .with_service_name(REFLECTION)

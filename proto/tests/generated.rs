@@ -19,6 +19,7 @@ const SERVICES: Set = Set {
     protos: &[
         "hub/v1/hub.proto",
         "hub/v1/activity.proto",
+        "hub/v1/names.proto",
         "hub/peer/v1/peers.proto",
         "fluentd/v1/fluentd.proto",
     ],

@@ -43,7 +43,8 @@ impl Connection {
         let behind = self.origin.behind(fields);
         let is_fit = self.switch.unfit(id).is_none() && size <= MAX_HEADER_LIST as usize;
         let is_web = is_fit && self.is_web(&head, form, &route);
-        let record = self.record(&head, &route, caller.as_ref().ok(), behind);
+        let mut record = self.record(&head, &route, caller.as_ref().ok(), behind);
+        record.says(form == AnswerForm::Grpc, head.trace());
         let key = key(caller.as_ref().ok(), behind);
         let paces = self.callers.enter(key.as_deref());
         let is_session = matches!(route, Ok(Route::Session));
@@ -61,6 +62,7 @@ impl Connection {
             self.sessions += usize::from(call.is_session);
             *user = Some(call);
         }
+        self.look_at_calls_soon();
         let (may_begin, limit) = self.callers.may_begin(paces, id, size);
         self.note_paces(limit);
         if may_begin {

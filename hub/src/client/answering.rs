@@ -163,6 +163,13 @@ impl Connection {
 
     // --- the end ---
 
+    /// The head of an upstream's answer has been passed on.
+    pub(super) fn answered(&mut self, id: CallId) {
+        if let Some(call) = self.call(id) {
+            call.record.has_head();
+        }
+    }
+
     /// The call is over for its client.
     pub(super) fn ended(&mut self, id: CallId, call: Option<Call>, end: &Ended) {
         let Some(mut call) = call else { return };

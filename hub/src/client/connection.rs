@@ -87,6 +87,8 @@ pub(super) struct Connection {
     pub(super) look_at: Option<Instant>,
     pub(super) timer: Pin<Box<Sleep>>,
     pub(super) sweep_at: Instant,
+    /// When to look at the calls that run, and since when.
+    pub(super) calls_look: Option<(Instant, Instant)>,
     /// The client is to have begun as HTTP/2 does by then.
     pub(super) greet_by: Instant,
     pub(super) meters: (Meter, Meter),
@@ -153,6 +155,7 @@ impl Connection {
             look_at: Some(now + HANDSHAKE_TIMEOUT),
             timer: Box::pin(sleep(HANDSHAKE_TIMEOUT)),
             sweep_at: now + LINGER_TIMEOUT,
+            calls_look: None,
             greet_by: now + HANDSHAKE_TIMEOUT,
             meters: (metrics.request_meter(), metrics.response_meter()),
             holding: origin.hub.held.connection(network(origin.peer.ip())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http2::error::Reason;
-use switch::{Ended, How};
+use switch::{Ended, How, Progress};
 use tokio::time::Instant;
 use tracing::{Level, debug, info, warn};
 use tunnel::name::Name;
@@ -14,9 +14,12 @@ use crate::config::auth::Caller;
 use crate::context::origin::Origin;
 use crate::message::refusal::Refusal;
 use crate::observe::activity::{ProxiedCall, What};
+use crate::observe::ending::{Ending, Kind};
 use crate::observe::metrics::{GaugeGuard, Target};
 use crate::observe::outcome::Outcome;
-use crate::registry::{Agent, Session};
+use crate::observe::tally::Tally;
+use crate::observe::trace::Trace;
+use crate::registry::{Agent, Link, Session};
 
 /// Written when the call ends; one that is dropped without an ending was cut off with its connection.
 #[derive(Debug)]
@@ -26,9 +29,19 @@ pub(crate) struct Record {
     method: String,
     name: Option<Name>,
     agent: Option<Arc<Agent>>,
+    /// Of the session that carries it.
+    link: Option<Arc<Link>>,
     caller: Option<String>,
+    trace: Option<Trace>,
+    is_grpc: bool,
     started: Instant,
+    /// From then to when it was sent to an agent, and to the head of the answer.
+    queue: Option<Duration>,
+    head: Option<Duration>,
     bytes: (u64, u64),
+    /// What of that has been told while it ran.
+    told: (u64, u64),
+    messages: (u64, u64),
     /// How long it has waited for its name to come back.
     parked: Option<Duration>,
     /// It does so now.
@@ -37,6 +50,17 @@ pub(crate) struct Record {
     replays: u32,
     written: bool,
     running: Option<GaugeGuard>,
+}
+
+/// How it ended.
+struct End<'e> {
+    outcome: Outcome,
+    /// What the hub itself has answered.
+    refusal: Option<&'e Refusal>,
+    /// It was its client who ended it.
+    is_clients: bool,
+    /// Of the line in the log.
+    level: Level,
 }
 
 impl Record {
@@ -48,9 +72,16 @@ impl Record {
             method: path.to_owned(),
             name,
             agent: None,
+            link: None,
             caller: None,
+            trace: None,
+            is_grpc: false,
             started: Instant::now(),
+            queue: None,
+            head: None,
             bytes: (0, 0),
+            told: (0, 0),
+            messages: (0, 0),
             parked: None,
             parking: None,
             replays: 0,
@@ -71,7 +102,12 @@ impl Record {
 
     /// The hub itself has answered, outside the switch.
     pub(crate) fn answered(&mut self, outcome: Outcome, refusal: Option<&Refusal>) {
-        self.write(outcome, refusal, Level::DEBUG);
+        self.write(&End { outcome, refusal, is_clients: false, level: Level::DEBUG });
+    }
+
+    /// What its head says of it.
+    pub(crate) fn says(&mut self, is_grpc: bool, trace: Option<Trace>) {
+        (self.is_grpc, self.trace) = (is_grpc, trace);
     }
 
     /// Who calls.
@@ -81,7 +117,23 @@ impl Record {
 
     /// The call has a stream on this session.
     pub(crate) fn reached(&mut self, session: &Session) {
-        self.agent = Some(session.agent.clone());
+        self.queue = Some(self.started.elapsed());
+        (self.agent, self.link) = (Some(session.agent.clone()), Some(session.link.clone()));
+    }
+
+    /// The head of its answer has come.
+    pub(crate) fn has_head(&mut self) {
+        self.head = Some(self.started.elapsed());
+    }
+
+    /// It runs, and has come so far; whomever it waits for now, it is taken to have waited for all of this time.
+    pub(crate) fn runs(&mut self, progress: &Progress, time: Duration) {
+        let Some(agent) = &self.agent else { return };
+        if let Some(stall) = progress.waits_for {
+            agent.tally.stalled(stall, time.min(self.started.elapsed()));
+        }
+        agent.tally.moved(since(progress.bytes, self.told));
+        self.told = progress.bytes;
     }
 
     /// The call waits for its name to come back.
@@ -99,6 +151,8 @@ impl Record {
     /// Its upstream never processed it: it is sent once more.
     pub(crate) fn replayed(&mut self) {
         self.replays += 1;
+        // Its bytes pass once more.
+        self.told = (0, 0);
         self.origin.hub.metrics.replayed();
     }
 
@@ -107,7 +161,7 @@ impl Record {
         if self.written {
             return;
         }
-        self.bytes = end.bytes;
+        (self.bytes, self.messages) = (end.bytes, end.messages);
         let lost = matches!(refusal, Some((Refusal::SessionLost(_), _)));
         let reset = |reason: Reason| Outcome::Reset(reason.0.into());
         let (outcome, level) = match (end.how, refusal) {
@@ -124,62 +178,95 @@ impl Record {
             (How::UpstreamBreach(_), _) => (reset(Reason::INTERNAL_ERROR), Level::DEBUG),
             (How::Refused, _) => (reset(Reason::REFUSED_STREAM), Level::INFO),
         };
-        self.write(outcome, refusal.map(|(refusal, _)| refusal), level);
+        let is_clients = matches!(end.how, How::ClientReset(_) | How::ClientBreach(_));
+        let refusal = refusal.map(|(refusal, _)| refusal);
+        self.write(&End { outcome, refusal, is_clients, level });
     }
 
-    fn write(&mut self, outcome: Outcome, refusal: Option<&Refusal>, level: Level) {
+    fn write(&mut self, end: &End<'_>) {
         self.written = true;
-        let duration = self.started.elapsed();
-        let metrics = &self.origin.hub.metrics;
+        let hub = &self.origin.hub;
+        let ending = self.ending(end);
         let is_elsewhere = self.agent.as_ref().is_some_and(|agent| agent.remote.is_some());
         let target = if is_elsewhere { Target::Elsewhere } else { self.target };
-        metrics.call(target, outcome, refusal, duration);
-        self.log(outcome, refusal, duration, level);
-        let Some(name) = self.name.clone() else {
-            return;
-        };
-        self.origin.hub.activity.publish(|| {
-            let call = ProxiedCall {
-                method: std::mem::take(&mut self.method),
-                outcome,
-                reason: refusal.map(Refusal::reason),
-                duration,
-                request_bytes: self.bytes.0,
-                response_bytes: self.bytes.1,
-                parked: self.parked,
-                replays: self.replays,
-            };
-            let instance = self.agent.as_ref().map(|agent| agent.instance.clone());
-            (name, instance.unwrap_or_default(), What::Proxied(call))
+        hub.metrics.call(target, &ending);
+        match (&self.agent, &self.name) {
+            (Some(agent), _) => self.tell(&agent.tally, &ending),
+            // It has reached nobody.
+            (None, Some(name)) => {
+                hub.registry.tally(name).into_iter().for_each(|tally| self.tell(&tally, &ending));
+            }
+            (None, None) => {}
+        }
+        hub.access_log.iter().for_each(|log| log.write(&ending));
+        log(&ending, end.level);
+        let Some(name) = &self.name else { return };
+        hub.activity.publish(|| {
+            let instance = ending.instance.unwrap_or_default().to_owned();
+            (name.clone(), instance, What::Proxied(ProxiedCall::of(&ending)))
         });
     }
 
-    fn log(&self, outcome: Outcome, refusal: Option<&Refusal>, duration: Duration, level: Level) {
-        let instance = self.agent.as_ref().map(|agent| &*agent.instance);
-        macro_rules! line {
-            ($macro:ident) => {
-                $macro!(
-                    name = self.name.as_ref().map(Name::as_str),
-                    method = self.method,
-                    status = %outcome,
-                    hub_reason = refusal.map(Refusal::reason),
-                    instance,
-                    caller = self.caller,
-                    peer = %self.origin.peer,
-                    duration_us = duration.as_micros() as u64,
-                    request_bytes = self.bytes.0,
-                    response_bytes = self.bytes.1,
-                    parked_ms = self.parked.map(|parked| parked.as_millis() as u64),
-                    replays = (self.replays > 0).then_some(self.replays),
-                    "call ended"
-                )
-            };
+    fn tell(&self, tally: &Tally, ending: &Ending<'_>) {
+        tally.moved(since(self.bytes, self.told));
+        tally.ended(ending);
+    }
+
+    fn ending<'c>(&'c self, end: &End<'c>) -> Ending<'c> {
+        let (request, response) = self.messages;
+        let is_unary = !self.is_grpc || request <= 1 && response <= 1;
+        Ending {
+            name: self.name.as_ref(),
+            method: &self.method,
+            outcome: end.outcome,
+            refusal: end.refusal,
+            is_clients: end.is_clients,
+            kind: if is_unary { Kind::Unary } else { Kind::Stream },
+            instance: self.agent.as_ref().map(|agent| &*agent.instance),
+            session: self.link.as_ref().map(|link| &*link.id),
+            caller: self.caller.as_deref(),
+            peer: self.origin.peer,
+            head: self.head,
+            queue: self.queue,
+            total: self.started.elapsed(),
+            bytes: self.bytes,
+            messages: self.is_grpc.then_some(self.messages),
+            parked: self.parked,
+            replays: self.replays,
+            trace: self.trace,
         }
-        match level {
-            Level::WARN => line!(warn),
-            Level::INFO => line!(info),
-            _ => line!(debug),
-        }
+    }
+}
+
+/// How much more there is now than was told.
+fn since(now: (u64, u64), told: (u64, u64)) -> (u64, u64) {
+    (now.0.saturating_sub(told.0), now.1.saturating_sub(told.1))
+}
+
+fn log(ending: &Ending<'_>, level: Level) {
+    macro_rules! line {
+        ($macro:ident) => {
+            $macro!(
+                name = ending.name.map(Name::as_str),
+                method = ending.method,
+                status = %ending.outcome,
+                hub_reason = ending.refusal.map(Refusal::reason),
+                instance = ending.instance,
+                caller = ending.caller,
+                peer = %ending.peer,
+                duration_us = ending.total.as_micros() as u64,
+                request_bytes = ending.bytes.0,
+                response_bytes = ending.bytes.1,
+                parked_ms = ending.parked.map(|parked| parked.as_millis() as u64),
+                replays = (ending.replays > 0).then_some(ending.replays),
+                "call ended"
+            )
+        };
+    }
+    match level {
+        Level::WARN => line!(warn),
+        Level::INFO => line!(info),
+        _ => line!(debug),
     }
 }
 
@@ -193,7 +280,8 @@ fn complete(end: &Ended) -> Outcome {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.written {
-            self.write(Outcome::Reset(h2::Reason::CANCEL), None, Level::DEBUG);
+            let outcome = Outcome::Reset(h2::Reason::CANCEL);
+            self.write(&End { outcome, refusal: None, is_clients: true, level: Level::DEBUG });
         }
     }
 }

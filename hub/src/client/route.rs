@@ -10,6 +10,7 @@ use crate::config::routing::Routing;
 use crate::message::form::AnswerForm;
 use crate::message::refusal::{BadName, Refusal};
 use crate::message::timeout;
+use crate::observe::trace::Trace;
 use crate::services;
 
 /// Where a call goes.
@@ -35,6 +36,7 @@ pub(crate) struct Head<'h> {
     authority: Option<&'h [u8]>,
     timeout: Option<&'h [u8]>,
     timeout_ms: Option<&'h [u8]>,
+    traceparent: Option<&'h [u8]>,
     /// The version of Connect's protocol.
     connect: Option<&'h [u8]>,
     is_named_twice: bool,
@@ -56,6 +58,7 @@ impl<'h> Head<'h> {
                 b"access-control-request-method" => &mut head.preflight,
                 b"content-type" => &mut head.content_type,
                 b"grpc-timeout" => &mut head.timeout,
+                b"traceparent" => &mut head.traceparent,
                 b"connect-timeout-ms" => &mut head.timeout_ms,
                 b"connect-protocol-version" => &mut head.connect,
                 _ if name == wire::HUB_TOKEN.as_bytes() => &mut head.token,
@@ -79,6 +82,11 @@ impl<'h> Head<'h> {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let grpc = self.timeout.and_then(timeout::grpc);
         grpc.or_else(|| self.timeout_ms.and_then(timeout::connect))
+    }
+
+    /// What the call belongs to.
+    pub(crate) fn trace(&self) -> Option<Trace> {
+        self.traceparent.and_then(Trace::of)
     }
 
     /// Chooses by `name`: with it to an agent, whatever the path. Without it by the host, by the server name that TLS was asked

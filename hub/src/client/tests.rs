@@ -62,7 +62,7 @@ async fn front() -> SendRequest<Bytes> {
 }
 
 async fn connection(config: Config) -> SendRequest<Bytes> {
-    let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..config });
+    let hub = Hub::new(Config { keys: Keys { auth: auth(), tls: None }, ..config }).expect("a hub");
     let (near, far) = duplex(64 << 10);
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
     tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, sni: None, stop }, None));
@@ -277,7 +277,7 @@ impl AsyncWrite for Lazy {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_written_is_flushed_in_the_end() {
-    let hub = Hub::new(config());
+    let hub = Hub::new(config()).expect("a hub");
     let (near, far) = duplex(1 << 20);
     let io = Lazy { io: far, held: Vec::new(), is_asked: false };
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
@@ -294,7 +294,7 @@ async fn what_was_written_is_flushed_in_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_pings_as_fast_as_it_is_answered_waits() {
-    let hub = Hub::new(config());
+    let hub = Hub::new(config()).expect("a hub");
     let (near, far) = duplex(1 << 20);
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
     tokio::spawn(serve(Box::new(far), Origin { hub, peer, worker: 0, sni: None, stop }, None));

@@ -13,13 +13,14 @@ use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::setting::Setting;
 
+use crate::config::access_log::{AccessLogConfig, LogPlace};
 use crate::config::cors::CorsOrigin;
 use crate::config::directory::DirectoryUri;
 use crate::config::listen_addr::ListenAddr;
 use crate::config::networks::Network;
 use crate::config::peer_addr::PeerAddr;
 use crate::config::routing::Domain;
-use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, WORKERS_MAX};
+use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, METRICS_NAMES, WORKERS_MAX};
 
 /// Any gRPC client reaches any gRPC server behind NAT, by name, through this hub.
 #[derive(Clone, Debug, Parser)]
@@ -188,6 +189,18 @@ pub struct Args {
     #[arg(long, env = "HUB_MAX_CALLS", value_name = "N", default_value_t = MAX_CLIENT_STREAMS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_calls: u32,
 
+    /// Names that have series of their own among the metrics; all others are counted together, as "_other"
+    #[arg(long, env = "HUB_METRICS_NAMES", value_name = "N", default_value_t = METRICS_NAMES)]
+    pub metrics_names: usize,
+
+    /// Writes a line of JSON for each call to this file, or - for standard output; opened anew at each reload (SIGHUP)
+    #[arg(long, env = "HUB_ACCESS_LOG", value_name = "FILE")]
+    pub access_log: Option<LogPlace>,
+
+    /// Which share of the calls without errors the access log has; those with errors are always in it
+    #[arg(long, env = "HUB_ACCESS_LOG_SAMPLE", value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+    pub access_log_sample: f64,
+
     /// What lanes to far agents may have on their way together, beyond 64 KiB each way
     #[arg(long, env = "HUB_LANE_MEMORY", value_name = "SIZE", default_value_t = ByteSize(LANE_MEMORY))]
     pub lane_memory: ByteSize,
@@ -207,6 +220,12 @@ impl Args {
     #[must_use]
     pub fn log(&self) -> LogConfig {
         LogConfig { format: self.log_format, filter: self.log_filter.clone() }
+    }
+
+    /// Where calls are written down, if at all.
+    pub(super) fn access_log(&self) -> Option<AccessLogConfig> {
+        let to = self.access_log.clone()?;
+        Some(AccessLogConfig { to, sample: self.access_log_sample })
     }
 
     /// What no single flag can tell: whether they fit together.
@@ -275,6 +294,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn positive(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration.is_zero() { Err("it must be longer than 0".into()) } else { Ok(duration) }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "from 0 to 1".to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What all parts of one hub share.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::limits::{
     HANDSHAKES, PEER_HANDSHAKES, PUBLIC_URIS, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE,
     RELOADS, SECOND_HANDLES, TURN_LATE,
 };
+use crate::observe::access_log::AccessLog;
 use crate::observe::activity::Activity;
 use crate::observe::heard::Heard;
 use crate::observe::limit::Limits;
@@ -51,6 +53,7 @@ pub(crate) struct Hub {
     pub(crate) claims: Arc<Claims>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) handshakes: Handshakes,
     /// Second handles of sockets that there may be.
@@ -80,31 +83,44 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    /// # Errors
+    /// The access log cannot be opened.
+    pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
         let activity = Arc::new(Activity::new());
-        let metrics = Metrics::new();
+        let metrics = Metrics::with_names(config.metrics_names);
+        let access_log = config.access_log.as_ref();
+        let access_log = access_log.map(|config| AccessLog::open(config, metrics.clone()));
         let registry = Arc::new(Registry::new(activity.clone(), metrics.clone()));
         let stop = Stop::default();
         let limits = Arc::new(Limits::new(metrics.clone()));
         let lanes = LaneOpener::new(&registry, &metrics);
         let sentinels = Sentinels::new(&lanes, &limits);
         let node_id = random_id();
-        Arc::new(Self {
+        let (directory, held) = (Arc::default(), HeldBytes::new(config.max_held));
+        let state = services::State {
+            metrics: metrics.clone(),
+            limits: limits.clone(),
+            held: held.clone(),
+            directory: Arc::clone(&directory),
+            stop: stop.clone(),
+        };
+        Ok(Arc::new(Self {
+            access_log: access_log.transpose()?,
             // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
             // connection leaves one; four at most, for more only cost memory.
             advised_sessions: config.workers.get().clamp(2, 4),
-            services: services::routes(&node_id, &registry, &activity, &stop),
+            services: services::routes(&node_id, &registry, &activity, &state),
             peer_services: services::peers::routes(&node_id, &registry, &activity, &stop),
             node_id,
             peer_handshakes: Handshakes::new(PEER_HANDSHAKES),
             registry,
-            directory: Arc::default(),
+            directory,
             claims: Arc::default(),
             activity,
             limits,
             handshakes: Handshakes::new(HANDSHAKES),
             second_handles: Arc::new(Semaphore::new(SECOND_HANDLES)),
-            held: HeldBytes::new(config.max_held),
+            held,
             lane_memory: LaneMemory::new(config.lane_memory),
             registrants: RateBy::new(REGISTRATIONS, REGISTRANTS),
             pace: Pace::new(TURN_LATE, REGISTRATIONS_LATE),
@@ -117,7 +133,7 @@ impl Hub {
             connections: TaskTracker::new(),
             clients: TaskTracker::new(),
             config,
-        })
+        }))
     }
 
     /// Reads anew what can be, for all that comes and for all that is open.
@@ -142,6 +158,7 @@ impl Hub {
         let filter = self.config.log.read()?;
         self.doors.reload()?;
         filter.apply();
+        self.access_log.iter().for_each(AccessLog::reopen);
         Ok(())
     }
 

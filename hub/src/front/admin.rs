@@ -1,6 +1,5 @@
 //! The admin listener: `/metrics`, `/healthz`, `/readyz`, `/reload`. No traffic shares it.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -17,7 +16,6 @@ use tunnel::wire;
 use crate::context::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
 use crate::observe::metrics::There;
-use crate::registry::Link;
 
 /// What an agent logs that was given this port.
 const ELSEWHERE: &str =
@@ -91,23 +89,8 @@ fn reload(hub: &Hub) -> (StatusCode, &'static str, String) {
 }
 
 fn metrics(hub: &Hub) -> String {
-    let sessions = hub.registry.sessions();
-    let agents: HashSet<_> =
-        sessions.iter().map(|session| (&session.agent.name, &session.agent.instance)).collect();
-    // One session may be there under several names.
-    let mut links: Vec<&Link> = sessions.iter().map(|session| &*session.link).collect();
-    links.sort_unstable_by_key(|link| std::ptr::from_ref(*link));
-    links.dedup_by(|one, next| std::ptr::eq(*one, *next));
-    let count = |is: fn(&Link) -> bool| links.iter().filter(|link| is(link)).count();
-    let peers = hub.registry.peer_views();
-    hub.metrics.render(&There {
-        agents: agents.len(),
-        sessions: links.len(),
-        suspect: count(Link::is_suspect),
-        draining: count(Link::is_draining),
-        peers: (peers.len(), peers.iter().filter(|peer| peer.is_suspect).count()),
-        directory_age: hub.directory.age(),
-    })
+    let there = There { directory_age: hub.directory.age(), ..hub.registry.there() };
+    hub.metrics.render(&there, &hub.registry.overview())
 }
 
 fn readiness(hub: &Hub) -> (StatusCode, &'static str, String) {

@@ -44,6 +44,11 @@ impl HeldBytes {
         Holding { all: self.clone(), address, bytes: 0 }
     }
 
+    /// Beyond which some get no new calls.
+    pub(crate) fn ceiling(&self) -> usize {
+        self.ceiling
+    }
+
     /// Bytes of all connections.
     pub(crate) fn total(&self) -> usize {
         self.total.load(Ordering::Relaxed)

@@ -10,6 +10,8 @@ use tokio::sync::{broadcast, watch};
 use tunnel::name::Name;
 
 use crate::limits::ACTIVITY_BUFFER;
+use crate::message::refusal::Refusal;
+use crate::observe::ending::Ending;
 use crate::observe::outcome::Outcome;
 
 /// One event.
@@ -72,6 +74,21 @@ pub(crate) struct ProxiedCall {
     pub(crate) parked: Option<Duration>,
     /// How often it was sent once more.
     pub(crate) replays: u32,
+}
+
+impl ProxiedCall {
+    pub(crate) fn of(ending: &Ending<'_>) -> Self {
+        Self {
+            method: ending.method.to_owned(),
+            outcome: ending.outcome,
+            reason: ending.refusal.map(Refusal::reason),
+            duration: ending.total,
+            request_bytes: ending.bytes.0,
+            response_bytes: ending.bytes.1,
+            parked: ending.parked,
+            replays: ending.replays,
+        }
+    }
 }
 
 /// What has happened at another hub, as that one tells it.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -122,11 +123,22 @@ pub(crate) struct Limits {
     told: [Mutex<Told>; Limit::ALL.len()],
 }
 
-/// When a limit was last in the log, and how often it was reached since.
+/// When a limit was last in the log, and how often it was reached since; how often at all, and when last.
 #[derive(Debug, Default)]
 struct Told {
     at: Option<Instant>,
     untold: u64,
+    times: u64,
+    last: Option<SystemTime>,
+}
+
+/// A limit that somebody has reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reached {
+    pub(crate) limit: Limit,
+    /// Since the hub started.
+    pub(crate) times: u64,
+    pub(crate) last: SystemTime,
 }
 
 impl Limits {
@@ -147,9 +159,23 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Those that were reached, the latest first.
+    pub(crate) fn reached_so_far(&self) -> Vec<Reached> {
+        let reached = Limit::ALL.into_iter().filter_map(|limit| {
+            let told = self.told[limit as usize].lock();
+            Some(Reached { limit, times: told.times, last: told.last? })
+        });
+        let mut reached: Vec<_> = reached.collect();
+        reached.sort_by_key(|reached| std::cmp::Reverse(reached.last));
+        reached
+    }
+}
+
 impl Told {
     /// How many have gone untold, if it is time to tell.
     fn turn(&mut self, now: Instant) -> Option<u64> {
+        (self.times, self.last) = (self.times + 1, Some(SystemTime::now()));
         if self.at.is_some_and(|at| now - at < LIMIT_LOG_INTERVAL) {
             self.untold += 1;
             return None;
@@ -221,7 +247,7 @@ mod tests {
             });
             assert_eq!(logged.load(Ordering::Relaxed), 1, "{limit:?}");
         }
-        let text = metrics.render(&There::default());
+        let text = metrics.render(&There::default(), &[]);
         for (index, limit) in Limit::ALL.into_iter().enumerate() {
             let line =
                 format!("hub_limits_reached_total{{limit=\"{}\"}} {}", limit.label(), index + 1);

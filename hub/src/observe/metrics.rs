@@ -1,6 +1,8 @@
 //! Every metric of the hub, and the bounded sets its labels come from.
 
+mod meters;
 mod names;
+mod of_names;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,11 +11,16 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_r
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use parking_lot::Mutex;
 
+use self::meters::Level;
+pub(crate) use self::meters::{GaugeGuard, Meter};
 use self::names::*;
-use crate::limits::METER_STEP;
 use crate::message::refusal::Refusal;
+use crate::observe::ending::{Ending, Kind};
+use crate::observe::name_view::NameView;
 use crate::observe::outcome::Outcome;
+use crate::observe::tally::Tallies;
 
 /// From a call on the same machine to a stream of an hour; a factor of about 4 between buckets.
 const CALL_SECONDS: [f64; 13] =
@@ -45,18 +52,27 @@ pub(crate) struct There {
     pub(crate) directory_age: Option<Duration>,
 }
 
+/// How many of what there are now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Levels {
+    pub(crate) client_connections: u64,
+    pub(crate) streams: u64,
+    pub(crate) parked: u64,
+    pub(crate) lanes: u64,
+}
+
 /// What is there of other hubs.
 #[derive(Debug)]
 struct PeerGauges {
     connected: Gauge,
     suspect: Gauge,
-    lanes_relayed: Gauge,
+    lanes_relayed: Level,
 }
 
 impl PeerGauges {
     fn new() -> Self {
         let (connected, suspect) = (gauge!(PEERS), gauge!(PEERS_SUSPECT));
-        Self { connected, suspect, lanes_relayed: gauge!(LANES_RELAYED) }
+        Self { connected, suspect, lanes_relayed: Level::new(gauge!(LANES_RELAYED)) }
     }
 }
 
@@ -70,12 +86,19 @@ pub(crate) struct Metrics {
     suspect: Gauge,
     draining: Gauge,
     registrations: Counter,
-    client_connections: Gauge,
-    streams: Gauge,
-    lanes: Gauge,
-    parked: Gauge,
+    client_connections: Level,
+    streams: Level,
+    lanes: Level,
+    parked: Level,
     peers: PeerGauges,
-    call_duration: Histogram,
+    /// By kind, then of those that the hub refused, and last of those for the hub itself.
+    call_duration: [Histogram; 4],
+    /// By kind.
+    call_head: [Histogram; 2],
+    /// In seconds since 1970.
+    certificate_end: Mutex<Option<i64>>,
+    /// Of each name.
+    pub(crate) tallies: Tallies,
     session_rtt: Histogram,
     request_bytes: Counter,
     response_bytes: Counter,
@@ -83,7 +106,13 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new() -> Arc<Self> {
+        Self::with_names(crate::limits::METRICS_NAMES)
+    }
+
+    /// So many names at most have series of their own.
+    pub(crate) fn with_names(names: usize) -> Arc<Self> {
         let recorder = recorder();
         let handle = recorder.handle();
         let (agents, sessions, suspect, draining, registrations, clients, streams, lanes, parked) =
@@ -95,22 +124,21 @@ impl Metrics {
                     gauge!(SESSIONS_SUSPECT),
                     gauge!(SESSIONS_DRAINING),
                     counter!(REGISTRATIONS),
-                    gauge!(CLIENT_CONNECTIONS),
-                    gauge!(STREAMS),
-                    gauge!(LANES),
-                    gauge!(CALLS_PARKED),
+                    Level::new(gauge!(CLIENT_CONNECTIONS)),
+                    Level::new(gauge!(STREAMS)),
+                    Level::new(gauge!(LANES)),
+                    Level::new(gauge!(CALLS_PARKED)),
                 )
             });
         let peers = with_local_recorder(&recorder, PeerGauges::new);
-        let (call_duration, session_rtt, request_bytes, response_bytes) =
-            with_local_recorder(&recorder, || {
-                (
-                    histogram!(CALL_DURATION),
-                    histogram!(SESSION_RTT),
-                    counter!(CALL_BYTES, "direction" => "request"),
-                    counter!(CALL_BYTES, "direction" => "response"),
-                )
-            });
+        let (call_duration, call_head) = with_local_recorder(&recorder, histograms_of_calls);
+        let (session_rtt, request_bytes, response_bytes) = with_local_recorder(&recorder, || {
+            (
+                histogram!(SESSION_RTT),
+                counter!(CALL_BYTES, "direction" => "request"),
+                counter!(CALL_BYTES, "direction" => "response"),
+            )
+        });
         Arc::new(Self {
             recorder,
             handle,
@@ -125,6 +153,9 @@ impl Metrics {
             parked,
             peers,
             call_duration,
+            call_head,
+            certificate_end: Mutex::default(),
+            tallies: Tallies::new(names),
             session_rtt,
             request_bytes,
             response_bytes,
@@ -133,7 +164,7 @@ impl Metrics {
     }
 
     /// The Prometheus text format. The registry knows who is there now.
-    pub(crate) fn render(&self, there: &There) -> String {
+    pub(crate) fn render(&self, there: &There, names: &[NameView]) -> String {
         self.agents.set(there.agents as f64);
         self.sessions.set(there.sessions as f64);
         self.suspect.set(there.suspect as f64);
@@ -143,7 +174,9 @@ impl Metrics {
         if let Some(age) = there.directory_age {
             with_local_recorder(&self.recorder, || gauge!(DIRECTORY_AGE).set(age.as_secs_f64()));
         }
-        self.handle.render()
+        let mut text = self.handle.render();
+        of_names::write(&mut text, names, &self.tallies);
+        text
     }
 
     /// Folds what the histograms have gathered; without it every call would add to memory.
@@ -170,8 +203,29 @@ impl Metrics {
         self.rare(LIMITS_REACHED, "limit", limit);
     }
 
+    /// How many there are now.
+    pub(crate) fn levels(&self) -> Levels {
+        Levels {
+            client_connections: self.client_connections.now(),
+            streams: self.streams.now(),
+            parked: self.parked.now(),
+            lanes: self.lanes.now(),
+        }
+    }
+
+    /// Lines of the access log were lost.
+    pub(crate) fn access_log_dropped(&self, lines: u64) {
+        with_local_recorder(&self.recorder, || counter!(ACCESS_LOG_DROPPED).increment(lines));
+    }
+
+    /// When the certificate ends, if there is one.
+    pub(crate) fn certificate_end(&self) -> Option<i64> {
+        *self.certificate_end.lock()
+    }
+
     /// When the certificate ends, in seconds since 1970.
     pub(crate) fn certificate_ends(&self, not_after: i64) {
+        *self.certificate_end.lock() = Some(not_after);
         with_local_recorder(&self.recorder, || gauge!(CERT_NOT_AFTER).set(not_after as f64));
     }
 
@@ -202,7 +256,7 @@ impl Metrics {
 
     /// Counts a call that waits for its name until the guard is dropped.
     pub(crate) fn call_parked(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.parked)
+        self.parked.one_more()
     }
 
     fn rare(&self, name: &'static str, label: &'static str, value: &'static str) {
@@ -215,12 +269,12 @@ impl Metrics {
 
     /// Counts a client connection until the guard is dropped.
     pub(crate) fn client_connection(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.client_connections)
+        self.client_connections.one_more()
     }
 
     /// Counts a stream until the guard is dropped.
     pub(crate) fn stream(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.streams)
+        self.streams.one_more()
     }
 
     /// A lane was opened, or not; the outcome is one of a few words.
@@ -230,12 +284,12 @@ impl Metrics {
 
     /// Counts an open lane until the guard is dropped.
     pub(crate) fn lane(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.lanes)
+        self.lanes.one_more()
     }
 
     /// Counts a lane that another hub has opened, to an agent of this one, until the guard is dropped.
     pub(crate) fn lane_relayed(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.peers.lanes_relayed)
+        self.peers.lanes_relayed.one_more()
     }
 
     /// Another hub was refused; the reason is one of a few words.
@@ -244,13 +298,8 @@ impl Metrics {
     }
 
     /// A call has ended.
-    pub(crate) fn call(
-        &self,
-        target: Target,
-        outcome: Outcome,
-        refusal: Option<&Refusal>,
-        duration: Duration,
-    ) {
+    pub(crate) fn call(&self, target: Target, ending: &Ending<'_>) {
+        let Ending { outcome, refusal, kind, .. } = *ending;
         let reason = refusal.map_or(0, |refusal| refusal.index() + 1);
         let counter = self.calls[target as usize][outcome.index()][reason].get_or_init(|| {
             with_local_recorder(&self.recorder, || {
@@ -264,7 +313,15 @@ impl Metrics {
             })
         });
         counter.increment(1);
-        self.call_duration.record(duration);
+        let place = match (refusal, target) {
+            (Some(_), _) => 2,
+            (None, Target::Hub) => 3,
+            (None, Target::Agent | Target::Elsewhere) => kind as usize,
+        };
+        self.call_duration[place].record(ending.total);
+        if let Some(head) = ending.head.filter(|_| target != Target::Hub) {
+            self.call_head[kind as usize].record(head);
+        }
     }
 
     /// Counts the DATA of one connection's requests.
@@ -278,45 +335,19 @@ impl Metrics {
     }
 }
 
-/// Counts the bytes of one direction of one connection. Tells the metric now and then, because a stream may run
-/// for days, and not at each chunk, because all workers share it.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    counter: Counter,
-    total: u64,
-    told: u64,
-}
-
-impl Meter {
-    fn new(counter: &Counter) -> Self {
-        Self { counter: counter.clone(), total: 0, told: 0 }
-    }
-
-    /// So many there were until now.
-    pub(crate) fn set(&mut self, total: u64) {
-        self.total = total;
-        if self.total - self.told >= METER_STEP {
-            self.tell();
-        }
-    }
-
-    /// Tells all of it now.
-    pub(crate) fn tell(&mut self) {
-        self.counter.increment(self.total - self.told);
-        self.told = self.total;
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        self.tell();
-    }
+/// Of how long calls take, and of how long their answers take to begin.
+fn histograms_of_calls() -> ([Histogram; 4], [Histogram; 2]) {
+    let [unary, stream] = Kind::ALL.map(Kind::label);
+    let duration =
+        [unary, stream, REFUSED, OWN].map(|kind| histogram!(CALL_DURATION, "kind" => kind));
+    (duration, [unary, stream].map(|kind| histogram!(CALL_HEAD, "kind" => kind)))
 }
 
 /// One whose histograms have buckets.
 fn recorder() -> PrometheusRecorder {
     let mut builder = PrometheusBuilder::new();
-    for (name, buckets) in [(CALL_DURATION, &CALL_SECONDS[..]), (SESSION_RTT, &RTT_SECONDS)] {
+    let calls = [CALL_DURATION, CALL_HEAD].map(|name| (name, &CALL_SECONDS[..]));
+    for (name, buckets) in calls.into_iter().chain([(SESSION_RTT, &RTT_SECONDS[..])]) {
         // Fails for an empty list of buckets only; without buckets it would be a summary.
         builder = builder
             .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
@@ -325,53 +356,5 @@ fn recorder() -> PrometheusRecorder {
     builder.build_recorder()
 }
 
-/// One more, for as long as it lives.
-#[derive(Debug)]
-pub(crate) struct GaugeGuard(Gauge);
-
-impl GaugeGuard {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.increment(1.0);
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for GaugeGuard {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn renders_what_was_counted() {
-        let metrics = Metrics::new();
-        let second = Duration::from_secs(1);
-        metrics.call(Target::Agent, Outcome::Grpc(0), None, second);
-        metrics.call(Target::Agent, Outcome::Grpc(14), Some(&Refusal::NoName), second);
-        let mut meter = metrics.response_meter();
-        meter.set(3);
-        meter.set(4);
-        drop(meter);
-        let stream = metrics.stream();
-        let there = There { agents: 2, sessions: 5, ..There::default() };
-        let text = metrics.render(&there);
-        for line in [
-            "hub_agents 2",
-            "hub_sessions 5",
-            "hub_streams_in_flight 1",
-            "hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\",via=\"local\"} 1",
-            "hub_calls_total{target=\"agent\",outcome=\"UNAVAILABLE\",hub_reason=\"no-name\",via=\"local\"} 1",
-            "hub_call_bytes_total{direction=\"response\"} 4",
-            "hub_call_duration_seconds_bucket{le=\"1\"} 2",
-            "# TYPE hub_call_duration_seconds histogram",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        drop(stream);
-        assert!(metrics.render(&There::default()).contains("hub_streams_in_flight 0"));
-    }
-}
+mod tests;

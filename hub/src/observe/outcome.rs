@@ -47,6 +47,19 @@ impl Outcome {
     /// How many different labels there are: a bound for tables indexed by [`Self::index`].
     pub(crate) const LABELS: usize = GRPC_STATUSES.len() + OTHERS.len();
 
+    /// All of them, by index.
+    pub(crate) const LABELLED: [&str; Self::LABELS] = {
+        let mut labels = [""; Self::LABELS];
+        let mut index = 0;
+        while index < Self::LABELS {
+            let is_grpc = index < GRPC_STATUSES.len();
+            labels[index] =
+                if is_grpc { GRPC_STATUSES[index] } else { OTHERS[index - GRPC_STATUSES.len()] };
+            index += 1;
+        }
+        labels
+    };
+
     /// What a complete response says: `grpc-status` where there is one, else the HTTP status.
     pub(crate) fn of(status: StatusCode, grpc_status: Option<u16>) -> Self {
         grpc_status.map_or(Self::Http(status), Self::Grpc)
@@ -58,6 +71,25 @@ impl Outcome {
             AnswerForm::Http | AnswerForm::HttpHead => Self::Http(refusal.http_status()),
             _ => Self::Grpc(refusal.code() as u16),
         }
+    }
+
+    /// Whether OpenTelemetry takes it for an error of the server (conventions for RPC spans, "gRPC server errors"; for HTTP
+    /// spans, "Status"). A reset is one: a call that is fine ends otherwise.
+    pub(crate) fn is_servers_fault(self) -> bool {
+        match self {
+            // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+            Self::Grpc(code) => matches!(grpc_index(code), 2 | 4 | 12 | 13 | 14 | 15),
+            Self::Http(status) => status.as_u16() >= 500,
+            Self::Reset(_) => true,
+        }
+    }
+
+    /// Whether a server says so of a method that it does not have.
+    pub(crate) fn is_of_no_method(self) -> bool {
+        matches!(
+            self,
+            Self::Grpc(12) | Self::Http(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+        )
     }
 
     /// Which of the labels it has.
@@ -73,8 +105,7 @@ impl Outcome {
 
     /// A label from a bounded set.
     pub(crate) fn label(self) -> &'static str {
-        let index = self.index();
-        GRPC_STATUSES.get(index).copied().unwrap_or_else(|| OTHERS[index - GRPC_STATUSES.len()])
+        Self::LABELLED[self.index()]
     }
 }
 

@@ -16,6 +16,7 @@ use tunnel::speaks::Speaks;
 use crate::config::auth::{Holder, Ownership};
 use crate::guard::rate_by::RateBy;
 use crate::limits::{INITIAL_MAX_LANE_STREAMS, OPENS, OPENS_SOURCES, PEER_RTT_LEAST};
+use crate::observe::tally::Tally;
 
 use super::about::About;
 use super::idle_limit::IdleLimit;
@@ -44,6 +45,8 @@ pub(crate) struct Agent {
     pub(crate) came: u64,
     /// Where it is connected to another hub.
     pub(crate) remote: Option<Remote>,
+    /// What is counted of its name.
+    pub(crate) tally: Arc<Tally>,
     /// Its open lanes, on all sessions together.
     pub(crate) lanes: LaneBook,
     /// How often a source may have lanes opened.
@@ -98,6 +101,7 @@ impl Agent {
         exposed: &Exposed,
         registration: &Registration,
         holder: Option<Holder>,
+        tally: Arc<Tally>,
     ) -> Self {
         let max_lanes = registration.max_lanes.unwrap_or(LANES_MAX.get());
         let max_lanes = share_of_lanes(max_lanes, registration.exposed().count()) as usize;
@@ -108,14 +112,14 @@ impl Agent {
             holder,
             came,
         };
-        Self::of(id, exposed.clone(), about, max_lanes, None)
+        Self::of(id, exposed.clone(), about, max_lanes, None, tally)
     }
 
     /// One of another hub, which says itself how many lanes it takes.
-    pub(super) fn elsewhere(id: u64, told: Told, node: &Arc<str>) -> Self {
+    pub(super) fn elsewhere(id: u64, told: Told, node: &Arc<str>, tally: Arc<Tally>) -> Self {
         let Told { exposed, about, number, max_lanes, state } = told;
         let remote = Remote::new(node.clone(), number, state);
-        let agent = Self::of(id, exposed, about, max_lanes.max(1), Some(remote));
+        let agent = Self::of(id, exposed, about, max_lanes.max(1), Some(remote), tally);
         agent.set_upstream(agent.told_upstream());
         agent
     }
@@ -126,6 +130,7 @@ impl Agent {
         about: About,
         max_lanes: usize,
         remote: Option<Remote>,
+        tally: Arc<Tally>,
     ) -> Self {
         let Exposed { name, scheme, authority, speaks } = exposed;
         let About { instance, labels, version, holder, came } = about;
@@ -141,6 +146,7 @@ impl Agent {
             holder,
             came,
             remote,
+            tally,
             lanes: LaneBook::new(max_lanes),
             opens: RateBy::new(OPENS, OPENS_SOURCES),
             idle: Mutex::default(),

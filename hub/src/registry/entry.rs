@@ -12,6 +12,7 @@ use super::session::Session;
 use crate::config::auth::{Holder, Ownership};
 use crate::limits::{OUSTED_REMEMBERED, PARKED_AFTER, PROBED_AGAIN};
 use crate::message::refusal::Refusal;
+use crate::observe::tally::{Tallies, Tally};
 
 /// One name. Without sessions it is remembered for a while, to tell offline from unknown.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Entry {
     ousted: Vec<String>,
     /// When its sessions were probed last.
     probed: Option<Instant>,
+    /// What is counted of it, from its first agent on.
+    pub(super) tally: Option<Arc<Tally>>,
 }
 
 /// Nobody serves a name now.
@@ -95,6 +98,11 @@ impl Entry {
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let last = self.sessions.iter().map(|session| session.agent.came).max();
         last.map_or(now, |last| now.max(last.saturating_add(1)))
+    }
+
+    /// What is counted of it, from now on.
+    pub(super) fn tally(&mut self, tallies: &Tallies) -> Arc<Tally> {
+        self.tally.get_or_insert_with(|| tallies.begin()).clone()
     }
 
     /// Takes a session in. Returns the one that it replaces: an older one of the same instance and slot, unless that is

@@ -70,6 +70,11 @@ impl Registry {
 }
 
 impl Place {
+    /// Before the first agent of a name.
+    pub(crate) fn before(name: &Name) -> Self {
+        Self { name: name.clone(), instance: Some(String::new()) }
+    }
+
     /// The place of the agent whose session it is.
     pub(crate) fn of(session: &Session) -> Self {
         let agent = &session.agent;

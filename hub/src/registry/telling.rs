@@ -103,7 +103,8 @@ impl Registry {
                 continue;
             }
             let id = self.agents.fetch_add(1, Ordering::Relaxed);
-            let agent = Arc::new(Agent::elsewhere(id, told, node));
+            let agent =
+                Arc::new(Agent::elsewhere(id, told, node, entry.tally(&self.metrics.tallies)));
             let session = |link: &Arc<Link>| Session::new(link.clone(), agent.clone(), 0);
             links.iter().for_each(|link| entry.add(Arc::new(session(link))));
             now.push(agent);

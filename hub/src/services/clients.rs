@@ -36,6 +36,23 @@ impl Clients {
         let (node, started) = (node.to_owned(), SystemTime::now());
         Self { registry, node, started, tokens: PageTokens::new() }
     }
+
+    /// This hub, and the others.
+    pub(super) fn nodes(&self) -> Vec<Node> {
+        let itself = Node {
+            id: self.node.clone(),
+            connected_since: Some(self.started.into()),
+            names: number(self.registry.local_names()),
+            ..Node::default()
+        };
+        let others = self.registry.peer_views().into_iter().map(node);
+        [itself].into_iter().chain(others).collect()
+    }
+
+    /// What is told of these agents.
+    pub(super) fn told(&self, page: &Page) -> Vec<Client> {
+        page.agents.iter().filter_map(|listed| client(listed, &self.node)).collect()
+    }
 }
 
 #[tonic::async_trait]
@@ -64,14 +81,7 @@ impl Hub for Clients {
         request: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
         super::caller(&request)?;
-        let itself = Node {
-            id: self.node.clone(),
-            connected_since: Some(self.started.into()),
-            names: number(self.registry.local_names()),
-            ..Node::default()
-        };
-        let others = self.registry.peer_views().into_iter().map(node);
-        Ok(Response::new(ListNodesResponse { nodes: [itself].into_iter().chain(others).collect() }))
+        Ok(Response::new(ListNodesResponse { nodes: self.nodes() }))
     }
 }
 

@@ -5,5 +5,6 @@ mod auth;
 pub(crate) mod clients;
 pub(crate) mod health;
 mod metrics;
+mod names;
 mod reload;
 mod words;

@@ -941,3 +941,764 @@ pub mod activity_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Asks for a part of the list; empty, for its beginning.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListNamesRequest {
+    /// Only names in which this occurs.
+    #[prost(string, tag = "1")]
+    pub filter: ::prost::alloc::string::String,
+    /// Only names in one of these states; none, for all.
+    #[prost(enumeration = "NameState", repeated, tag = "2")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// In this order.
+    #[prost(enumeration = "NameOrder", tag = "3")]
+    pub order: i32,
+    /// The other way round.
+    #[prost(bool, tag = "4")]
+    pub descending: bool,
+    /// So many are passed over.
+    #[prost(uint32, tag = "5")]
+    pub offset: u32,
+    /// And so many shown: 500 at most, 100 for 0.
+    #[prost(uint32, tag = "6")]
+    pub limit: u32,
+}
+/// A part of the list.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListNamesResponse {
+    /// In the order that was asked for.
+    #[prost(message, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<Name>,
+    /// How many there are in all that fit the filter and the states.
+    #[prost(uint32, tag = "2")]
+    pub total: u32,
+    /// How many of those that fit the filter are in each state; states without any are left out.
+    #[prost(message, repeated, tag = "3")]
+    pub states: ::prost::alloc::vec::Vec<StateCount>,
+    /// The time between two values of `recent`.
+    #[prost(message, optional, tag = "4")]
+    pub step: ::core::option::Option<::prost_types::Duration>,
+}
+/// How many names are in a state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StateCount {
+    /// Which one.
+    #[prost(enumeration = "NameState", tag = "1")]
+    pub state: i32,
+    /// How many.
+    #[prost(uint32, tag = "2")]
+    pub names: u32,
+}
+/// A name, and what it does.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Name {
+    /// As it was registered.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How it is.
+    #[prost(enumeration = "NameState", tag = "2")]
+    pub state: i32,
+    /// When its oldest session came; of one that is offline, when its last one went.
+    #[prost(message, optional, tag = "3")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// Agent processes that have it, at all hubs.
+    #[prost(uint32, tag = "4")]
+    pub agents: u32,
+    /// Their sessions.
+    #[prost(uint32, tag = "5")]
+    pub sessions: u32,
+    /// Lanes that are open to their servers now, by way of this hub.
+    #[prost(uint32, tag = "6")]
+    pub lanes: u32,
+    /// Calls of callers of this hub that run now.
+    #[prost(uint64, tag = "7")]
+    pub calls_in_flight: u64,
+    /// The smallest round trip time among its sessions with this hub. Not set before the first ping.
+    #[prost(message, optional, tag = "8")]
+    pub rtt: ::core::option::Option<::prost_types::Duration>,
+    /// Of the last minute, a second: calls that have ended.
+    #[prost(double, tag = "9")]
+    pub calls_rate: f64,
+    /// The same: those that ended badly by the server's fault, or the hub's: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
+    /// UNAVAILABLE, DATA_LOSS, HTTP 5xx, an upstream's reset, and what the hub itself refused.
+    #[prost(double, tag = "10")]
+    pub errors_rate: f64,
+    /// Bytes of requests and of answers that passed, a second.
+    #[prost(double, tag = "11")]
+    pub request_bytes_rate: f64,
+    #[prost(double, tag = "12")]
+    pub response_bytes_rate: f64,
+    /// Of unary calls that were answered within the last minute: half of them had the head of their answer sooner than this.
+    #[prost(message, optional, tag = "13")]
+    pub p50: ::core::option::Option<::prost_types::Duration>,
+    /// And 99 of 100 sooner than this.
+    #[prost(message, optional, tag = "14")]
+    pub p99: ::core::option::Option<::prost_types::Duration>,
+    /// Since the name came: calls, those with errors, those that the hub refused, and bytes.
+    #[prost(uint64, tag = "15")]
+    pub calls: u64,
+    #[prost(uint64, tag = "16")]
+    pub errors: u64,
+    #[prost(uint64, tag = "17")]
+    pub refusals: u64,
+    #[prost(uint64, tag = "18")]
+    pub request_bytes: u64,
+    #[prost(uint64, tag = "19")]
+    pub response_bytes: u64,
+    /// The last minutes, a value for each step, oldest first; the last one is not over. Empty if nobody has called.
+    #[prost(message, repeated, tag = "20")]
+    pub recent: ::prost::alloc::vec::Vec<Recent>,
+}
+/// What happened in a step of time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recent {
+    /// Calls that ended.
+    #[prost(uint32, tag = "1")]
+    pub calls: u32,
+    /// Of these, with errors.
+    #[prost(uint32, tag = "2")]
+    pub errors: u32,
+}
+/// Which one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetNameRequest {
+    /// As it was registered.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// One name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetNameResponse {
+    /// As in the list.
+    #[prost(message, optional, tag = "1")]
+    pub name: ::core::option::Option<Name>,
+    /// Its agents, as in ListClients; the first 100.
+    #[prost(message, repeated, tag = "2")]
+    pub agents: ::prost::alloc::vec::Vec<Client>,
+    /// Its calls by method, those of most calls first. The hub counts up to 50 methods of a name one by one, and others together,
+    /// as the method "".
+    #[prost(message, repeated, tag = "3")]
+    pub methods: ::prost::alloc::vec::Vec<Method>,
+    /// The time between two values of `recent`.
+    #[prost(message, optional, tag = "4")]
+    pub step: ::core::option::Option<::prost_types::Duration>,
+}
+/// The calls of one method, since the name came.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Method {
+    /// The request path, for gRPC `/package.Service/Method`.
+    #[prost(string, tag = "1")]
+    pub method: ::prost::alloc::string::String,
+    /// How often they ended how.
+    #[prost(message, repeated, tag = "2")]
+    pub statuses: ::prost::alloc::vec::Vec<StatusCount>,
+    /// All of them together took so long.
+    #[prost(message, optional, tag = "3")]
+    pub time: ::core::option::Option<::prost_types::Duration>,
+}
+/// How often calls ended in one way.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusCount {
+    /// A gRPC status (`OK`, `UNAVAILABLE`), or `HTTP_2XX`, `RESET`, as in the metric hub_calls_total.
+    #[prost(string, tag = "1")]
+    pub status: ::prost::alloc::string::String,
+    /// So often.
+    #[prost(uint64, tag = "2")]
+    pub calls: u64,
+}
+/// Asks for everything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetHubRequest {}
+/// The hub that is asked.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetHubResponse {
+    /// As in ListNodes: itself first, then those that are connected with it.
+    #[prost(message, repeated, tag = "1")]
+    pub nodes: ::prost::alloc::vec::Vec<Node>,
+    /// Its version.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// It is on its way down.
+    #[prost(bool, tag = "3")]
+    pub draining: bool,
+    /// When the certificate that it shows ends; not set without one.
+    #[prost(message, optional, tag = "4")]
+    pub certificate_ends: ::core::option::Option<::prost_types::Timestamp>,
+    /// Limits that somebody has reached since it started, latest first.
+    #[prost(message, repeated, tag = "5")]
+    pub limits: ::prost::alloc::vec::Vec<LimitReached>,
+    /// Now: HTTP/2 connections of clients, calls, calls that wait for their name, lanes, agents, sessions.
+    #[prost(uint64, tag = "6")]
+    pub client_connections: u64,
+    #[prost(uint64, tag = "7")]
+    pub calls_in_flight: u64,
+    #[prost(uint64, tag = "8")]
+    pub calls_parked: u64,
+    #[prost(uint64, tag = "9")]
+    pub lanes: u64,
+    #[prost(uint64, tag = "10")]
+    pub agents: u64,
+    #[prost(uint64, tag = "11")]
+    pub sessions: u64,
+    /// Bytes of calls that wait in it for somebody who does not read, and how many there may be.
+    #[prost(uint64, tag = "12")]
+    pub held_bytes: u64,
+    #[prost(uint64, tag = "13")]
+    pub held_bytes_max: u64,
+    /// How long ago the directory was heard of; not set without one.
+    #[prost(message, optional, tag = "14")]
+    pub directory_age: ::core::option::Option<::prost_types::Duration>,
+}
+/// A limit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitReached {
+    /// As the metric hub_limits_reached_total calls it.
+    #[prost(string, tag = "1")]
+    pub limit: ::prost::alloc::string::String,
+    /// How often since the hub started.
+    #[prost(uint64, tag = "2")]
+    pub times: u64,
+    /// When last.
+    #[prost(message, optional, tag = "3")]
+    pub last: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How a name is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NameState {
+    /// Never sent.
+    Unspecified = 0,
+    /// No agent is there any more. The hub remembers the name for a while.
+    Offline = 1,
+    /// Agents are there, and the server of none takes connections.
+    Unreachable = 2,
+    /// All of its sessions are to end: new calls wait for an agent that takes them.
+    Draining = 3,
+    /// All of its sessions owe an answer to a ping.
+    Suspect = 4,
+    /// Calls are served.
+    Online = 5,
+}
+impl NameState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NAME_STATE_UNSPECIFIED",
+            Self::Offline => "NAME_STATE_OFFLINE",
+            Self::Unreachable => "NAME_STATE_UNREACHABLE",
+            Self::Draining => "NAME_STATE_DRAINING",
+            Self::Suspect => "NAME_STATE_SUSPECT",
+            Self::Online => "NAME_STATE_ONLINE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NAME_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "NAME_STATE_OFFLINE" => Some(Self::Offline),
+            "NAME_STATE_UNREACHABLE" => Some(Self::Unreachable),
+            "NAME_STATE_DRAINING" => Some(Self::Draining),
+            "NAME_STATE_SUSPECT" => Some(Self::Suspect),
+            "NAME_STATE_ONLINE" => Some(Self::Online),
+            _ => None,
+        }
+    }
+}
+/// What a list of names is ordered by; those that are equal, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NameOrder {
+    /// By state, the worst first.
+    Unspecified = 0,
+    /// By name.
+    Name = 1,
+    /// By calls a second.
+    Calls = 2,
+    /// By errors a second.
+    Errors = 3,
+    /// By calls in flight.
+    InFlight = 4,
+    /// By the time to the head of an answer that one in a hundred unary calls exceeds.
+    P99 = 5,
+    /// By round trip time of the nearest session.
+    Rtt = 6,
+    /// By bytes a second, both ways.
+    Bytes = 7,
+    /// By when it came, or went.
+    Since = 8,
+}
+impl NameOrder {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NAME_ORDER_UNSPECIFIED",
+            Self::Name => "NAME_ORDER_NAME",
+            Self::Calls => "NAME_ORDER_CALLS",
+            Self::Errors => "NAME_ORDER_ERRORS",
+            Self::InFlight => "NAME_ORDER_IN_FLIGHT",
+            Self::P99 => "NAME_ORDER_P99",
+            Self::Rtt => "NAME_ORDER_RTT",
+            Self::Bytes => "NAME_ORDER_BYTES",
+            Self::Since => "NAME_ORDER_SINCE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NAME_ORDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "NAME_ORDER_NAME" => Some(Self::Name),
+            "NAME_ORDER_CALLS" => Some(Self::Calls),
+            "NAME_ORDER_ERRORS" => Some(Self::Errors),
+            "NAME_ORDER_IN_FLIGHT" => Some(Self::InFlight),
+            "NAME_ORDER_P99" => Some(Self::P99),
+            "NAME_ORDER_RTT" => Some(Self::Rtt),
+            "NAME_ORDER_BYTES" => Some(Self::Bytes),
+            "NAME_ORDER_SINCE" => Some(Self::Since),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod names_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What the names do, and the hub itself: what its page shows.
+    ///
+    /// A caller sees the names that it may call. Calls are counted at the hub that they come to, so each hub of several tells of
+    /// its own callers.
+    #[derive(Debug, Clone)]
+    pub struct NamesClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> NamesClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> NamesClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            NamesClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// ListNames lists names with what they do now, those in question first: a part of them, in the order that is asked for.
+        ///
+        /// What it shows is at most a second old. INVALID_ARGUMENT: the order or a state is none of those below.
+        pub async fn list_names(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListNamesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNamesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/hub.v1.Names/ListNames");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("hub.v1.Names", "ListNames"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// GetName tells all of one name: its agents, its calls by method.
+        ///
+        /// NOT_FOUND: nobody has registered it. PERMISSION_DENIED: the caller may not call it.
+        pub async fn get_name(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetNameRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetNameResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/hub.v1.Names/GetName");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("hub.v1.Names", "GetName"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// GetHub tells of the hub that is asked.
+        pub async fn get_hub(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetHubRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetHubResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/hub.v1.Names/GetHub");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("hub.v1.Names", "GetHub"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod names_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with NamesServer.
+    #[async_trait]
+    pub trait Names: std::marker::Send + std::marker::Sync + 'static {
+        /// ListNames lists names with what they do now, those in question first: a part of them, in the order that is asked for.
+        ///
+        /// What it shows is at most a second old. INVALID_ARGUMENT: the order or a state is none of those below.
+        async fn list_names(
+            &self,
+            request: tonic::Request<super::ListNamesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNamesResponse>,
+            tonic::Status,
+        >;
+        /// GetName tells all of one name: its agents, its calls by method.
+        ///
+        /// NOT_FOUND: nobody has registered it. PERMISSION_DENIED: the caller may not call it.
+        async fn get_name(
+            &self,
+            request: tonic::Request<super::GetNameRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetNameResponse>, tonic::Status>;
+        /// GetHub tells of the hub that is asked.
+        async fn get_hub(
+            &self,
+            request: tonic::Request<super::GetHubRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetHubResponse>, tonic::Status>;
+    }
+    /// What the names do, and the hub itself: what its page shows.
+    ///
+    /// A caller sees the names that it may call. Calls are counted at the hub that they come to, so each hub of several tells of
+    /// its own callers.
+    #[derive(Debug)]
+    pub struct NamesServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> NamesServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for NamesServer<T>
+    where
+        T: Names,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/hub.v1.Names/ListNames" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListNamesSvc<T: Names>(pub Arc<T>);
+                    impl<T: Names> tonic::server::UnaryService<super::ListNamesRequest>
+                    for ListNamesSvc<T> {
+                        type Response = super::ListNamesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListNamesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Names>::list_names(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListNamesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hub.v1.Names/GetName" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetNameSvc<T: Names>(pub Arc<T>);
+                    impl<T: Names> tonic::server::UnaryService<super::GetNameRequest>
+                    for GetNameSvc<T> {
+                        type Response = super::GetNameResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetNameRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Names>::get_name(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetNameSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hub.v1.Names/GetHub" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetHubSvc<T: Names>(pub Arc<T>);
+                    impl<T: Names> tonic::server::UnaryService<super::GetHubRequest>
+                    for GetHubSvc<T> {
+                        type Response = super::GetHubResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetHubRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Names>::get_hub(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetHubSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for NamesServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "hub.v1.Names";
+    impl<T> tonic::server::NamedService for NamesServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

@@ -11,7 +11,7 @@ use crate::limits::{REGISTRATIONS, REGISTRATIONS_LATE, TURN_LATE};
 
 /// Somebody at a hub without tokens.
 fn origin() -> Origin {
-    let hub = Hub::new(Config::default());
+    let hub = Hub::new(Config::default()).expect("a hub");
     let (peer, stop) = (([127, 0, 0, 1], 1).into(), hub.stop.child());
     Origin { hub, peer, worker: 0, sni: None, stop }
 }

@@ -10,6 +10,11 @@ pub(super) const CLIENT_CONNECTIONS: &str = "hub_client_connections";
 pub(super) const HANDSHAKE_FAILURES: &str = "hub_handshake_failures_total";
 pub(super) const CALLS: &str = "hub_calls_total";
 pub(super) const CALL_DURATION: &str = "hub_call_duration_seconds";
+pub(super) const CALL_HEAD: &str = "hub_call_head_seconds";
+/// The kind of calls that were refused.
+pub(super) const REFUSED: &str = "refused";
+/// The kind of those for the hub itself.
+pub(super) const OWN: &str = "hub";
 pub(super) const CALL_BYTES: &str = "hub_call_bytes_total";
 pub(super) const STREAMS: &str = "hub_streams_in_flight";
 pub(super) const LANES: &str = "hub_lanes";
@@ -30,6 +35,7 @@ pub(super) const PEERS_SUSPECT: &str = "hub_peers_suspect";
 pub(super) const DIRECTORY_AGE: &str = "hub_directory_age_seconds";
 pub(super) const PEER_REFUSALS: &str = "hub_peer_refusals_total";
 pub(super) const LANES_RELAYED: &str = "hub_lanes_relayed";
+pub(super) const ACCESS_LOG_DROPPED: &str = "hub_access_log_dropped_total";
 pub(super) const BUILD_INFO: &str = "hub_build_info";
 
 /// Tells the recorder of all of them, and which version runs.
@@ -66,7 +72,12 @@ pub(super) fn describe() {
     describe_histogram!(
         CALL_DURATION,
         Unit::Seconds,
-        "From the request head to the end of the response"
+        "From the request head to the end of the response, by kind: unary, stream, refused by the hub, or for the hub itself"
+    );
+    describe_histogram!(
+        CALL_HEAD,
+        Unit::Seconds,
+        "From the request head to the head of the answer of an agent's server, of calls that have ended"
     );
     describe_counter!(CALL_BYTES, Unit::Bytes, "Bytes of DATA passed on, by direction");
     describe_gauge!(STREAMS, "Calls that are running now");
@@ -78,6 +89,7 @@ pub(super) fn describe() {
         Unit::Seconds,
         "Round trip time of sessions, by WebSocket ping"
     );
+    describe_counter!(ACCESS_LOG_DROPPED, "Lines of the access log that could not be written");
     describe_peers();
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");

@@ -47,7 +47,10 @@ async fn calls_are_counted_once_however_they_end() {
     let counts = text.lines().filter(|line| line.starts_with("hub_calls_total{"));
     let total: f64 = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
     assert_eq!(total, 9.0, "{text}");
-    assert_eq!(hub.metric("hub_call_duration_seconds_count").await, total);
+    let of_kind = |kind| format!("hub_call_duration_seconds_count{{kind=\"{kind}\"}}");
+    assert_eq!(hub.metric(&of_kind("unary")).await, 4.0);
+    assert_eq!(hub.metric(&of_kind("refused")).await, 3.0);
+    assert_eq!(hub.metric(&of_kind("hub")).await, 2.0);
 }
 
 impl World {

@@ -1,0 +1,127 @@
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use super::*;
+use crate::observe::name_view::NameState;
+
+/// A call that took a second, of this kind; its answer began after a tenth of that.
+fn ending(outcome: Outcome, kind: Kind, refusal: Option<&Refusal>) -> Ending<'_> {
+    Ending {
+        name: None,
+        method: "/a.B/C",
+        outcome,
+        refusal,
+        is_clients: false,
+        kind,
+        instance: None,
+        session: None,
+        caller: None,
+        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+        head: refusal.is_none().then_some(Duration::from_millis(100)),
+        queue: None,
+        total: Duration::from_secs(1),
+        bytes: (0, 0),
+        messages: None,
+        parked: None,
+        replays: 0,
+        trace: None,
+    }
+}
+
+fn assert_has(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn renders_what_was_counted() {
+    let metrics = Metrics::new();
+    metrics.call(Target::Agent, &ending(Outcome::Grpc(0), Kind::Unary, None));
+    metrics.call(Target::Agent, &ending(Outcome::Grpc(0), Kind::Stream, None));
+    metrics.call(Target::Agent, &ending(Outcome::Grpc(14), Kind::Unary, Some(&Refusal::NoName)));
+    metrics.call(Target::Hub, &ending(Outcome::Grpc(0), Kind::Unary, None));
+    let mut meter = metrics.response_meter();
+    meter.set(3);
+    meter.set(4);
+    drop(meter);
+    let stream = metrics.stream();
+    let there = There { agents: 2, sessions: 5, ..There::default() };
+    assert_has(
+        &metrics.render(&there, &[]),
+        &[
+            "hub_agents 2",
+            "hub_sessions 5",
+            "hub_streams_in_flight 1",
+            "hub_calls_total{target=\"agent\",outcome=\"OK\",hub_reason=\"none\",via=\"local\"} 2",
+            "hub_calls_total{target=\"agent\",outcome=\"UNAVAILABLE\",hub_reason=\"no-name\",via=\"local\"} 1",
+            "hub_call_bytes_total{direction=\"response\"} 4",
+            "hub_call_duration_seconds_bucket{kind=\"unary\",le=\"1\"} 1",
+            "hub_call_duration_seconds_bucket{kind=\"stream\",le=\"1\"} 1",
+            "hub_call_duration_seconds_bucket{kind=\"refused\",le=\"1\"} 1",
+            "hub_call_head_seconds_bucket{kind=\"unary\",le=\"0.1\"} 1",
+            "# TYPE hub_call_duration_seconds histogram",
+        ],
+    );
+    drop(stream);
+    assert!(metrics.render(&There::default(), &[]).contains("hub_streams_in_flight 0"));
+}
+
+fn view(metrics: &Metrics, name: &str, state: NameState) -> NameView {
+    NameView {
+        name: name.parse().expect("a name"),
+        state,
+        since: SystemTime::UNIX_EPOCH + Duration::from_secs(1234),
+        agents: 1,
+        sessions: 2,
+        lanes: 3,
+        in_flight: 4,
+        rtt: Some(Duration::from_millis(5)),
+        tally: metrics.tallies.begin(),
+    }
+}
+
+#[test]
+fn names_have_series_of_their_own_and_those_beyond_are_counted_together() {
+    let metrics = Metrics::with_names(2);
+    let states = [("a", NameState::Online), ("b", NameState::Offline), ("c", NameState::Online)];
+    let mut views: Vec<_> =
+        states.map(|(name, state)| view(&metrics, name, state)).into_iter().collect();
+    for view in &views {
+        view.tally.ended(&ending(Outcome::Grpc(0), Kind::Unary, None));
+        view.tally.ended(&ending(Outcome::Grpc(14), Kind::Unary, Some(&Refusal::NoName)));
+        view.tally.moved((10, 20));
+        view.tally.stalled(switch::Stall::Upstream, Duration::from_millis(1500));
+    }
+    let text = metrics.render(&There::default(), &views);
+    assert_has(
+        &text,
+        &[
+            "hub_name_up{name=\"a\"} 1",
+            "hub_name_up{name=\"b\"} 0",
+            "hub_name_since_seconds{name=\"a\"} 1234",
+            "hub_name_rtt_seconds{name=\"a\"} 0.005",
+            "hub_name_calls_in_flight{name=\"a\"} 4",
+            "hub_name_calls_total{name=\"a\",outcome=\"OK\"} 1",
+            "hub_name_refusals_total{name=\"b\",hub_reason=\"no-name\"} 1",
+            "hub_name_bytes_total{name=\"a\",direction=\"response\"} 20",
+            "hub_name_stall_seconds_total{name=\"a\",cause=\"server\"} 1.5",
+            "hub_name_head_seconds_bucket{name=\"a\",kind=\"unary\",le=\"0.025\"} 0",
+            "hub_name_head_seconds_bucket{name=\"a\",kind=\"unary\",le=\"0.1\"} 1",
+            "hub_name_head_seconds_count{name=\"a\",kind=\"unary\"} 1",
+            "hub_name_head_seconds_sum{name=\"a\",kind=\"unary\"} 0.1",
+            "hub_names_untold 1",
+            "hub_name_calls_total{name=\"_other\",outcome=\"OK\"} 1",
+        ],
+    );
+    assert!(!text.contains("name=\"c\""), "{text}");
+    // One is forgotten: the next that comes has its place. What the others had done is not undone.
+    views.remove(0);
+    views.push(view(&metrics, "d", NameState::Online));
+    let text = metrics.render(&There::default(), &views);
+    assert_has(
+        &text,
+        &["hub_name_up{name=\"d\"} 1", "hub_name_calls_total{name=\"_other\",outcome=\"OK\"} 1"],
+    );
+    assert!(!text.contains("name=\"a\"") && !text.contains("name=\"c\""), "{text}");
+}

@@ -124,9 +124,10 @@ soak: build ## Faults at random under load, and what must hold whatever happens 
 	scripts/faults/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: cluster
-cluster: build ## Three hubs on one etcd, all restarted under load, and what was lost (ARGS="--calls 5000", "--once"; wants etcd and haproxy)
+cluster: build ## Three hubs on one etcd, all restarted under load, and what was lost (ARGS="--calls 5000", "--once"); an etcd with certificates and users (wants etcd, etcdctl, haproxy and openssl)
 	$(CARGO) build --locked -p bench --bin steady --bin isolation
 	scripts/cluster/run $(ARGS)
+	scripts/cluster/secured
 
 .PHONY: cluster-scale
 cluster-scale: build ## What 10,000 names cost five hubs, into docs/cluster.md (ARGS="--names 500 --hubs 3 --rate 50")

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 use tunnel::name::Name;
 
-use super::etcd::{Etcd, EtcdError};
+use super::etcd::{Etcd, EtcdError, Tenure};
 use crate::limits::{CLAIMS_AGAIN, CLAIMS_AT_ONCE};
 
 /// All that agents of this hub have, or had.
@@ -81,7 +81,7 @@ pub(crate) enum ClaimError {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) etcd: Etcd,
-    pub(super) lease: i64,
+    pub(super) tenure: Tenure,
     /// What the keys of all names begin with.
     pub(super) prefix: String,
     /// This hub's id.
@@ -176,8 +176,8 @@ impl Claims {
             while let Some((name, settled)) = settling.next().await {
                 match settled {
                     Ok(true) => {}
-                    // It does not know this hub any more, which has to say anew who it is.
-                    Err(error) if error.is_of_user() => return Err(error),
+                    // The hub has to begin anew: it is not known there any more, or its key is not.
+                    Err(error) if error.is_final() => return Err(error),
                     Ok(false) | Err(_) => {
                         if later.is_empty() {
                             again = Instant::now() + CLAIMS_AGAIN;
@@ -252,11 +252,11 @@ impl Place {
     async fn write(&self, name: &Name, who: &str) -> Result<bool, EtcdError> {
         let prefix = self.of_name(name);
         let key = format!("{prefix}{}", self.node);
-        self.etcd.write_if_alone(&prefix, &key, who, self.lease).await
+        self.etcd.write_if_alone(&prefix, &key, who, &self.tenure).await
     }
 
     async fn take_back(&self, name: &Name) -> Result<(), EtcdError> {
-        self.etcd.delete(&format!("{}{}", self.of_name(name), self.node)).await
+        self.etcd.delete(&format!("{}{}", self.of_name(name), self.node), &self.tenure).await
     }
 }
 

@@ -1,8 +1,11 @@
 //! A connection with one member of an etcd, and what is asked on it.
 
+mod connection;
+mod error;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
 use hub_proto::etcd as pb;
 use hub_proto::etcd::auth_client::AuthClient;
 use hub_proto::etcd::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -11,180 +14,259 @@ use hub_proto::etcd::lease_client::LeaseClient;
 use hub_proto::etcd::request_op::Request as Op;
 use hub_proto::etcd::response_op::Response as Done;
 use hub_proto::etcd::watch_client::WatchClient;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status, Streaming};
+#[cfg(test)]
 use tunnel::box_io::BoxIo;
-use tunnel::dial::{TransportError, secured};
 use tunnel::limits::DIAL_TIMEOUT;
-use tunnel::once::Once;
 
-use crate::config::directory::{Directory, PasswordError};
+#[cfg(test)]
+use self::connection::over;
+use self::connection::{Ending, connect};
+pub(super) use self::error::EtcdError;
+use self::error::is_of_user;
+use crate::config::directory::Directory;
 use crate::config::peer_addr::PeerAddr;
-use crate::limits::{DIRECTORY_MESSAGE_BYTES, DIRECTORY_PING, DIRECTORY_TIMEOUT};
+use crate::limits::{DIRECTORY_MESSAGE_BYTES, DIRECTORY_TIMEOUT};
 
-/// Why it is lost, or was never there.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum EtcdError {
-    #[error("no answer within {}s", DIAL_TIMEOUT.as_secs())]
-    Timeout,
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    #[error(transparent)]
-    Http2(#[from] tonic::transport::Error),
-    #[error("{} ({:?})", .0.message(), .0.code())]
-    Status(#[from] Status),
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    #[error("it has given a token that cannot stand in metadata")]
-    Token,
-    #[error("the lease is gone")]
-    LeaseGone,
-    #[error("nothing was heard for {}s", .0.as_secs())]
-    Silent(Duration),
-    #[error("the watch was ended: {0}")]
-    WatchEnded(String),
+/// By what etcd knows that a hub still means what it asks for: its own key is written with this lease. What comes late, when
+/// the hub has another lease, changes nothing then.
+#[derive(Clone, Debug)]
+pub(super) struct Tenure {
+    /// The hub's own key.
+    pub(super) key: String,
+    pub(super) lease: i64,
 }
 
-impl EtcdError {
-    /// Whether it does not know any more who this is: tokens end, and with each change of users all of those that carry a
-    /// number of it (etcd 3.4's "simple" ones after five minutes without use, for which kept leases do not count).
-    pub(super) fn is_of_user(&self) -> bool {
-        let Self::Status(status) = self else { return false };
-        status.code() == Code::Unauthenticated || status.message().contains("auth store is old")
-    }
-}
+type Token = MetadataValue<Ascii>;
 
 /// One member.
 #[derive(Clone, Debug)]
 pub(super) struct Etcd {
     channel: Channel,
-    token: Option<MetadataValue<Ascii>>,
+    /// How it has ended.
+    ending: Ending,
+    directory: Arc<Directory>,
+    /// What shows who this is, where that is asked for. Whoever has it made anew holds it until then.
+    token: Arc<Mutex<Option<Token>>>,
 }
 
 impl Etcd {
     /// Connects to it, and says who this is.
     pub(super) async fn connect(
         member: &PeerAddr,
-        directory: &Directory,
+        directory: &Arc<Directory>,
     ) -> Result<Self, EtcdError> {
-        let channel = timeout(DIAL_TIMEOUT, connect(member, directory));
-        let channel = channel.await.unwrap_or(Err(EtcdError::Timeout))?;
-        Self::begin(channel, directory).await
+        let connected = timeout(DIAL_TIMEOUT, connect(member, directory));
+        let (channel, ending) = connected.await.unwrap_or(Err(EtcdError::Timeout))?;
+        Self::begin(channel, ending, directory).await
     }
 
-    async fn begin(channel: Channel, directory: &Directory) -> Result<Self, EtcdError> {
-        let mut etcd = Self { channel, token: None };
-        if let Some((name, password)) = directory.user()? {
-            let request = etcd.request(pb::AuthenticateRequest { name, password });
-            let answer = AuthClient::new(etcd.channel.clone()).authenticate(request).await?;
-            let token = answer.into_inner().token.parse().map_err(|_| EtcdError::Token)?;
-            etcd.token = Some(token);
-        }
+    async fn begin(
+        channel: Channel,
+        ending: Ending,
+        directory: &Arc<Directory>,
+    ) -> Result<Self, EtcdError> {
+        let (directory, token) = (directory.clone(), Arc::default());
+        let etcd = Self { channel, ending, directory, token };
+        etcd.authenticate(None).await?;
         Ok(etcd)
     }
 
     /// The same over a connection that there is.
     #[cfg(test)]
-    pub(super) async fn on(stream: BoxIo, directory: &Directory) -> Result<Self, EtcdError> {
-        Self::begin(over(stream, Uri::from_static("http://etcd")).await?, directory).await
+    pub(super) async fn on(stream: BoxIo, directory: &Arc<Directory>) -> Result<Self, EtcdError> {
+        let channel = over(stream, http::Uri::from_static("http://etcd")).await?;
+        Self::begin(channel, Ending::default(), directory).await
     }
 
-    /// A request that is answered in time, or fails.
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = self.stream(message);
-        request.set_timeout(DIRECTORY_TIMEOUT);
-        request
-    }
-
-    /// One whose answer has no end.
-    fn stream<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(token) = &self.token {
-            request.metadata_mut().insert("token", token.clone());
+    /// Has a token made in the place of this one, unless somebody else has done so already.
+    async fn authenticate(&self, ended: Option<&Token>) -> Result<(), EtcdError> {
+        let mut token = self.token.lock().await;
+        if token.as_ref() != ended {
+            return Ok(());
         }
-        // A member that has lost the others says so, in place of keeping what is stale.
-        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
-        request
+        let Some((name, password)) = self.directory.user()? else { return Ok(()) };
+        let request = in_time(Request::new(pb::AuthenticateRequest { name, password }));
+        let answer = AuthClient::new(self.channel.clone()).authenticate(request).await;
+        let answer = answer.map_err(|status| self.unknown(status))?.into_inner();
+        *token = Some(answer.token.parse().map_err(|_| EtcdError::Token)?);
+        Ok(())
+    }
+
+    /// Asks, and once more with a new token, where that has ended.
+    async fn ask<Q: Clone, A, F>(
+        &self,
+        question: Q,
+        ask: impl Fn(Request<Q>) -> F,
+    ) -> Result<A, EtcdError>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let token = self.token.lock().await.clone();
+        let answer = ask(in_time(shown(question.clone(), token.as_ref()))).await;
+        let answer = match answer {
+            Err(status) if token.is_some() && is_of_user(&status) => {
+                self.authenticate(token.as_ref()).await?;
+                let token = self.token.lock().await.clone();
+                ask(in_time(shown(question, token.as_ref()))).await
+            }
+            answer => answer,
+        };
+        Ok(answer.map_err(|status| self.failed(status))?.into_inner())
+    }
+
+    /// Why this has failed, in the words of whoever knows best.
+    fn failed(&self, status: Status) -> EtcdError {
+        if let Some(ended) = self.ending.of(&status) {
+            return ended;
+        }
+        let is_nobody = self.directory.user_file.is_none();
+        let is_of_user = status.code() == Code::PermissionDenied
+            || status.message().contains("user name is empty");
+        if is_nobody && is_of_user { EtcdError::NoUser(status) } else { status.into() }
+    }
+
+    /// The same of what has failed already.
+    pub(super) fn explained(&self, error: EtcdError) -> EtcdError {
+        match error {
+            EtcdError::Status(status) => self.failed(status),
+            error => error,
+        }
+    }
+
+    /// The same of an answer to who this is.
+    fn unknown(&self, status: Status) -> EtcdError {
+        match self.failed(status) {
+            // etcd says this of a wrong name or password.
+            EtcdError::Status(status) if status.code() == Code::InvalidArgument => {
+                EtcdError::User(status)
+            }
+            error => error,
+        }
+    }
+
+    /// A request whose answer has no end.
+    async fn stream<T>(&self, message: T) -> Request<T> {
+        shown(message, self.token.lock().await.as_ref())
+    }
+
+    /// The head of such an answer.
+    async fn begun<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, EtcdError> {
+        let answer = timeout(DIRECTORY_TIMEOUT, answer).await;
+        let answer = answer.map_err(|_| EtcdError::Silent(DIRECTORY_TIMEOUT))?;
+        answer.map_err(|status| self.failed(status))
     }
 
     /// All keys that begin with this, and which change was the last.
     pub(super) async fn read(&self, prefix: &str) -> Result<(Vec<pb::KeyValue>, i64), EtcdError> {
         let (key, range_end) = range(prefix);
-        let request = self.request(pb::RangeRequest { key, range_end });
+        let request = pb::RangeRequest { key, range_end };
         let client = KvClient::new(self.channel.clone());
-        let mut client = client.max_decoding_message_size(DIRECTORY_MESSAGE_BYTES);
-        let answer = client.range(request).await?.into_inner();
+        let client = client.max_decoding_message_size(DIRECTORY_MESSAGE_BYTES);
+        let read = self.ask(request, |request| {
+            let mut client = client.clone();
+            async move { client.range(request).await }
+        });
+        let answer = read.await?;
         Ok((answer.kvs, answer.header.unwrap_or_default().revision))
     }
 
-    /// Writes a key, which goes with the lease.
-    pub(super) async fn write(&self, key: &str, value: &str, lease: i64) -> Result<(), EtcdError> {
-        let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
-        let request = self.request(pb::PutRequest { key, value, lease });
-        KvClient::new(self.channel.clone()).put(request).await?;
-        Ok(())
+    /// Writes the hub's own key, which goes with its lease, unless it was written after this change.
+    pub(super) async fn begin_tenure(
+        &self,
+        Tenure { key, lease }: &Tenure,
+        value: &str,
+        last_change: i64,
+    ) -> Result<(), EtcdError> {
+        let target = TargetUnion::ModRevision(last_change.saturating_add(1));
+        let no_later = compare(key, CompareResult::Less, CompareTarget::Mod, target);
+        self.only_if(no_later, put(key, value, *lease)).await.map(|_| ())
     }
 
-    /// Writes a key, which goes with the lease, unless another one that begins with this says something else. Returns whether
-    /// it is written.
+    /// Writes a key, which goes with the hub's lease, unless another one that begins with this says something else. Returns
+    /// whether it is written.
     pub(super) async fn write_if_alone(
         &self,
         prefix: &str,
         key: &str,
         value: &str,
-        lease: i64,
+        tenure: &Tenure,
     ) -> Result<bool, EtcdError> {
         let (begin, end) = range(prefix);
-        let all = |union, target: CompareTarget| pb::Compare {
-            result: CompareResult::Equal.into(),
-            target: target.into(),
+        let all = |target, union| pb::Compare {
             key: begin.clone(),
             range_end: end.clone(),
-            target_union: Some(union),
+            ..compare(prefix, CompareResult::Equal, target, union)
         };
-        let value = value.as_bytes().to_vec();
-        let put = pb::PutRequest { key: key.as_bytes().to_vec(), value: value.clone(), lease };
-        let put = || vec![op(Op::RequestPut(put.clone()))];
-        let nobody = all(TargetUnion::Version(0), CompareTarget::Version);
-        let same = all(TargetUnion::Value(value), CompareTarget::Value);
+        let put = || vec![put(key, value, tenure.lease)];
+        let nobody = all(CompareTarget::Version, TargetUnion::Version(0));
+        let same = all(CompareTarget::Value, TargetUnion::Value(value.into()));
         // Of no keys at all, none has the same value, either.
         let or_same = pb::TxnRequest { compare: vec![same], success: put(), failure: Vec::new() };
         let failure = vec![op(Op::RequestTxn(or_same))];
-        let request = pb::TxnRequest { compare: vec![nobody], success: put(), failure };
-        let answer = KvClient::new(self.channel.clone()).txn(self.request(request)).await?;
-        let pb::TxnResponse { succeeded, responses } = answer.into_inner();
-        let is_same = |response: &pb::ResponseOp| {
-            let Some(Done::ResponseTxn(txn)) = &response.response else { return false };
-            txn.succeeded
+        let write = pb::TxnRequest { compare: vec![nobody], success: put(), failure };
+        let done = self.only_if(tenure.lasts(), op(Op::RequestTxn(write))).await?;
+        let is_done = |done: &pb::ResponseOp| {
+            let Some(Done::ResponseTxn(txn)) = &done.response else { return None };
+            Some((txn.succeeded, txn.responses.clone()))
         };
-        Ok(succeeded || responses.iter().any(is_same))
+        let Some((succeeded, responses)) = done.iter().find_map(is_done) else { return Ok(false) };
+        Ok(succeeded || responses.iter().filter_map(is_done).any(|(is_same, _)| is_same))
     }
 
     /// Deletes a key.
-    pub(super) async fn delete(&self, key: &str) -> Result<(), EtcdError> {
-        let (key, range_end) = (key.as_bytes().to_vec(), Vec::new());
-        let request = self.request(pb::DeleteRangeRequest { key, range_end });
-        KvClient::new(self.channel.clone()).delete_range(request).await?;
-        Ok(())
+    pub(super) async fn delete(&self, key: &str, tenure: &Tenure) -> Result<(), EtcdError> {
+        let delete = pb::DeleteRangeRequest { key: key.into(), range_end: Vec::new() };
+        let delete = op(Op::RequestDeleteRange(delete));
+        self.only_if(tenure.lasts(), delete).await.map(|_| ())
     }
 
-    /// A lease that lasts so long unless it is kept.
-    pub(super) async fn grant(&self, lasts: Duration) -> Result<i64, EtcdError> {
+    async fn only_if(
+        &self,
+        compare: pb::Compare,
+        then: pb::RequestOp,
+    ) -> Result<Vec<pb::ResponseOp>, EtcdError> {
+        let (compare, success) = (vec![compare], vec![then]);
+        let request = pb::TxnRequest { compare, success, failure: Vec::new() };
+        let client = KvClient::new(self.channel.clone());
+        let txn = self.ask(request, |request| {
+            let mut client = client.clone();
+            async move { client.txn(request).await }
+        });
+        let pb::TxnResponse { succeeded, responses } = txn.await?;
+        if succeeded { Ok(responses) } else { Err(EtcdError::Superseded) }
+    }
+
+    /// A lease that lasts so long unless it is kept, and which change was the last before it.
+    pub(super) async fn grant(&self, lasts: Duration) -> Result<(i64, i64), EtcdError> {
         let ttl = i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX);
-        let request = self.request(pb::LeaseGrantRequest { ttl });
-        let answer = LeaseClient::new(self.channel.clone()).lease_grant(request).await?;
-        Ok(answer.into_inner().id)
+        let client = LeaseClient::new(self.channel.clone());
+        let request = pb::LeaseGrantRequest { ttl };
+        let grant = self.ask(request, |request| {
+            let mut client = client.clone();
+            async move { client.lease_grant(request).await }
+        });
+        let pb::LeaseGrantResponse { header, id } = grant.await?;
+        Ok((id, header.unwrap_or_default().revision))
     }
 
     /// Ends a lease, and what was written with it.
     pub(super) async fn revoke(&self, id: i64) -> Result<(), EtcdError> {
-        let request = self.request(pb::LeaseRevokeRequest { id });
-        LeaseClient::new(self.channel.clone()).lease_revoke(request).await?;
-        Ok(())
+        let client = LeaseClient::new(self.channel.clone());
+        let request = pb::LeaseRevokeRequest { id };
+        let revoke = self.ask(request, |request| {
+            let mut client = client.clone();
+            async move { client.lease_revoke(request).await }
+        });
+        revoke.await.map(|_| ())
     }
 
     /// Keeps a lease: each message of the sender is answered, and one is on its way already. etcd says nothing, not even that
@@ -199,9 +281,9 @@ impl Etcd {
         let (sender, requests) = mpsc::channel(1);
         // There is room for one.
         let _ = sender.try_send(pb::LeaseKeepAliveRequest { id });
-        let request = self.stream(ReceiverStream::new(requests));
+        let request = self.stream(ReceiverStream::new(requests)).await;
         let mut client = LeaseClient::new(self.channel.clone());
-        let answers = in_time(client.lease_keep_alive(request)).await?;
+        let answers = self.begun(client.lease_keep_alive(request)).await?;
         Ok((sender, answers.into_inner()))
     }
 
@@ -217,41 +299,59 @@ impl Etcd {
         let request = pb::watch_request::RequestUnion::CreateRequest(create);
         // There is room for one.
         let _ = sender.try_send(pb::WatchRequest { request_union: Some(request) });
-        let request = self.stream(ReceiverStream::new(requests));
+        let request = self.stream(ReceiverStream::new(requests)).await;
         let client = WatchClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(DIRECTORY_MESSAGE_BYTES);
-        Ok((sender, in_time(client.watch(request)).await?.into_inner()))
+        Ok((sender, self.begun(client.watch(request)).await?.into_inner()))
     }
+}
+
+impl Tenure {
+    fn lasts(&self) -> pb::Compare {
+        let lease = TargetUnion::Lease(self.lease);
+        compare(&self.key, CompareResult::Equal, CompareTarget::Lease, lease)
+    }
+}
+
+/// With what shows who asks.
+fn shown<T>(message: T, token: Option<&Token>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(token) = token {
+        request.metadata_mut().insert("token", token.clone());
+    }
+    // A member that has lost the others says so, in place of keeping what is stale.
+    request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    request
+}
+
+/// One that is answered in time, or fails.
+fn in_time<T>(mut request: Request<T>) -> Request<T> {
+    request.set_timeout(DIRECTORY_TIMEOUT);
+    request
+}
+
+/// Of this key alone.
+fn compare(
+    key: &str,
+    result: CompareResult,
+    target: CompareTarget,
+    with: TargetUnion,
+) -> pb::Compare {
+    pb::Compare {
+        result: result.into(),
+        target: target.into(),
+        key: key.into(),
+        range_end: Vec::new(),
+        target_union: Some(with),
+    }
+}
+
+fn put(key: &str, value: &str, lease: i64) -> pb::RequestOp {
+    op(Op::RequestPut(pb::PutRequest { key: key.into(), value: value.into(), lease }))
 }
 
 fn op(request: Op) -> pb::RequestOp {
     pb::RequestOp { request: Some(request) }
-}
-
-/// The head of an answer that has no end.
-async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, EtcdError> {
-    let answer = timeout(DIRECTORY_TIMEOUT, answer).await;
-    Ok(answer.map_err(|_| EtcdError::Silent(DIRECTORY_TIMEOUT))??)
-}
-
-async fn connect(member: &PeerAddr, directory: &Directory) -> Result<Channel, EtcdError> {
-    let PeerAddr { host, port } = member;
-    let tcp = tunnel::connect::connect(host, *port).await.map_err(TransportError::Connect)?;
-    let stream = secured(tcp, host, directory.tls.as_ref()).await?;
-    let scheme = if directory.uri.tls { "https" } else { "http" };
-    let origin = format!("{scheme}://{member}").parse();
-    over(stream, origin.unwrap_or_else(|_| Uri::from_static("http://etcd"))).await
-}
-
-/// HTTP/2 over a connection that there is.
-async fn over(stream: BoxIo, origin: Uri) -> Result<Channel, EtcdError> {
-    // Not etcd's URI: a tonic that was built with TLS wants to speak it itself where that says https.
-    let endpoint = Endpoint::from_static("http://etcd")
-        .origin(origin)
-        .http2_keep_alive_interval(DIRECTORY_PING)
-        .keep_alive_timeout(DIRECTORY_TIMEOUT)
-        .keep_alive_while_idle(true);
-    Ok(endpoint.connect_with_connector(Once::new(stream)).await?)
 }
 
 /// All keys that begin so: up to before the same with its last byte one higher.

@@ -1,17 +1,15 @@
 //! An etcd in memory, as far as a hub uses one: for tests with paused time.
 
-use std::collections::{BTreeMap, HashMap};
+mod kept;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use hub_proto::etcd as pb;
-use hub_proto::etcd::compare::TargetUnion;
 use hub_proto::etcd::kv_server::{Kv, KvServer};
 use hub_proto::etcd::lease_server::{Lease, LeaseServer};
-use hub_proto::etcd::request_op::Request as Op;
-use hub_proto::etcd::response_op::Response as Done;
+use hub_proto::etcd::watch_request::RequestUnion;
 use hub_proto::etcd::watch_server::{Watch, WatchServer};
-use hub_proto::etcd::{event::EventType, watch_request::RequestUnion};
 use parking_lot::Mutex;
 use tokio::io::duplex;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +19,8 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tunnel::box_io::BoxIo;
 use tunnel::bridge;
+
+use self::kept::Kept;
 
 /// A watch begins so much later: what has happened meanwhile may be forgotten.
 const WATCH_BEGINS: Duration = Duration::from_millis(300);
@@ -37,6 +37,8 @@ struct Shared {
     health: watch::Sender<Health>,
     /// Counts how often all watches were broken.
     breaks: watch::Sender<u32>,
+    /// Counts how often what was late has come.
+    arrivals: watch::Sender<u32>,
 }
 
 /// What hubs find.
@@ -50,76 +52,8 @@ pub(super) enum Health {
     Silent,
     /// What is decided is decided, but no answer comes.
     Unheard,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    keys: BTreeMap<Vec<u8>, Key>,
-    leases: HashMap<i64, (Duration, Instant)>,
-    history: Vec<pb::Event>,
-    /// So many of the first changes are forgotten.
-    compacted: usize,
-    last_lease: i64,
-}
-
-#[derive(Clone, Debug)]
-struct Key {
-    value: Vec<u8>,
-    lease: i64,
-}
-
-impl Kept {
-    fn put(&mut self, pb::PutRequest { key, value, lease }: pb::PutRequest) -> Result<(), Status> {
-        if lease != 0 && !self.leases.contains_key(&lease) {
-            return Err(Status::not_found("etcdserver: requested lease not found"));
-        }
-        let kv = Some(pb::KeyValue { key: key.clone(), value: value.clone() });
-        self.history.push(pb::Event { r#type: EventType::Put.into(), kv });
-        self.keys.insert(key, Key { value, lease });
-        Ok(())
-    }
-
-    fn delete(&mut self, is_gone: impl Fn(&[u8], &Key) -> bool) {
-        let gone = self.keys.extract_if(.., |key, kept| is_gone(key, kept));
-        for (key, _) in gone {
-            let kv = Some(pb::KeyValue { key, value: Vec::new() });
-            self.history.push(pb::Event { r#type: EventType::Delete.into(), kv });
-        }
-    }
-
-    fn end_lease(&mut self, lease: i64) {
-        self.leases.remove(&lease);
-        self.delete(|_, key| key.lease == lease);
-    }
-
-    fn holds(&self, compare: &pb::Compare) -> bool {
-        let range = self.keys.range(compare.key.clone()..compare.range_end.clone());
-        let mut values = range.map(|(_, key)| &key.value).peekable();
-        match &compare.target_union {
-            Some(TargetUnion::Version(version)) => *version == 0 && values.peek().is_none(),
-            Some(TargetUnion::Value(wanted)) => {
-                values.peek().is_some() && values.all(|value| value == wanted)
-            }
-            None => false,
-        }
-    }
-
-    fn decide(&mut self, txn: pb::TxnRequest) -> Result<pb::TxnResponse, Status> {
-        let succeeded = txn.compare.iter().all(|compare| self.holds(compare));
-        let mut responses = Vec::new();
-        for op in if succeeded { txn.success } else { txn.failure } {
-            let response = match op.request {
-                Some(Op::RequestPut(put)) => {
-                    self.put(put)?;
-                    None
-                }
-                Some(Op::RequestTxn(txn)) => Some(Done::ResponseTxn(self.decide(txn)?)),
-                None => None,
-            };
-            responses.push(pb::ResponseOp { response });
-        }
-        Ok(pb::TxnResponse { succeeded, responses })
-    }
+    /// What is to be decided is on its way until somebody says that it comes, whatever becomes of who has asked.
+    Late,
 }
 
 impl FakeEtcd {
@@ -162,6 +96,11 @@ impl FakeEtcd {
         self.0.breaks.send_modify(|breaks| *breaks += 1);
     }
 
+    /// What was late comes now.
+    pub(super) fn late_arrives(&self) {
+        self.0.arrivals.send_modify(|arrivals| *arrivals += 1);
+    }
+
     /// Forgets what has happened.
     pub(super) fn compact(&self) {
         self.change(|kept| kept.compacted = kept.history.len());
@@ -191,7 +130,7 @@ impl FakeEtcd {
         let mut health = self.0.health.subscribe();
         let now = *health.borrow_and_update();
         match now {
-            Health::Well | Health::Unheard => {}
+            Health::Well | Health::Unheard | Health::Late => {}
             Health::Away => return None,
             Health::Silent => std::future::pending().await,
         }
@@ -210,7 +149,7 @@ impl FakeEtcd {
                     _ = health.changed() => {
                         let now = *health.borrow_and_update();
                         match now {
-                            Health::Well | Health::Unheard => {}
+                            Health::Well | Health::Unheard | Health::Late => {}
                             Health::Away => return,
                             Health::Silent => {
                                 let _ = health.changed().await;
@@ -248,28 +187,19 @@ impl Kv for FakeEtcd {
         Ok(Response::new(pb::RangeResponse { header, kvs: kvs.collect() }))
     }
 
-    async fn put(
-        &self,
-        request: Request<pb::PutRequest>,
-    ) -> Result<Response<pb::PutResponse>, Status> {
-        self.change(|kept| kept.put(request.into_inner()))?;
-        Ok(Response::new(pb::PutResponse {}))
-    }
-
-    async fn delete_range(
-        &self,
-        request: Request<pb::DeleteRangeRequest>,
-    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        let wanted = request.into_inner().key;
-        self.change(|kept| kept.delete(|key, _| key == wanted));
-        Ok(Response::new(pb::DeleteRangeResponse {}))
-    }
-
     async fn txn(
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
-        let decided = self.change(|kept| kept.decide(request.into_inner()))?;
+        let (etcd, health) = (self.clone(), *self.0.health.borrow());
+        let mut arrivals = self.0.arrivals.subscribe();
+        let decided = tokio::spawn(async move {
+            if health == Health::Late {
+                let _ = arrivals.changed().await;
+            }
+            etcd.change(|kept| kept.decide(request.into_inner()))
+        });
+        let decided = decided.await.map_err(|error| Status::internal(error.to_string()))??;
         let is_unheard = *self.0.health.borrow() == Health::Unheard;
         if is_unheard {
             std::future::pending::<()>().await;
@@ -287,12 +217,13 @@ impl Lease for FakeEtcd {
         request: Request<pb::LeaseGrantRequest>,
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
         let ttl = Duration::from_secs(request.into_inner().ttl.unsigned_abs());
-        let id = self.change(|kept| {
+        let (id, revision) = self.change(|kept| {
             kept.last_lease += 1;
             kept.leases.insert(kept.last_lease, (ttl, Instant::now() + ttl));
-            kept.last_lease
+            (kept.last_lease, number(kept.history.len()))
         });
-        Ok(Response::new(pb::LeaseGrantResponse { id }))
+        let header = Some(pb::ResponseHeader { revision });
+        Ok(Response::new(pb::LeaseGrantResponse { header, id }))
     }
 
     async fn lease_revoke(

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::Nodes;
 use super::claims::{Claims, Place};
-use super::etcd::{Etcd, EtcdError};
+use super::etcd::{Etcd, EtcdError, Tenure};
 use crate::config::directory::Directory;
 use crate::config::peer_addr::PeerAddr;
 use crate::limits::{DIRECTORY_LEASE, DIRECTORY_TIMEOUT};
@@ -28,7 +28,7 @@ struct Written {
 /// It lasts as long as its lease.
 pub(super) struct Membership {
     etcd: Etcd,
-    lease: i64,
+    tenure: Tenure,
     /// What the keys of all hubs begin with.
     prefix: String,
     /// Where it is written who has which names exclusively.
@@ -42,15 +42,21 @@ impl Membership {
         directory: &Directory,
         node: &str,
     ) -> Result<Self, EtcdError> {
-        let lease = etcd.grant(DIRECTORY_LEASE).await?;
+        let (lease, last_change) = etcd.grant(DIRECTORY_LEASE).await?;
         let prefix = format!("{}/nodes/", directory.uri.prefix);
+        let tenure = Tenure { key: format!("{prefix}{node}"), lease };
         let peer = directory.address.to_string();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let written = serde_json::json!(Written { peer, version }).to_string();
-        etcd.write(&format!("{prefix}{node}"), &written, lease).await?;
+        etcd.begin_tenure(&tenure, &written, last_change).await?;
         let owners = format!("{}/owners/", directory.uri.prefix);
-        let owners = Place { etcd: etcd.clone(), lease, prefix: owners, node: node.to_owned() };
-        Ok(Self { etcd, lease, prefix, owners })
+        let owners = Place {
+            etcd: etcd.clone(),
+            tenure: tenure.clone(),
+            prefix: owners,
+            node: node.to_owned(),
+        };
+        Ok(Self { etcd, tenure, prefix, owners })
     }
 
     /// Keeps it, and tells whenever something is heard: who is there, if that may have changed. Until it is lost.
@@ -59,22 +65,23 @@ impl Membership {
         claims: &Claims,
         hears: impl Fn(Option<Nodes>),
     ) -> Result<Infallible, EtcdError> {
-        tokio::select! {
+        let ended = tokio::select! {
             ended = self.keep_lease(|| hears(None)) => ended,
             ended = self.follow(&hears) => ended,
             ended = claims.keep(self.owners.clone()) => ended,
-        }
+        };
+        ended.map_err(|error| self.etcd.explained(error))
     }
 
     /// Ends it at once.
     pub(super) async fn end(&self) {
-        if let Err(error) = self.etcd.revoke(self.lease).await {
+        if let Err(error) = self.etcd.revoke(self.tenure.lease).await {
             debug!(%error, "the lease ends by itself");
         }
     }
 
     async fn keep_lease(&self, hears: impl Fn()) -> Result<Infallible, EtcdError> {
-        let (sender, mut answers) = self.etcd.keeper(self.lease).await?;
+        let (sender, mut answers) = self.etcd.keeper(self.tenure.lease).await?;
         loop {
             let answer = timeout(DIRECTORY_TIMEOUT, answers.message()).await;
             let answer = answer.map_err(|_| EtcdError::Silent(DIRECTORY_TIMEOUT))??;
@@ -84,7 +91,7 @@ impl Membership {
             hears();
             sleep(DIRECTORY_LEASE / 5).await;
             // Its other end is here.
-            let _ = sender.send(pb::LeaseKeepAliveRequest { id: self.lease }).await;
+            let _ = sender.send(pb::LeaseKeepAliveRequest { id: self.tenure.lease }).await;
         }
     }
 

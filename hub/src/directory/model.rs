@@ -34,6 +34,9 @@ enum Step {
     Compact,
     /// The etcd is like that for so many seconds.
     Sick(Health, u8),
+    /// For so many seconds what is to be written does not come, nor what this hub has to take back; it comes so many seconds
+    /// after all connections were made anew.
+    Late(u8, u8, u8),
     /// A hub's lease ends though it lives.
     Revoke(u8),
     /// At this hub, one of two agents wants a name for itself.
@@ -53,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..40_u8).prop_map(|seconds| Step::Sick(Health::Away, seconds)),
         1 => (1..40_u8).prop_map(|seconds| Step::Sick(Health::Silent, seconds)),
         1 => (1..20_u8).prop_map(|seconds| Step::Sick(Health::Unheard, seconds)),
+        1 => (0..4_u8, 1..12_u8, 0..20_u8).prop_map(|(hub, lasts, after)| Step::Late(hub, lasts, after)),
         1 => (0..4_u8).prop_map(Step::Revoke),
         5 => (0..4_u8, 0..2_u8, 0..2_u8).prop_map(|(hub, name, who)| Step::Claim(hub, name, who)),
         1 => (0..4_u8).prop_map(Step::Empty),
@@ -88,7 +92,7 @@ impl SimHub {
             claims: Arc::clone(&claims),
             nodes,
         };
-        let (etcd, dialled) = (etcd.clone(), directory.clone());
+        let (etcd, dialled) = (etcd.clone(), Arc::new(directory.clone()));
         let running = tokio::spawn(async move {
             let dial = move |_: PeerAddr| {
                 let (etcd, directory) = (etcd.clone(), dialled.clone());
@@ -125,6 +129,10 @@ struct Model {
 }
 
 impl Model {
+    fn new() -> Self {
+        Self { etcd: FakeEtcd::start(), hubs: BTreeMap::new(), born: 0, leases_held: true }
+    }
+
     async fn step(&mut self, step: Step) {
         match step {
             Step::Join(at) if !self.hubs.contains_key(&at) => {
@@ -152,6 +160,7 @@ impl Model {
                 self.sick_for(lasts).await;
                 self.etcd.set_health(Health::Well);
             }
+            Step::Late(at, lasts, after) => self.late(at, lasts, after).await,
             Step::Revoke(at) => {
                 if let Some(hub) = self.hubs.get(&at) {
                     self.leases_held = false;
@@ -171,6 +180,23 @@ impl Model {
             Step::Wait(seconds) => sleep(Duration::from_secs(seconds.into())).await,
             Step::Join(_) => {}
         }
+    }
+
+    async fn late(&mut self, at: u8, lasts: u8, after: u8) {
+        self.etcd.set_health(Health::Late);
+        if let Some(hub) = self.hubs.get_mut(&at) {
+            hub.sessions.clear();
+        }
+        self.sick_for(Duration::from_secs(lasts.into())).await;
+        self.etcd.set_health(Health::Away);
+        sleep(Duration::from_secs(1)).await;
+        self.etcd.set_health(Health::Well);
+        sleep(Duration::from_secs(after.into())).await;
+        // Who has come back has what it had.
+        if let Some(hub) = self.hubs.get_mut(&at) {
+            hub.claim(at % 2, at / 2).await;
+        }
+        self.etcd.late_arrives();
     }
 
     /// At each hub an agent wants a name meanwhile, and wants it once more, as agents do.
@@ -243,8 +269,7 @@ proptest! {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
         runtime.block_on(async {
-            let etcd = FakeEtcd::start();
-            let mut model = Model { etcd, hubs: BTreeMap::new(), born: 0, leases_held: true };
+            let mut model = Model::new();
             for step in steps {
                 model.step(step).await;
                 sleep(BETWEEN).await;
@@ -254,4 +279,60 @@ proptest! {
             model.check_settled();
         });
     }
+}
+
+/// A hub that has just found its etcd, in a model of its own.
+async fn joined() -> Model {
+    let mut model = Model::new();
+    model.step(Step::Join(0)).await;
+    sleep(BETWEEN).await;
+    model
+}
+
+fn owners(model: &Model) -> Vec<(String, String)> {
+    model.etcd.written("/grpc-hub/owners/")
+}
+
+/// With the lease that the hub had when it was written; which ends.
+#[tokio::test(start_paused = true)]
+async fn a_late_write_takes_no_name_from_who_has_it() {
+    let mut model = joined().await;
+    model.late(0, 1, 10).await;
+    assert_eq!(owners(&model), [("name-0/1-of-0".to_owned(), "agent-0".to_owned())]);
+    sleep(SETTLED).await;
+    model.check_settled();
+}
+
+/// Of what its agent had before it left, and came back.
+#[tokio::test(start_paused = true)]
+async fn a_late_delete_takes_no_name_from_who_has_it() {
+    let mut model = joined().await;
+    model.step(Step::Claim(0, 0, 0)).await;
+    model.etcd.set_health(Health::Late);
+    model.step(Step::Empty(0)).await;
+    sleep(BETWEEN).await;
+    model.etcd.set_health(Health::Away);
+    sleep(BETWEEN).await;
+    model.etcd.set_health(Health::Well);
+    sleep(SETTLED).await;
+    model.step(Step::Claim(0, 0, 0)).await;
+    model.etcd.late_arrives();
+    sleep(SETTLED).await;
+    model.check_settled();
+}
+
+/// Nor a hub its place.
+#[tokio::test(start_paused = true)]
+async fn a_late_write_takes_no_hub_out() {
+    let mut model = Model::new();
+    model.etcd.set_health(Health::Late);
+    model.step(Step::Join(0)).await;
+    sleep(DIRECTORY_TIMEOUT + BETWEEN).await;
+    model.etcd.set_health(Health::Well);
+    // The lease that is late lasts for longer.
+    sleep(DIRECTORY_TIMEOUT).await;
+    model.check_settled();
+    model.etcd.late_arrives();
+    sleep(SETTLED).await;
+    model.check_settled();
 }

@@ -49,9 +49,6 @@ pub struct PutRequest {
     #[prost(int64, tag = "3")]
     pub lease: i64,
 }
-/// It is written.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PutResponse {}
 /// From `key` to before `range_end`; this key alone where that is empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteRangeRequest {
@@ -62,9 +59,6 @@ pub struct DeleteRangeRequest {
     #[prost(bytes = "vec", tag = "2")]
     pub range_end: ::prost::alloc::vec::Vec<u8>,
 }
-/// They are deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeleteRangeResponse {}
 /// A condition: all keys of a range are like that. Where there is none, it is as if there were one that has never been written.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Compare {
@@ -80,7 +74,7 @@ pub struct Compare {
     /// Where it ends; this key alone where that is empty.
     #[prost(bytes = "vec", tag = "64")]
     pub range_end: ::prost::alloc::vec::Vec<u8>,
-    #[prost(oneof = "compare::TargetUnion", tags = "4, 7")]
+    #[prost(oneof = "compare::TargetUnion", tags = "4, 6, 7, 8")]
     pub target_union: ::core::option::Option<compare::TargetUnion>,
 }
 /// Nested message and enum types in `Compare`.
@@ -101,6 +95,8 @@ pub mod compare {
     pub enum CompareResult {
         /// Equal.
         Equal = 0,
+        /// Less than what is compared with.
+        Less = 2,
     }
     impl CompareResult {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -110,12 +106,14 @@ pub mod compare {
         pub fn as_str_name(&self) -> &'static str {
             match self {
                 Self::Equal => "EQUAL",
+                Self::Less => "LESS",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
         pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
             match value {
                 "EQUAL" => Some(Self::Equal),
+                "LESS" => Some(Self::Less),
                 _ => None,
             }
         }
@@ -136,8 +134,12 @@ pub mod compare {
     pub enum CompareTarget {
         /// How often it was written.
         Version = 0,
+        /// Which change wrote it last; 0, if none has.
+        Mod = 2,
         /// What was written. No key at all is not equal to anything.
         Value = 3,
+        /// With which lease it goes; 0 for none.
+        Lease = 4,
     }
     impl CompareTarget {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -147,14 +149,18 @@ pub mod compare {
         pub fn as_str_name(&self) -> &'static str {
             match self {
                 Self::Version => "VERSION",
+                Self::Mod => "MOD",
                 Self::Value => "VALUE",
+                Self::Lease => "LEASE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
         pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
             match value {
                 "VERSION" => Some(Self::Version),
+                "MOD" => Some(Self::Mod),
                 "VALUE" => Some(Self::Value),
+                "LEASE" => Some(Self::Lease),
                 _ => None,
             }
         }
@@ -165,14 +171,20 @@ pub mod compare {
         #[prost(int64, tag = "4")]
         Version(i64),
         /// With this.
+        #[prost(int64, tag = "6")]
+        ModRevision(i64),
+        /// With this.
         #[prost(bytes, tag = "7")]
         Value(::prost::alloc::vec::Vec<u8>),
+        /// With this.
+        #[prost(int64, tag = "8")]
+        Lease(i64),
     }
 }
 /// One of the things to do.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RequestOp {
-    #[prost(oneof = "request_op::Request", tags = "2, 4")]
+    #[prost(oneof = "request_op::Request", tags = "2, 3, 4")]
     pub request: ::core::option::Option<request_op::Request>,
 }
 /// Nested message and enum types in `RequestOp`.
@@ -182,6 +194,9 @@ pub mod request_op {
         /// Write.
         #[prost(message, tag = "2")]
         RequestPut(super::PutRequest),
+        /// Delete.
+        #[prost(message, tag = "3")]
+        RequestDeleteRange(super::DeleteRangeRequest),
         /// Decide once more.
         #[prost(message, tag = "4")]
         RequestTxn(super::TxnRequest),
@@ -235,6 +250,9 @@ pub struct LeaseGrantRequest {
 /// A lease.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseGrantResponse {
+    /// As of when.
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
     /// What etcd calls it.
     #[prost(int64, tag = "2")]
     pub id: i64,
@@ -476,50 +494,6 @@ pub mod kv_client {
             req.extensions_mut().insert(GrpcMethod::new("etcdserverpb.KV", "Range"));
             self.inner.unary(req, path, codec).await
         }
-        /// Writes a key.
-        pub async fn put(
-            &mut self,
-            request: impl tonic::IntoRequest<super::PutRequest>,
-        ) -> std::result::Result<tonic::Response<super::PutResponse>, tonic::Status> {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcdserverpb.KV/Put");
-            let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("etcdserverpb.KV", "Put"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Deletes the keys of a range.
-        pub async fn delete_range(
-            &mut self,
-            request: impl tonic::IntoRequest<super::DeleteRangeRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::DeleteRangeResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/etcdserverpb.KV/DeleteRange",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcdserverpb.KV", "DeleteRange"));
-            self.inner.unary(req, path, codec).await
-        }
         /// Does one thing or another, by what is there, and nothing else happens in between.
         pub async fn txn(
             &mut self,
@@ -559,19 +533,6 @@ pub mod kv_server {
             &self,
             request: tonic::Request<super::RangeRequest>,
         ) -> std::result::Result<tonic::Response<super::RangeResponse>, tonic::Status>;
-        /// Writes a key.
-        async fn put(
-            &self,
-            request: tonic::Request<super::PutRequest>,
-        ) -> std::result::Result<tonic::Response<super::PutResponse>, tonic::Status>;
-        /// Deletes the keys of a range.
-        async fn delete_range(
-            &self,
-            request: tonic::Request<super::DeleteRangeRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::DeleteRangeResponse>,
-            tonic::Status,
-        >;
         /// Does one thing or another, by what is there, and nothing else happens in between.
         async fn txn(
             &self,
@@ -683,92 +644,6 @@ pub mod kv_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RangeSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/etcdserverpb.KV/Put" => {
-                    #[allow(non_camel_case_types)]
-                    struct PutSvc<T: Kv>(pub Arc<T>);
-                    impl<T: Kv> tonic::server::UnaryService<super::PutRequest>
-                    for PutSvc<T> {
-                        type Response = super::PutResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PutRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Kv>::put(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = PutSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/etcdserverpb.KV/DeleteRange" => {
-                    #[allow(non_camel_case_types)]
-                    struct DeleteRangeSvc<T: Kv>(pub Arc<T>);
-                    impl<T: Kv> tonic::server::UnaryService<super::DeleteRangeRequest>
-                    for DeleteRangeSvc<T> {
-                        type Response = super::DeleteRangeResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::DeleteRangeRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Kv>::delete_range(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = DeleteRangeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

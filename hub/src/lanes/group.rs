@@ -316,3 +316,78 @@ impl Group {
 fn is(one: &Weak<Agent>, agent: &Arc<Agent>) -> bool {
     std::ptr::eq(one.as_ptr(), Arc::as_ptr(agent))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+    use http::uri::Scheme;
+    use tokio::time::sleep;
+    use tunnel::lanes::{LaneMemory, Role};
+    use tunnel::registration::Exposed;
+
+    use super::*;
+    use crate::limits::PEER_KEEPALIVE;
+    use crate::observe::activity::Activity;
+    use crate::observe::metrics::Metrics;
+    use crate::registry::{About, Connected, Link, Told, ToldName, ToldState};
+
+    /// No lane is there.
+    struct None;
+
+    impl LaneView for None {
+        fn has_room(&self, _: LaneId) -> bool {
+            false
+        }
+
+        fn calls(&self, _: LaneId) -> usize {
+            0
+        }
+    }
+
+    fn name() -> Name {
+        "name".parse().expect("a name")
+    }
+
+    /// A registry that knows another hub, which tells of one agent.
+    fn told() -> (Arc<Registry>, Connected) {
+        let registry = Arc::new(Registry::new(Arc::new(Activity::new()), Metrics::new()));
+        let (io, memory) = (tokio::io::duplex(1).0, LaneMemory::new(0));
+        let lanes = tunnel::lanes::start(io, Bytes::new(), PEER_KEEPALIVE, Role::Hub, memory).1;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let link = Link::new("link".into(), 0, (address, 0), Option::None, 0, lanes);
+        let connected = registry.connect("other", Option::None, link);
+        let (authority, speaks) = Default::default();
+        let exposed = Exposed { name: name(), scheme: Scheme::HTTP, authority, speaks };
+        let (labels, version, holder, came) = Default::default();
+        let about = About { instance: "agent".into(), labels, version, holder, came };
+        let (is_draining, is_suspect, is_down, drains, rtt, peer) = Default::default();
+        let (sessions, since) = (1, SystemTime::UNIX_EPOCH);
+        let state =
+            ToldState { is_draining, is_suspect, is_down, drains, sessions, rtt, peer, since };
+        let agent = Told { exposed, about, number: 7, max_lanes: 9, state };
+        let told = ToldName { name: name(), agents: vec![agent], ousted: Vec::new() };
+        registry.told(&connected.peer, vec![told]);
+        (registry, connected)
+    }
+
+    /// Else a lane would be opened again and again, until it is told that the agent has gone; and once there is no doubt any
+    /// more, at once.
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_its_hub_has_not_is_left_alone_for_a_moment() {
+        let (registry, _connected) = told();
+        let mut group = Group::new(name(), Source(0), 0);
+        for _ in 0..3 {
+            let Take::Open(session) = group.take(&registry, &None) else { panic!("not there") };
+            group.opens(&session.agent);
+            group.opened(&session, Err(OpenError::Lost));
+            assert!(matches!(group.take(&registry, &None), Take::Wait(_)));
+            sleep(PEER_DOUBT - Duration::from_millis(1)).await;
+            assert!(matches!(group.take(&registry, &None), Take::Wait(_)));
+            // Not for longer each time, as one that fails.
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

@@ -4,6 +4,7 @@ use http::StatusCode;
 use hub::{Config, Directory, Peering};
 
 use crate::support::auth_file::{AuthFile, Entry, agent, caller};
+use crate::support::balancer::Balancer;
 use crate::support::cluster::{Cluster, listed, two_with};
 use crate::support::hub::Hub;
 use crate::support::raw_agent::RawAgent;
@@ -43,6 +44,32 @@ async fn an_exclusive_name_has_one_agent_at_all_hubs() {
     let _again = register(&other, "o1").await.expect("its own name");
     until_are(&one, &["o1"]).await;
     drop(first);
+}
+
+/// Without a directory, hubs that do not hear of each other both give it away.
+#[tokio::test]
+async fn of_two_that_have_a_name_exclusively_the_first_keeps_it() {
+    let owner = Entry { ownership: "exclusive", ..agent("owner", "*") };
+    let file = AuthFile::new(&[owner, caller("ops", "*")]);
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut cluster = Cluster::new(2).await;
+        let doors = [Balancer::start().await, Balancer::start().await];
+        let peers = doors.each_ref().map(|door| door.address.to_string().parse().unwrap());
+        let peering = Peering { peers: peers.into(), ..cluster.peering() };
+        let config = || Config { peering: peering.clone(), ..file.config() };
+        let hubs = [cluster.start_as(0, config()).await, cluster.start_as(1, config()).await];
+        let _o1 = register(&hubs[first], "o1").await.expect("a free name");
+        let o2 = register(&hubs[second], "o2").await.expect("a name that seems free");
+        for (at, door) in doors.iter().enumerate() {
+            door.leads_to(&[cluster.address(at)]);
+        }
+        let closed = o2.closed().await.expect("a close frame");
+        assert_eq!(closed.0, 4000, "{closed:?}");
+        for hub in &hubs {
+            until_are(hub, &["o1"]).await;
+            assert_eq!(register(hub, "o2").await.err(), Some(StatusCode::CONFLICT));
+        }
+    }
 }
 
 #[tokio::test]

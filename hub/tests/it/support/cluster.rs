@@ -58,6 +58,11 @@ impl Cluster {
         Peering { peers, token_file, tls, ..Peering::default() }
     }
 
+    /// Where others reach a hub.
+    pub(crate) fn address(&self, at: usize) -> SocketAddr {
+        self.addresses[at]
+    }
+
     /// Starts one, or starts it again.
     pub(crate) async fn start(&mut self, at: usize) -> Hub {
         self.start_with(at, hub_config()).await

@@ -275,7 +275,7 @@ pub const ACTIVITY_BUFFER: usize = 1024;
 /// Events that all watchers of activity together are shown in [`ACTIVITY_PAUSE`], whether they may see them or
 /// not: 20,000 a second, each of which wakes a watcher, and is encoded and written for it, which takes a fifth of
 /// a core or so. Each has its share; what goes beyond waits among the last [`ACTIVITY_BUFFER`], until it is
-/// lost.
+/// lost. Other hubs are shown as many beside them.
 pub const ACTIVITY_EVENTS: usize = 2000;
 /// The time in which they are shared out: a person who watches does not notice that some come so late.
 pub const ACTIVITY_PAUSE: Duration = Duration::from_millis(100);

@@ -25,7 +25,7 @@ use tunnel::limits::CLOSE_TIMEOUT;
 use tunnel::wire::HUB_REASON;
 
 use self::clients::Clients;
-use self::events::Events;
+use self::events::{Audience, Events};
 use self::health::Health;
 use self::names::Names;
 pub(crate) use self::names::State;
@@ -66,9 +66,14 @@ pub(crate) fn routes(
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         )
         .add_service(
-            ActivityServer::new(Events::new(activity.clone(), node, stop.clone()))
-                .accept_compressed(Gzip)
-                .max_decoding_message_size(OWN_REQUEST_MAX),
+            ActivityServer::new(Events::new(
+                activity.clone(),
+                node,
+                Audience::People,
+                stop.clone(),
+            ))
+            .accept_compressed(Gzip)
+            .max_decoding_message_size(OWN_REQUEST_MAX),
         )
         .add_service(
             HealthServer::new(Health::new(registry.clone(), stop.clone()))

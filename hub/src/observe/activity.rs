@@ -150,11 +150,6 @@ impl Activity {
         (self.elsewhere.subscribe(), Curious(self.clone()))
     }
 
-    /// How many listen.
-    pub(crate) fn watchers(&self) -> usize {
-        self.sender.receiver_count()
-    }
-
     /// Listens from now on.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Event>> {
         self.sender.subscribe()

@@ -17,31 +17,64 @@ use crate::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PAUSE};
 use crate::observe::activity::{Activity, Curious, Elsewhere, Event, LaneEvent, ProxiedCall, What};
 use crate::stop::Stop;
 
-/// Streams the activity.
+/// Streams the activity, to people or to other hubs.
 #[derive(Debug)]
 pub(super) struct Events {
     activity: Arc<Activity>,
     /// This hub's id.
     node: Arc<str>,
+    audience: Audience,
     stop: Stop,
+    watchers: Watchers,
+}
+
+/// Who watches.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Audience {
+    /// They are sent to another hub once this one drains.
+    People,
+    /// They are told to the end, for each has people who watch there.
+    Hubs,
+}
+
+impl Audience {
+    async fn leaves(self, stop: &Stop) {
+        match self {
+            Self::People => stop.draining().await,
+            Self::Hubs => stop.closing().await,
+        }
+    }
+}
+
+/// All who watch by one service, of whom each has one: they share what all of them get. So however many people watch here,
+/// other hubs hear as much.
+#[derive(Clone, Debug, Default)]
+struct Watchers(Arc<()>);
+
+impl Watchers {
+    fn count(&self) -> usize {
+        // One is the service's own.
+        Arc::strong_count(&self.0) - 1
+    }
 }
 
 impl Events {
-    pub(super) fn new(activity: Arc<Activity>, node: &str, stop: Stop) -> Self {
-        Self { activity, node: node.into(), stop }
+    pub(super) fn new(activity: Arc<Activity>, node: &str, audience: Audience, stop: Stop) -> Self {
+        Self { activity, node: node.into(), audience, stop, watchers: Watchers::default() }
     }
 
     /// All that happens and the caller may see, here or at all hubs, until it is the hub's time to end.
     pub(super) fn watch(&self, caller: Caller, this_hub_only: bool) -> EventStream {
         let (sender, receiver) = mpsc::channel(ACTIVITY_IN_HAND);
-        let (activity, stop) = (self.activity.clone(), self.stop.clone());
-        let elsewhere = (!this_hub_only).then(|| activity.watch_all());
-        let watched = Watched { node: self.node.clone(), here: activity.watch(), elsewhere };
+        let (audience, stop, watchers) = (self.audience, self.stop.clone(), self.watchers.clone());
+        let elsewhere = (!this_hub_only).then(|| self.activity.watch_all());
+        let here = self.activity.watch();
+        let watched = Watched { node: self.node.clone(), here, elsewhere };
         tokio::spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                () = forward(watched, &activity, &caller, &sender) => {}
-                () = stop.draining() => super::going_away(&sender).await,
+                () = forward(watched, &watchers, &caller, &sender) => {}
+                () = audience.leaves(&stop) => super::going_away(&sender).await,
             }
         });
         ReceiverStream::new(receiver)
@@ -111,14 +144,14 @@ impl ActivityService for Events {
 
 async fn forward(
     mut watched: Watched,
-    activity: &Activity,
+    watchers: &Watchers,
     caller: &Caller,
     sender: &mpsc::Sender<Result<ActivityEvent, Status>>,
 ) {
     let mut missed = 0;
-    let mut share = Share::of(activity.watchers());
+    let mut share = Share::of(watchers.count());
     loop {
-        share.wait(|| activity.watchers()).await;
+        share.wait(|| watchers.count()).await;
         let Some((event, lost)) = watched.next(|name| caller.may_call(name)).await else { return };
         missed += lost;
         if let Some(mut event) = event {
@@ -224,19 +257,21 @@ mod tests {
 
     type Got = mpsc::Receiver<Result<ActivityEvent, Status>>;
 
-    /// So many watchers that read everything.
-    fn watch(activity: &Arc<Activity>, watchers: usize) -> Vec<Got> {
+    /// So many watchers by one service that read everything.
+    fn watch(activity: &Arc<Activity>, count: usize) -> Vec<Got> {
+        let service = Arc::new(Watchers::default());
         let watcher = |_| {
             let (sender, receiver) = mpsc::channel(100_000);
-            let (activity, here) = (activity.clone(), activity.watch());
-            let watched = Watched { node: "node".into(), here, elsewhere: None };
+            let watched = Watched { node: "node".into(), here: activity.watch(), elsewhere: None };
+            let (service, watchers) = (service.clone(), Watchers::clone(&service));
             tokio::spawn(async move {
                 let caller = Auth::Open.caller(None).expect("a caller");
-                forward(watched, &activity, &caller, &sender).await;
+                forward(watched, &watchers, &caller, &sender).await;
+                drop(service);
             });
             receiver
         };
-        (0..watchers).map(watcher).collect()
+        (0..count).map(watcher).collect()
     }
 
     fn publish(activity: &Activity, events: usize) {
@@ -277,6 +312,15 @@ mod tests {
             sleep(Duration::from_millis(20)).await;
             assert_eq!(drain(&mut all[0]), (share.min(1000 - share), 0), "of {watchers}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn people_take_nothing_away_from_other_hubs() {
+        let activity = Arc::new(Activity::new());
+        let (_people, mut hubs) = (watch(&activity, 1000), watch(&activity, 2));
+        publish(&activity, 1000);
+        a_moment().await;
+        assert_eq!(drain(&mut hubs[0]), (1000, 0));
     }
 
     #[tokio::test(start_paused = true)]

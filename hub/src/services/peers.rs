@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
 
-use super::events::{EventStream, Events};
+use super::events::{Audience, EventStream, Events};
 use crate::config::auth::{Caller, Holder, Ownership};
 use crate::limits::{
     PEER_AGENTS, PEER_MESSAGE_ENOUGH, PEER_MESSAGES, PEER_NEWS, PEER_NEWS_BYTES, PEER_NEWS_MOST,
@@ -30,7 +30,7 @@ pub(crate) fn routes(
     activity: &Arc<Activity>,
     stop: &Stop,
 ) -> Routes {
-    let events = Events::new(activity.clone(), node, stop.clone());
+    let events = Events::new(activity.clone(), node, Audience::Hubs, stop.clone());
     let peers = Peers { registry: registry.clone(), events, stop: stop.clone() };
     Routes::new(PeersServer::new(peers)).prepare()
 }

@@ -4,13 +4,18 @@ use bytes::Bytes;
 use hub_proto::hub::v1::activity_client::ActivityClient;
 use hub_proto::hub::v1::{ActivityEvent, ConnectRequest, EventType};
 use tonic::Streaming;
+use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::support::agent::{Agent, config};
+use crate::support::agent::{Agent, config, exposing, server};
 use crate::support::auth_file::{AuthFile, agent, caller};
+use crate::support::client::answer;
 use crate::support::cluster::{nodes, two, two_with};
 use crate::support::grpc::{Caller, with_token};
 use crate::support::hub::Hub;
+use crate::support::message::grpc;
+use crate::support::raw_agent::RawAgent;
 use crate::support::service::Test;
+use crate::support::upstream::Upstream;
 use crate::support::{NAME, until, within};
 
 async fn watch(hub: &Hub, token: Option<&str>, this_hub_only: bool) -> Streaming<ActivityEvent> {
@@ -76,6 +81,33 @@ async fn agent_routes() -> agent::Upstream {
     agent::Upstream::Services(Test::new().routes().await)
 }
 
+/// Of what happens at a hub that drains, nobody else can tell.
+#[tokio::test]
+async fn a_hub_that_drains_tells_to_the_end() {
+    let (mut hubs, _cluster) = two().await;
+    let _agent = Agent::start(config(&hubs[0], agent_routes().await));
+    let upstream = Upstream::listen().await;
+    let exposed = agent::Exposed::new("held".parse().unwrap(), server(upstream.address));
+    let _holds = Agent::start(exposing(&hubs[0], exposed));
+    let leaves = RawAgent::shown(&hubs[0], "leaves", "instance-1").await;
+    for name in [NAME, "held", "leaves"] {
+        hubs[1].until(name, ServingStatus::Serving, None).await;
+    }
+    let mut all = watch(&hubs[1], None, false).await;
+    next_call(&Caller::new(hubs[0].channel().await, NAME), &mut all).await;
+    // For as long as this runs, the hub is there.
+    let client = hubs[0].client().await;
+    let (response, _sending) = client.open(grpc("held", "/a.B/C"), true).await;
+    let call = upstream.all().call().await;
+    hubs[0].drain();
+    // This agent looks for no other hub, so it is offline because its hub drains.
+    hubs[1].until_offline("leaves").await;
+    drop(leaves);
+    while next(&mut all, EventType::ClientUnregistered).await.name != "leaves" {}
+    call.answer();
+    assert_eq!(answer(response).await.expect("an answer").grpc_status(), Some("0"));
+}
+
 /// Whoever watches sees no more of other hubs than of the one that it asks.
 #[tokio::test]
 async fn only_of_names_that_the_watcher_may_call() {
@@ -86,15 +118,9 @@ async fn only_of_names_that_the_watcher_may_call() {
     let mut agents = Vec::new();
     for name in [NAME, "other"] {
         let exposed = agent::Exposed::new(name.parse().unwrap(), agent_routes().await);
-        let config = crate::support::agent::exposing(&hubs[0], exposed);
+        let config = exposing(&hubs[0], exposed);
         agents.push(Agent::start(agent::Config { token_file: Some(token_file.clone()), ..config }));
-        hubs[1]
-            .until(
-                name,
-                tonic_health::pb::health_check_response::ServingStatus::Serving,
-                Some("all"),
-            )
-            .await;
+        hubs[1].until(name, ServingStatus::Serving, Some("all")).await;
     }
     let (mut some, mut all) =
         (watch(&hubs[1], Some("other"), false).await, watch(&hubs[1], Some("all"), false).await);

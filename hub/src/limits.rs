@@ -27,6 +27,11 @@ pub const WORKERS_MAX: u16 = 1024;
 
 /// Addresses of hubs that agents are told of: more than anybody runs, and with 255 bytes each less than a message may have.
 pub const PUBLIC_URIS: usize = 64;
+/// All agents are told that a hub has come or gone within so long for each of their sessions: 10,000 of them a second cost what
+/// each writes and wakes, beside calls; but within this at most, for agents look for another hub then.
+pub const HUBS_TOLD: Duration = Duration::from_micros(100);
+/// See [`HUBS_TOLD`].
+pub const HUBS_TOLD_MOST: Duration = Duration::from_secs(1);
 /// Connections that one hub has to another at most: one a worker, as for agents.
 pub const PEER_SLOTS: u16 = 4;
 /// Handshakes of other hubs at once. There are few of them; more wait in the kernel.

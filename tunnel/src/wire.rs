@@ -1,6 +1,7 @@
 //! The wire contract in names: path, protocol, headers, control messages, close codes.
 
 use std::mem::discriminant;
+use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -102,6 +103,9 @@ pub enum Control {
     },
     /// Of the hub: which hubs there are. Apart, for each session has room for many messages, and this is rare.
     HubPeers(Box<HubPeers>),
+    /// What another of these says, as text that many sessions share. Who hears it hears that one.
+    #[serde(skip)]
+    Shared(Arc<String>),
     /// A type that this version does not know. Ignored, so that newer peers may say more.
     #[serde(other)]
     Unknown,
@@ -154,8 +158,15 @@ impl Control {
                 let HubPeers { count, uris } = &**hubs;
                 serde_json::json!({"type": "hub-peers", "count": count, "uris": uris}).to_string()
             }
+            Self::Shared(text) => text.to_string(),
             Self::Unknown => r#"{"type":"unknown"}"#.into(),
         }
+    }
+
+    /// The same, for many sessions: it is put into words once.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self::Shared(Arc::new(self.to_text()))
     }
 }
 
@@ -251,6 +262,7 @@ mod tests {
             .chain(hubs)
         {
             assert_eq!(Control::from_text(&control.to_text()), control);
+            assert_eq!(control.shared().to_text(), control.to_text());
         }
         assert_eq!(Control::from_text(r#"{"type":"drain","more":[1]}"#), Control::Drain);
         for stranger in ["", "drain", "{}", r#"{"type":7}"#, r#"{"type":"kick"}"#, "[]"] {

@@ -86,12 +86,13 @@ async fn run(
 ) {
     let Origin { hub, stop, .. } = origin;
     let link = &registration.link;
-    let (mut keys, mut others) = (hub.doors.watch(link.worker), hub.registry.other_hubs());
+    let mut keys = hub.doors.watch(link.worker);
     // They may have changed since the session was let in.
     keys.mark_changed();
     let mut checkup = interval(hub.config.keepalive.interval);
     let mut farewell = pin!(sleep(FAREWELL_TIMEOUT));
     let mut renewed = pin!(renew(registration, hub));
+    let mut telling = pin!(tell_of_hubs(registration, hub));
     let (mut hub_drains, mut hub_closes, mut is_renewed) = (false, false, false);
     loop {
         let drained = link.is_draining() && link.lanes() == 0;
@@ -105,7 +106,7 @@ async fn run(
                 farewell.as_mut().reset(link.quiet_at());
             }
             () = link.ws().suspicion() => hub.registry.suspicion(registration),
-            Ok(()) = others.changed() => link.ws().send(hub.all_hubs(&others.borrow_and_update())),
+            () = &mut telling => {}
             Ok(()) = keys.changed() => heed(&keys.borrow_and_update().auth, registration),
             _ = checkup.tick() => check_up(registration, hub),
             // Not at once: the last lane's bytes may still be on their way.
@@ -133,6 +134,21 @@ fn check_up(registration: &Registration, hub: &Hub) {
         hub.metrics.session_rtt(rtt);
         hub.registry.is_so_far(registration, rtt);
     }
+}
+
+/// Tells the agent which hubs there are, whenever that changes, for ever.
+async fn tell_of_hubs(Registration { link, .. }: &Registration, hub: &Hub) {
+    let mut others = hub.registry.other_hubs();
+    let mut is_new = others.has_changed().unwrap_or(false);
+    // Its sender lives as long as the hub.
+    while others.changed().await.is_ok() {
+        if !std::mem::take(&mut is_new) {
+            // All sessions hear of it at once.
+            sleep(hub.registry.telling_lasts().mul_f64(fastrand::f64())).await;
+        }
+        link.ws().send(hub.all_hubs(&others.borrow_and_update()));
+    }
+    std::future::pending().await
 }
 
 /// Has the agent make a new session once this one is old enough. One session of an agent at a time: the next one's turn is
@@ -188,6 +204,7 @@ fn hear(said: Control, registration: &Registration, hub: &Arc<Hub>) {
         Control::Registered
         | Control::NotHttp2 { .. }
         | Control::HubPeers(_)
+        | Control::Shared(_)
         | Control::Unknown => {}
     }
 }

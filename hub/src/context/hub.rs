@@ -173,6 +173,10 @@ impl Hub {
         Control::HubPeers(Box::new(HubPeers { count: others.count.saturating_add(1), uris }))
     }
 
+        others.told.get_or_init(|| self.put_all_hubs(others).shared()).clone()
+    }
+
+    fn put_all_hubs(&self, others: &Others) -> Control {
     /// Tells for how long the certificate is good.
     pub(crate) fn note_certificate(&self) {
         if let Some(not_after) = self.config.key_files.not_after() {
@@ -184,4 +188,32 @@ impl Hub {
 /// 64 random bits: unique among the processes and sessions that ever meet, and no secret.
 pub(crate) fn random_id() -> String {
     format!("{:016x}", fastrand::u64(..))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_all_agents_are_told_is_put_into_words_once() {
+        let (hub, others) = (Hub::new(Config::default()), Others::default());
+        let told = [hub.all_hubs(&others), hub.all_hubs(&others)];
+        let [Control::Shared(one), Control::Shared(other)] = &told else { panic!("{told:?}") };
+        assert!(Arc::ptr_eq(one, other));
+        assert_eq!(&**one, r#"{"count":1,"type":"hub-peers","uris":[]}"#);
+    }
+
+    #[test]
+    fn many_sessions_are_told_one_after_the_other() {
+        let hub = Hub::new(Config::default());
+        let sessions = |count| (0..count).map(|_| hub.registry.other_hubs()).collect::<Vec<_>>();
+        let lasts = |count| {
+            let _sessions = sessions(count);
+            hub.registry.telling_lasts()
+        };
+        assert_eq!(lasts(100), Duration::from_millis(10));
+        assert_eq!(lasts(20_000), Duration::from_secs(1));
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tunnel::hub_uri::HubUri;
 use tunnel::name::Name;
-use tunnel::wire::CloseCode;
+use tunnel::wire::{CloseCode, Control};
 
 use super::Registry;
 use super::agent::Agent;
@@ -17,6 +17,7 @@ use super::entry::best;
 use super::followers::Follower;
 use super::link::Link;
 use super::session::Session;
+use crate::limits::{HUBS_TOLD, HUBS_TOLD_MOST};
 
 /// Another hub process, while it is connected.
 #[derive(Debug)]
@@ -38,11 +39,19 @@ pub(super) struct Peers {
 }
 
 /// Which other hubs there are, as agents are told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Others {
     pub(crate) count: u16,
     /// Where agents reach those that say so.
     pub(crate) uris: Vec<HubUri>,
+    /// In which words, once one was told: all hear the same.
+    pub(crate) told: OnceLock<Control>,
+}
+
+impl Others {
+    fn are(&self, others: &Self) -> bool {
+        self.count == others.count && self.uris == others.uris
+    }
 }
 
 /// What is known of it.
@@ -124,8 +133,10 @@ impl Peers {
         // Looked at in there, so that whoever looks last tells.
         self.others.send_if_modified(|known| {
             let others = self.now();
-            let is_new = *known != others;
-            *known = others;
+            let is_new = !known.are(&others);
+            if is_new {
+                *known = others;
+            }
             is_new
         });
     }
@@ -221,6 +232,12 @@ impl Registry {
     /// How many names have an agent that is connected to this hub.
     pub(crate) fn local_names(&self) -> usize {
         self.names.read().entries.values().filter(|entry| entry.is_here()).count()
+    /// Over how long it is spread to tell all sessions that this has changed.
+    pub(crate) fn telling_lasts(&self) -> Duration {
+        let sessions = self.peers.others.receiver_count();
+        HUBS_TOLD.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX)).min(HUBS_TOLD_MOST)
+    }
+
     }
 
     fn disconnect(&self, peer: &Peer, link: &Arc<Link>) {

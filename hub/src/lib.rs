@@ -150,6 +150,7 @@ fn others(
     let peering = &hub.config.peering;
     let listed: Nodes = peering.peers.iter().cloned().collect();
     let (nodes, told) = watch::channel(Nodes::new());
+    tokio::spawn(peers::begin(hub.clone(), listed.clone(), told.clone()));
     let connected = tokio::spawn(peers::connect(hub.clone(), runtimes.into(), listed, told));
     let member = directory::Member {
         node: hub.node_id.clone(),

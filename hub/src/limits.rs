@@ -74,6 +74,10 @@ pub const PEER_EVENT_BYTES: usize = 64 << 10;
 pub const PEER_AGAIN_LATER: Duration = Duration::from_secs(60);
 /// How long an answer of another hub is waited for, and then each message until it has told all that there is.
 pub const PEER_ANSWER: Duration = Duration::from_secs(10);
+/// How long a hub that has just started is not ready, while it has not heard all names of all other hubs: those that live dial
+/// it within [`PEER_BACKOFF`], and tell 10,000 names in less than a second (docs/cluster.md); one that has died may stay in the
+/// directory for [`DIRECTORY_LEASE`].
+pub const BEGINNING: Duration = Duration::from_secs(5);
 /// How long an agent of another hub is left alone that this one said it has not: that it has gone is on its way.
 pub const PEER_DOUBT: Duration = Duration::from_millis(100);
 /// Names of another hub: as many take some 500 MB here.

@@ -30,6 +30,18 @@ use crate::config::peer_addr::PeerAddr;
 use crate::context::hub::Hub;
 use crate::directory::Nodes;
 
+/// Sees the beginning of this hub to its end.
+pub(crate) async fn begin(hub: Arc<Hub>, listed: Nodes, told: watch::Receiver<Nodes>) {
+    let nodes = || {
+        let told = told.borrow();
+        // A hub that is in the directory is told of itself at least.
+        let is_told = hub.config.peering.directory.is_none() || !told.is_empty();
+        is_told.then(|| listed.union(&told).cloned().collect())
+    };
+    let is_heard = |node: &str| node == hub.node_id || hub.registry.has_told_all(node);
+    hub.beginning.pass(nodes, is_heard).await;
+}
+
 /// Keeps this hub connected with all others, for ever: with those that are listed, and those that the directory tells of. One
 /// that is told no more is dialled no more; a connection that there is stays.
 pub(crate) async fn connect(

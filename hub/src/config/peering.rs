@@ -52,6 +52,11 @@ impl PeerTls {
 }
 
 impl Peering {
+    /// Whether there are to be others.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.peers.is_empty() || self.directory.is_some()
+    }
+
     /// What this hub shows others, if they want anything.
     pub(crate) fn token(&self) -> Result<Option<HeaderValue>, TokenError> {
         let Some(path) = &self.token_file else { return Ok(None) };

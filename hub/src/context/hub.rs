@@ -15,6 +15,7 @@ use tunnel::wire::{Control, HubPeers};
 
 use crate::config::{Config, ConfigError};
 use crate::context::doors::Doors;
+use crate::context::beginning::Beginning;
 use crate::directory::Claims;
 use crate::guard::handshakes::Handshakes;
 use crate::guard::held_bytes::HeldBytes;
@@ -79,6 +80,8 @@ pub(crate) struct Hub {
     /// Every accepted connection.
     pub(crate) connections: TaskTracker,
     /// Those that speak HTTP/2, for as long as they have calls.
+    /// Of a hub that has others.
+    pub(crate) beginning: Beginning,
     pub(crate) clients: TaskTracker,
 }
 
@@ -132,6 +135,7 @@ impl Hub {
             doors: Doors::new(config.keys.clone(), config.key_files.clone(), config.workers.get()),
             connections: TaskTracker::new(),
             clients: TaskTracker::new(),
+            beginning: Beginning::new(config.peering.has_others()),
             config,
         }))
     }

@@ -96,6 +96,8 @@ fn metrics(hub: &Hub) -> String {
 fn readiness(hub: &Hub) -> (StatusCode, &'static str, String) {
     if hub.stop.is_leaving() {
         (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
+    } else if hub.beginning.lasts() {
+        (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "waiting for the other hubs\n".to_owned())
     } else {
         (StatusCode::OK, "text/plain", "ready\n".to_owned())
     }

@@ -108,6 +108,7 @@ impl Slot {
             let dialled = timeout(DIAL_TIMEOUT, self.dial()).await;
             let pause = match dialled.unwrap_or(Err(DialError::Timeout)) {
                 Ok(dialled) => {
+                    self.hub.beginning.found(&self.peer, &dialled.node);
                     was_told = false;
                     let began = Instant::now();
                     self.serve(dialled).await;
@@ -115,7 +116,10 @@ impl Slot {
                     backoff.next(fastrand::f64())
                 }
                 // There may be another one, some day.
-                Err(DialError::Myself) => PEER_MYSELF,
+                Err(DialError::Myself) => {
+                    self.hub.beginning.found(&self.peer, &self.hub.node_id);
+                    PEER_MYSELF
+                }
                 Err(error) => {
                     self.log(&error, std::mem::replace(&mut was_told, true));
                     backoff.next(fastrand::f64())

@@ -62,6 +62,8 @@ pub(super) struct Known {
     public_uri: Option<HubUri>,
     /// Its agents.
     pub(super) agents: BTreeMap<Name, Vec<Arc<Agent>>>,
+    /// They are all that it has.
+    pub(super) are_all: bool,
 }
 
 /// A connection with another hub, in the registry; dropping it takes it out.
@@ -165,6 +167,12 @@ impl Registry {
         links.any(|link| link.is_usable() && !link.is_suspect())
     }
 
+    /// Whether the hub of this id is connected, and has told all that it has.
+    pub(crate) fn has_told_all(&self, node: &str) -> bool {
+        let peer = self.peers.by_id.lock().get(node).and_then(Weak::upgrade);
+        peer.is_some_and(|peer| peer.known.lock().are_all)
+    }
+
     /// The agents of the hub of this id can be reached by this connection, too, for as long as what this returns lives. It
     /// takes the place of an older one of the same slot.
     pub(crate) fn connect(
@@ -224,6 +232,12 @@ impl Registry {
         others
     }
 
+    /// Over how long it is spread to tell all sessions that this has changed.
+    pub(crate) fn telling_lasts(&self) -> Duration {
+        let sessions = self.peers.others.receiver_count();
+        HUBS_TOLD.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX)).min(HUBS_TOLD_MOST)
+    }
+
     /// How many hubs are connected, this one included.
     pub(crate) fn hubs(&self) -> u16 {
         self.peers.others.borrow().count.saturating_add(1)
@@ -232,12 +246,6 @@ impl Registry {
     /// How many names have an agent that is connected to this hub.
     pub(crate) fn local_names(&self) -> usize {
         self.names.read().entries.values().filter(|entry| entry.is_here()).count()
-    /// Over how long it is spread to tell all sessions that this has changed.
-    pub(crate) fn telling_lasts(&self) -> Duration {
-        let sessions = self.peers.others.receiver_count();
-        HUBS_TOLD.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX)).min(HUBS_TOLD_MOST)
-    }
-
     }
 
     fn disconnect(&self, peer: &Peer, link: &Arc<Link>) {
@@ -252,6 +260,7 @@ impl Registry {
         if known.links.is_empty() {
             // Nobody tells any more what becomes of them.
             known.agents.clear();
+            known.are_all = false;
         }
         drop(known);
         names.forget();

@@ -37,7 +37,8 @@ impl Registry {
 
     /// The other hub has told all that there is: these names, and no others.
     pub(crate) fn told_all(&self, peer: &Peer, all: &BTreeSet<Name>) {
-        let known = peer.known.lock();
+        let mut known = peer.known.lock();
+        known.are_all = true;
         let gone = known.agents.keys().filter(|name| !all.contains(*name));
         let gone: Vec<_> = gone.map(|name| ToldName::gone(name.clone())).collect();
         drop(known);

@@ -1,9 +1,8 @@
 //! The lanes of one client connection, by name and caller.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
-use std::sync::OnceLock;
 
 use tokio::time::Instant;
 use tunnel::lanes::Source;
@@ -80,12 +79,13 @@ impl Groups {
     }
 }
 
-/// Whose turns its lanes share: the credential's, else the address's.
-pub(super) fn source(caller: &Caller, address: IpAddr) -> Source {
-    static KEY: OnceLock<RandomState> = OnceLock::new();
-    let key = KEY.get_or_init(RandomState::new);
-    Source(match caller.id() {
-        Some(id) => key.hash_one(id),
-        None => key.hash_one(network(address)),
-    })
+/// Whose turns its lanes share: the credential's, else the address's. Nobody who does not know the key finds two that are one.
+pub(super) fn source(key: &[u8; 32], caller: &Caller, address: IpAddr) -> Source {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key);
+    match caller.id() {
+        Some(id) => id.hash(&mut hasher),
+        None => network(address).hash(&mut hasher),
+    }
+    Source(hasher.finish())
 }

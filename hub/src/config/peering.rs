@@ -65,6 +65,12 @@ impl Peering {
         if token.is_empty() { Err(TokenError::Bytes(path.clone())) } else { Ok(Some(token)) }
     }
 
+    /// What all hubs know that have this token, and nobody else: by it they tell callers apart in the same way.
+    pub(crate) fn source_key(&self) -> Option<[u8; 32]> {
+        let token = self.token().ok()??;
+        Some(Sha256::new_with_prefix("sources of lanes").chain_update(token).finalize().into())
+    }
+
     /// Whether another hub has shown it. How long that takes tells nothing of it: only hashes are compared.
     pub(crate) fn is_token(&self, shown: Option<&[u8]>) -> Result<bool, TokenError> {
         let Some(wanted) = self.token()? else { return Ok(true) };

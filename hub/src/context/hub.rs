@@ -1,5 +1,6 @@
 //! What all parts of one hub share.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use tunnel::token_bucket::TokenBucket;
 use tunnel::wire::{Control, HubPeers};
 
 use crate::config::{Config, ConfigError};
-use crate::context::doors::Doors;
 use crate::context::beginning::Beginning;
+use crate::context::doors::Doors;
 use crate::directory::Claims;
 use crate::guard::handshakes::Handshakes;
 use crate::guard::held_bytes::HeldBytes;
@@ -47,6 +48,9 @@ pub(crate) struct Hub {
     pub(crate) node_id: String,
     /// How many sessions an agent should open.
     pub(crate) advised_sessions: usize,
+    /// By it callers become sources of lanes: the same at all hubs that share a token, so that an agent which is at several, or
+    /// is called by way of several, gives each caller one share.
+    pub(crate) source_key: [u8; 32],
     pub(crate) registry: Arc<Registry>,
     /// Of the directory.
     pub(crate) directory: Arc<Heard>,
@@ -76,12 +80,12 @@ pub(crate) struct Hub {
     pub(crate) peer_services: Routes,
     /// Handshakes of other hubs at once.
     pub(crate) peer_handshakes: Handshakes,
+    /// Of a hub that has others.
+    pub(crate) beginning: Beginning,
     pub(crate) stop: Stop,
     /// Every accepted connection.
     pub(crate) connections: TaskTracker,
     /// Those that speak HTTP/2, for as long as they have calls.
-    /// Of a hub that has others.
-    pub(crate) beginning: Beginning,
     pub(crate) clients: TaskTracker,
 }
 
@@ -115,6 +119,7 @@ impl Hub {
             services: services::routes(&node_id, &registry, &activity, &state),
             peer_services: services::peers::routes(&node_id, &registry, &activity, &stop),
             node_id,
+            source_key: config.peering.source_key().unwrap_or_else(random_key),
             peer_handshakes: Handshakes::new(PEER_HANDSHAKES),
             registry,
             directory,
@@ -130,12 +135,12 @@ impl Hub {
             sentinels,
             lanes,
             metrics,
+            beginning: Beginning::new(config.peering.has_others()),
             stop,
             reloads: Mutex::new(TokenBucket::new(RELOADS)),
             doors: Doors::new(config.keys.clone(), config.key_files.clone(), config.workers.get()),
             connections: TaskTracker::new(),
             clients: TaskTracker::new(),
-            beginning: Beginning::new(config.peering.has_others()),
             config,
         }))
     }
@@ -168,6 +173,10 @@ impl Hub {
 
     /// What agents are told of all hubs, this one among them: by each hub the same.
     pub(crate) fn all_hubs(&self, others: &Others) -> Control {
+        others.told.get_or_init(|| self.put_all_hubs(others).shared()).clone()
+    }
+
+    fn put_all_hubs(&self, others: &Others) -> Control {
         let uris = others.uris.iter().chain(&self.config.peering.public_uri);
         let mut uris: Vec<_> = uris.map(ToString::to_string).collect();
         uris.sort_unstable();
@@ -177,16 +186,19 @@ impl Hub {
         Control::HubPeers(Box::new(HubPeers { count: others.count.saturating_add(1), uris }))
     }
 
-        others.told.get_or_init(|| self.put_all_hubs(others).shared()).clone()
-    }
-
-    fn put_all_hubs(&self, others: &Others) -> Control {
     /// Tells for how long the certificate is good.
     pub(crate) fn note_certificate(&self) {
         if let Some(not_after) = self.config.key_files.not_after() {
             self.metrics.certificate_ends(not_after);
         }
     }
+}
+
+/// Of a hub that shares none with others.
+fn random_key() -> [u8; 32] {
+    // The system's own randomness, as hash maps have it.
+    let random = RandomState::new();
+    std::array::from_fn(|at| random.hash_one(at).to_be_bytes()[0])
 }
 
 /// 64 random bits: unique among the processes and sessions that ever meet, and no secret.
@@ -202,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_all_agents_are_told_is_put_into_words_once() {
-        let (hub, others) = (Hub::new(Config::default()), Others::default());
+        let (hub, others) = (Hub::new(Config::default()).expect("a hub"), Others::default());
         let told = [hub.all_hubs(&others), hub.all_hubs(&others)];
         let [Control::Shared(one), Control::Shared(other)] = &told else { panic!("{told:?}") };
         assert!(Arc::ptr_eq(one, other));
@@ -211,7 +223,7 @@ mod tests {
 
     #[test]
     fn many_sessions_are_told_one_after_the_other() {
-        let hub = Hub::new(Config::default());
+        let hub = Hub::new(Config::default()).expect("a hub");
         let sessions = |count| (0..count).map(|_| hub.registry.other_hubs()).collect::<Vec<_>>();
         let lasts = |count| {
             let _sessions = sessions(count);

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::agent::{Agent, config, exposed, exposing, server};
+use crate::support::auth_file::{self, AuthFile};
 use crate::support::client::answer;
-use crate::support::cluster::{listed, two, until_listed};
+use crate::support::cluster::{listed, two, two_with, until_listed};
 use crate::support::grpc::{Caller, collect};
+use crate::support::hub::Hub;
 use crate::support::message::{drink, grpc, ok, pour};
+use crate::support::raw_agent::RawAgent;
 use crate::support::service::Test;
 use crate::support::upstream::Upstream;
 use crate::support::{NAME, until, within};
@@ -156,6 +160,37 @@ async fn an_agent_of_the_callers_own_hub_is_preferred() {
         call().await;
     }
     assert_eq!(answers(), [10, 10]);
+}
+
+/// So it has one share of each limit at an agent, by whichever hub it comes.
+#[tokio::test]
+async fn a_caller_is_the_same_by_way_of_each_hub() {
+    let file = AuthFile::new(&[
+        auth_file::agent("a", "*"),
+        auth_file::caller("ops", "*"),
+        auth_file::caller("other", "*"),
+    ]);
+    let (hubs, _cluster) = two_with(file.config()).await;
+    let headers = [("hub-name", NAME), ("hub-instance", "i"), ("hub-token", "a")];
+    let mut agent = RawAgent::connect(&hubs[0], &headers).await.expect("an upgrade");
+    agent.settings().await;
+    let calls = async |hub: &Hub, token: &str| {
+        hub.until(NAME, ServingStatus::Serving, Some("ops")).await;
+        let client = hub.client().await;
+        let mut call = grpc(NAME, "/a.B/C");
+        call.headers_mut().insert("hub-token", token.parse().unwrap());
+        let calling = client.open(call, true).await;
+        (client, calling)
+    };
+    let _other = calls(&hubs[1], "other").await;
+    let other = agent.opened_by().await.1;
+    let _far = calls(&hubs[1], "ops").await;
+    let far = agent.opened_by().await.1;
+    // One of them may have got the lane by which its hub has seen the server.
+    let _near = (calls(&hubs[0], "ops").await, calls(&hubs[0], "ops").await);
+    let near = agent.opened_by().await.1;
+    assert_eq!(near, far);
+    assert_ne!(near, other);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tunnel::lanes::frame::{self, Frame};
-use tunnel::lanes::{Lane, LaneMemory, Lanes, Open, ResetCode, Role, start};
+use tunnel::lanes::{Lane, LaneMemory, Lanes, Open, ResetCode, Role, Source, start};
 use tunnel::limits::LANE_DATA_MAX;
 use tunnel::wire::Control;
 
@@ -98,6 +98,13 @@ impl RawAgent {
     /// The next lane that the hub opens.
     pub(crate) async fn opened(&mut self) -> u32 {
         self.opened_for().await.0
+    }
+
+    /// The next lane that the hub opens, and for whom.
+    pub(crate) async fn opened_by(&mut self) -> (u32, Source) {
+        self.until("a lane", |agent| !agent.opened.is_empty()).await;
+        let (lane, open) = self.opened.pop_front().expect("a lane");
+        (lane, open.source)
     }
 
     /// The next lane that the hub opens, and for which of the names.

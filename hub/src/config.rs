@@ -6,7 +6,6 @@ pub(crate) mod auth;
 pub(crate) mod cors;
 pub(crate) mod directory;
 pub(crate) mod keys;
-pub(crate) mod listen_addr;
 mod memory;
 pub(crate) mod networks;
 mod pattern;

@@ -45,15 +45,15 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use tunnel::limits::{CLOSE_TIMEOUT, LANE_FIRST_CREDIT};
+pub use tunnel::listen_addr::{BindError, ListenAddr, ListenAddrError, OptionalListen};
 use tunnel::service_manager;
 
 pub use self::config::access_log::{AccessLogConfig, LogPlace};
-pub use self::config::args::{Args, OptionalListen};
+pub use self::config::args::Args;
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Ownership, Tokens};
 pub use self::config::cors::{CorsOrigin, CorsOriginError, CorsOrigins};
 pub use self::config::directory::{Directory, DirectoryUri, DirectoryUriError, PasswordError};
 pub use self::config::keys::{KeyFiles, Keys};
-pub use self::config::listen_addr::{BindError, ListenAddr, ListenAddrError};
 pub use self::config::networks::{Network, NetworkError, Networks};
 pub use self::config::peer_addr::{PeerAddr, PeerAddrError};
 pub use self::config::peering::{PeerTls, Peering};

@@ -271,12 +271,6 @@ pub const HELD_STEP: usize = 16 * KIB as usize;
 pub const LANE_MEMORY: usize = 256 * MIB as usize;
 /// A limit that is reached again and again is logged once in this time, with the number of the rest.
 pub const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// Connections that the kernel keeps until they are accepted, if it allows as many (Linux: `net.core.somaxconn`, 4096
-/// by default). What comes beyond is dropped, and tries again after one second, then three. A fleet comes back all at
-/// once; tokio's own listeners keep 128.
-pub const LISTEN_BACKLOG: u32 = 4096;
-/// After a failed accept (out of file descriptors): long enough not to spin, short enough not to be seen.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted and not yet taken by a worker.
 pub const WORKER_QUEUE: usize = 1024;
 /// Events that a slow watcher of activity may be behind before it loses some.

@@ -7,6 +7,7 @@
 //! answers itself. [`limits`] is the one table of limits. An agent may have several names on one session: then headers are
 //! lists, and what is said of one of them says by its place in the list of which.
 
+pub mod admin;
 pub mod authority;
 pub mod box_io;
 pub mod bridge;
@@ -16,6 +17,7 @@ pub mod dial;
 pub mod hub_uri;
 pub mod lanes;
 pub mod limits;
+pub mod listen_addr;
 pub mod log;
 pub mod name;
 pub mod once;

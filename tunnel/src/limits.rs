@@ -232,6 +232,23 @@ pub const LANE_FRAMES_EXPLAINED: u32 = 4;
 /// upstream; nginx comes with 512 or 768, Envoy with 1024.
 pub const LANES_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(1023);
 
+// --- listeners ---
+
+/// Connections that the kernel keeps until they are accepted, if it allows as many (Linux: `net.core.somaxconn`, 4096
+/// by default). What comes beyond is dropped, and tries again after one second, then three. A fleet comes back all at
+/// once; tokio's own listeners keep 128.
+pub const LISTEN_BACKLOG: u32 = 4096;
+/// After a failed accept (out of file descriptors): long enough not to spin, short enough not to be seen.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections to an admin listener at once: probes and scrapers are a handful, and come again. Whoever comes beyond waits
+/// until one of them has gone. Fewer than the open files that are kept for what is no lane ([`OTHER_FILES`]).
+pub const ADMIN_CONNECTIONS: usize = 32;
+/// How long such a connection may say nothing, or half a request. A scraper that stays away longer connects again.
+pub const ADMIN_SILENCE: Duration = Duration::from_secs(10);
+/// How old it becomes, so that no one keeps its place who sends requests and reads no answer. The request that is under
+/// way then has [`ADMIN_SILENCE`] to end.
+pub const ADMIN_CONNECTION_AGE: Duration = Duration::from_secs(300);
+
 // --- programs ---
 
 /// Default of `--drain-timeout`: Kubernetes kills after 30 s.

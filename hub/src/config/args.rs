@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
 use tunnel::byte_size::ByteSize;
 use tunnel::hub_uri::HubUri;
+use tunnel::listen_addr::{ListenAddr, OptionalListen, optional_listen};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::setting::Setting;
@@ -16,7 +17,6 @@ use tunnel::setting::Setting;
 use crate::config::access_log::{AccessLogConfig, LogPlace};
 use crate::config::cors::CorsOrigin;
 use crate::config::directory::DirectoryUri;
-use crate::config::listen_addr::ListenAddr;
 use crate::config::networks::Network;
 use crate::config::peer_addr::PeerAddr;
 use crate::config::routing::Domain;
@@ -268,15 +268,6 @@ impl Args {
         }
         Ok(())
     }
-}
-
-/// An address to listen at, or nowhere.
-pub type OptionalListen = Option<ListenAddr>;
-
-fn optional_listen(
-    text: &str,
-) -> Result<OptionalListen, crate::config::listen_addr::ListenAddrError> {
-    if text == "none" { Ok(None) } else { text.parse().map(Some) }
 }
 
 /// Nothing that lasts for longer is waited for, and added to a moment it is still one.

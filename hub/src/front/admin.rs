@@ -1,20 +1,14 @@
 //! The admin listener: `/metrics`, `/healthz`, `/readyz`, `/reload`. No traffic shares it.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tracing::debug;
-use tunnel::wire;
+use tokio::net::TcpListener;
+use tunnel::{admin, wire};
 
 use crate::context::hub::Hub;
-use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT};
 use crate::observe::metrics::There;
 
 /// What an agent logs that was given this port.
@@ -23,25 +17,8 @@ const ELSEWHERE: &str =
 
 /// Serves it, for ever.
 pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
-    loop {
-        match listener.accept().await {
-            Ok((socket, _)) => drop(tokio::spawn(serve_connection(socket, hub.clone()))),
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
-    }
-}
-
-async fn serve_connection(socket: TcpStream, hub: Arc<Hub>) {
-    let answer =
-        service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &hub))));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Between two scrapes, too: a scraper that stays away longer connects again.
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
-        .serve_connection(TokioIo::new(socket), answer);
-    if let Err(error) = connection.await {
-        debug!(%error, "admin connection failed");
-    }
+    let answer = move |request: &Request<Incoming>| answer(request, &hub);
+    admin::serve(&listener, answer).await;
 }
 
 fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {

@@ -7,10 +7,11 @@ use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
+use tunnel::limits::ACCEPT_PAUSE;
 
 use crate::context::hub::Hub;
 use crate::front::worker::Workers;
-use crate::limits::{ACCEPT_PAUSE, LAST_HANDSHAKES};
+use crate::limits::LAST_HANDSHAKES;
 use crate::observe::limit::Limit;
 
 /// The hub's port.

@@ -22,13 +22,13 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{info, warn};
 use tunnel::box_io::BoxIo;
 use tunnel::dial::TokenError;
-use tunnel::limits::HEADER_MAX_BYTES;
+use tunnel::limits::{ACCEPT_PAUSE, HEADER_MAX_BYTES};
 use tunnel::{sockets, wire};
 
 use super::link::{self, Guest};
 use crate::agent::upgrade::bare;
 use crate::context::hub::Hub;
-use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_TIMEOUT, PEER_SLOTS, REQUEST_HEAD};
+use crate::limits::{HANDSHAKE_TIMEOUT, PEER_SLOTS, REQUEST_HEAD};
 use crate::web::http1::websocket;
 
 /// Why another hub has not come in.

@@ -1,4 +1,4 @@
-//! Where the hub listens.
+//! Where a program listens.
 
 use std::fmt;
 use std::io;
@@ -20,6 +20,17 @@ pub struct ListenAddr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an address is host:port, [ipv6]:port, or :port for every interface")]
 pub struct ListenAddrError;
+
+/// An address to listen at, or nowhere.
+pub type OptionalListen = Option<ListenAddr>;
+
+/// Reads an address, or `none`.
+///
+/// # Errors
+/// It is neither.
+pub fn optional_listen(text: &str) -> Result<OptionalListen, ListenAddrError> {
+    if text == "none" { Ok(None) } else { text.parse().map(Some) }
+}
 
 impl FromStr for ListenAddr {
     type Err = ListenAddrError;
@@ -47,7 +58,7 @@ impl fmt::Display for ListenAddr {
     }
 }
 
-/// Why the hub cannot listen.
+/// Why a program cannot listen there.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen at {addr}: {source}")]
 pub struct BindError {
@@ -89,7 +100,7 @@ async fn listen_at_any(host: &str, port: u16, reuse_port: bool) -> io::Result<Tc
 
 fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Or a hub that starts again would have to wait for the connections of the last one. Windows means something else
+    // Or a program that starts again would have to wait for the connections of the last one. Windows means something else
     // by it.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;

@@ -16,6 +16,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use tunnel::byte_size::ByteSize;
 use tunnel::hub_uri::HubUri;
 use tunnel::limits::{KEEPALIVE_ASKED, LABEL_MAX_BYTES, LANES_MAX, SESSIONS_MAX};
+use tunnel::listen_addr::{OptionalListen, optional_listen};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::program::{without_secrets, without_serve};
@@ -132,6 +133,10 @@ pub struct Args {
     /// The process that the built-in fluentd service supervises, e.g. "fluentd -c fluent.conf"
     #[arg(long, env = "AGENT_FLUENTD_COMMAND", value_name = "COMMAND", value_parser = command)]
     pub fluentd_command: Option<Command>,
+
+    /// Where /healthz, /readyz and /metrics are served, such as 127.0.0.1:9090, or `none`
+    #[arg(long, env = "AGENT_ADMIN_LISTEN", value_name = "ADDR", default_value = "none", value_parser = optional_listen)]
+    pub admin_listen: OptionalListen,
 
     /// text or json
     #[arg(long, env = "AGENT_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Text)]

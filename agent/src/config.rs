@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tunnel::dial::TlsClient;
 use tunnel::hub_uri::HubUri;
@@ -71,6 +72,8 @@ pub struct Config {
     pub reload: Arc<Notify>,
     /// Which lines are logged.
     pub log: Log,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    pub admin: Option<Arc<TcpListener>>,
 }
 
 impl Config {
@@ -99,6 +102,7 @@ impl Config {
             instance: format!("{:016x}", fastrand::u64(..)),
             reload: Arc::default(),
             log: Log::default(),
+            admin: None,
         }
     }
 

@@ -24,6 +24,7 @@ use tunnel::ws::KeepaliveConfig;
 use crate::front::FrontAnswer;
 use crate::hub_headers::HubHeadersError;
 use crate::limits::{CONNECT_ELSEWHERE, RETRY_AFTER_MAX};
+use crate::metrics::{DialResult, Metrics};
 use crate::shared::Shared;
 
 /// A WebSocket to the hub, upgraded.
@@ -96,6 +97,27 @@ pub(crate) enum Retry {
 }
 
 impl DialError {
+    fn count(&self, metrics: &Metrics) {
+        let status = match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::OneName(_) => Some(StatusCode::BAD_REQUEST),
+            Self::Front { answer, .. } => Some(answer.status()),
+            _ => None,
+        };
+        if let Some(status) = status {
+            metrics.refused(status);
+        }
+        metrics.dialled(match self {
+            Self::Refused { .. } | Self::OneName(_) => DialResult::Refused,
+            Self::Front { .. } => DialResult::Front,
+            Self::NotWanted => DialResult::Elsewhere,
+            Self::Transport(_) => DialResult::Unreachable,
+            Self::Timeout => DialResult::Timeout,
+            Self::Handshake(_) => DialResult::NoHub,
+            Self::Token(_) | Self::Registration(_) | Self::HubHeaders(_) => DialResult::Files,
+        });
+    }
+
     pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Refused { status, retry_after, .. } => match (status.as_u16(), retry_after) {
@@ -127,7 +149,12 @@ pub(crate) async fn dial(
     not_at: &[Arc<str>],
 ) -> Result<Dialled, DialError> {
     let connected = timeout(DIAL_TIMEOUT, connect(agent, hub, number, not_at)).await;
-    connected.unwrap_or(Err(DialError::Timeout))
+    let connected = connected.unwrap_or(Err(DialError::Timeout));
+    match &connected {
+        Ok(_) => agent.metrics.dialled(DialResult::Ok),
+        Err(error) => error.count(&agent.metrics),
+    }
+    connected
 }
 
 async fn connect(

@@ -27,6 +27,11 @@ impl FrontAnswer {
         Some(Self { status, server: words(headers, &SERVER), advice: advice(status, headers, hub) })
     }
 
+    /// What it answered.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Whether somebody has to change something before it may be another.
     pub(crate) fn is_lasting(&self) -> bool {
         self.status.is_redirection() || matches!(self.status.as_u16(), 400 | 401 | 403)

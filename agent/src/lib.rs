@@ -4,6 +4,7 @@
 //!  hub <--ws(s)-- slot -- session -- lane --+-- relay ---> upstream (TCP, TLS, unix socket), a connection each
 //!      dial, backoff                        +-- builtin -> services in this process
 //!                       reach, for each name: how to get to its upstream; monitor: is it there?
+//!  probes, Prometheus -- admin -- standing (which sessions there are), monitor, metrics
 //! ```
 //!
 //! The agent moves bytes and parses no HTTP/2, unless it is itself the server: [`Upstream::Services`]
@@ -20,6 +21,7 @@
 //! # }
 //! ```
 
+mod admin;
 mod age;
 mod args;
 mod builtin;
@@ -33,6 +35,7 @@ mod hub_uris;
 mod hubs;
 mod lane;
 pub mod limits;
+mod metrics;
 mod monitor;
 mod places;
 mod reach;
@@ -44,6 +47,7 @@ mod services;
 mod session;
 mod shared;
 mod slot;
+mod standing;
 mod succession;
 #[cfg(test)]
 mod tests;
@@ -53,7 +57,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
 pub use self::args::{Args, Behind};
@@ -86,6 +90,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
             info!(%name, %upstream, "exposing");
         }
     }
+    // Until nothing runs any more: whoever looks is told that the agent takes leave.
+    let _admin = AbortOnDropHandle::new(tokio::spawn(admin::serve(agent.clone())));
     let slots = TaskTracker::new();
     tokio::select! {
         () = keep_up(&agent, &slots) => {}

@@ -55,6 +55,12 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
             .map_err(|error| anyhow!("cannot read the token file {}: {error}", path.display()))?;
         ensure!(!token.trim().is_empty(), "the token file {} is empty", path.display());
     }
+    let admin = match &args.admin_listen {
+        Some(addr) => Some(Arc::new(addr.bind(false).await.map_err(|error| {
+            anyhow!("admin listener: {error}; choose another with --admin-listen")
+        })?)),
+        None => None,
+    };
     let hubs = HubUris::new(args.hub_uris).ok_or_else(|| anyhow!("no hub given"))?;
     let hub = hubs.first().clone();
     let hub_headers = HubHeaders { typed: args.hub_headers, file: args.hub_headers_file };
@@ -82,6 +88,7 @@ async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Co
         drain_timeout: args.drain_timeout,
         keepalive_interval: args.keepalive_interval,
         max_session_age: args.max_session_age,
+        admin,
         ..Config::new(first, hub)
     })
 }

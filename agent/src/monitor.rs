@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{copy, sink};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
@@ -21,6 +22,8 @@ use crate::upstream::UpstreamError;
 #[derive(Debug)]
 pub(crate) struct Monitor {
     up: watch::Sender<bool>,
+    /// Why it was not, when that was seen last.
+    why_not: Mutex<String>,
     /// It is there, and of no use.
     unfit: AtomicBool,
     connections: Arc<Connections>,
@@ -61,12 +64,18 @@ impl Monitor {
 
     fn with(connections: Arc<Connections>) -> Self {
         let looked = AtomicU64::new(*connections.ended.borrow());
-        Self { up: watch::Sender::new(true), unfit: AtomicBool::new(false), connections, looked }
+        let (up, why_not) = (watch::Sender::new(true), Mutex::default());
+        Self { up, why_not, unfit: AtomicBool::new(false), connections, looked }
     }
 
     /// Tells of changes from now on.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.up.subscribe()
+    }
+
+    /// Why the upstream is taken for one that is away, if it is.
+    pub(crate) fn why_not_up(&self) -> Option<String> {
+        (!*self.up.borrow()).then(|| self.why_not.lock().clone())
     }
 
     /// A connection was made.
@@ -82,15 +91,24 @@ impl Monitor {
 
     /// The upstream could not be reached.
     pub(crate) fn failed(&self, error: &UpstreamError, upstream: &impl Display) {
+        *self.why_not.lock() = format!("the upstream {upstream} is not reachable: {error}");
         if self.up.send_if_modified(|up| std::mem::replace(up, false)) {
             warn!(%upstream, %error, "the upstream is not reachable; dialling it until it is");
         }
     }
 
     /// The upstream takes connections, and is of no use: as if it were away, for a while. Returns `true` if that is news.
-    pub(crate) fn found_unfit(&self) -> bool {
+    pub(crate) fn found_unfit(&self, why: &str) -> bool {
+        why.clone_into(&mut self.why_not.lock());
         self.unfit.store(true, Ordering::SeqCst);
         self.up.send_if_modified(|up| std::mem::replace(up, false))
+    }
+
+    /// Somebody wants to know whether the upstream is there: without a connection, nobody would notice that it has gone.
+    pub(crate) fn look(&self) {
+        if !self.is_connected() {
+            self.ended();
+        }
     }
 
     /// The upstream has ended a connection.
@@ -142,7 +160,7 @@ impl Monitor {
                 if self.unfit.load(Ordering::SeqCst) {
                     sleep(unfit.pause(Instant::now())).await;
                 }
-                until_back(&dial).await;
+                self.until_back(upstream, &dial).await;
                 if self.unfit.swap(false, Ordering::SeqCst) {
                     info!(%upstream, "trying the upstream again");
                 } else {
@@ -172,6 +190,22 @@ impl Monitor {
             Err(error) => self.failed(&error, upstream),
         }
     }
+
+    /// Dials until it works.
+    async fn until_back<F>(&self, upstream: &impl Display, dial: &impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), UpstreamError>>,
+    {
+        let since = Instant::now();
+        loop {
+            let is_long = since.elapsed() >= UPSTREAM_RETRY_LONG;
+            sleep(if is_long { UPSTREAM_RETRY } else { UPSTREAM_RETRY_SOON }).await;
+            match dial().await {
+                Ok(()) => return,
+                Err(error) => self.failed(&error, upstream),
+            }
+        }
+    }
 }
 
 /// How long an upstream of no use is left alone: it may only be about to start, or want somebody to change something.
@@ -188,21 +222,6 @@ impl Unfit {
         let pause = pause.min(UPSTREAM_UNFIT);
         self.last = Some((now + pause, pause));
         pause
-    }
-}
-
-/// Dials until it works.
-async fn until_back<F>(dial: &impl Fn() -> F)
-where
-    F: Future<Output = Result<(), UpstreamError>>,
-{
-    let since = Instant::now();
-    loop {
-        let is_long = since.elapsed() >= UPSTREAM_RETRY_LONG;
-        sleep(if is_long { UPSTREAM_RETRY } else { UPSTREAM_RETRY_SOON }).await;
-        if dial().await.is_ok() {
-            return;
-        }
     }
 }
 
@@ -278,13 +297,13 @@ mod tests {
     async fn an_upstream_of_no_use_is_left_alone_for_longer_and_longer() {
         let scene = Scene::new();
         scene.is_there.set(true);
-        assert!(scene.monitor.found_unfit());
-        assert!(!scene.monitor.found_unfit(), "each session tells");
+        assert!(scene.monitor.found_unfit("why"));
+        assert!(!scene.monitor.found_unfit("why"), "each session tells");
         let mut up = scene.monitor.watch();
         let finds = async {
             while up.changed().await.is_ok() {
                 if *up.borrow_and_update() && scene.start.elapsed() < 150 * SECOND {
-                    scene.monitor.found_unfit();
+                    scene.monitor.found_unfit("why");
                 }
             }
         };
@@ -313,6 +332,20 @@ mod tests {
         scene.monitor.ended();
         scene.pass(SECOND / 2).await;
         assert_eq!((scene.dialled.borrow().len(), scene.is_up()), (1, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_has_an_upstream_looked_into_that_nobody_has_a_connection_to() {
+        let scene = Scene::new();
+        let live = scene.monitor.connected();
+        scene.monitor.look();
+        scene.pass(SECOND).await;
+        assert!(scene.dialled.borrow().is_empty(), "its end would tell");
+        drop(live);
+        scene.monitor.look();
+        scene.pass(SECOND / 2).await;
+        let why = "the upstream http://upstream is not reachable: no connection within 8s";
+        assert_eq!(scene.monitor.why_not_up().as_deref(), Some(why));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use tunnel::wire;
 
 use crate::exposed::{BUILT_IN, Exposed, Upstream};
 use crate::limits::{LANE_DIAL_TIMEOUT, LANE_DIALS};
+use crate::metrics::{Metrics, NameMetrics};
 use crate::monitor::Monitor;
 use crate::places::Places;
 use crate::upstream::{UpstreamAddr, UpstreamError};
@@ -25,6 +26,7 @@ pub(crate) struct Reach {
     pub(crate) dials: Arc<Semaphore>,
     /// For its lanes, on all sessions together.
     pub(crate) places: Places,
+    pub(crate) metrics: NameMetrics,
     tls: watch::Sender<Option<TlsClient>>,
 }
 
@@ -34,6 +36,7 @@ impl Reach {
     pub(crate) fn all(
         exposed: impl IntoIterator<Item = (Exposed, Option<TlsClient>)>,
         places: u32,
+        metrics: &Metrics,
     ) -> Box<[Arc<Self>]> {
         let mut all: Vec<Arc<Self>> = Vec::new();
         for (exposed, tls) in exposed {
@@ -42,10 +45,16 @@ impl Reach {
                 Some(same) => (same.dials.clone(), same.monitor.of_same_server()),
                 None => (Arc::new(Semaphore::new(LANE_DIALS)), Monitor::new()),
             };
+            let metrics = metrics.of_name(exposed.name.as_str());
             let (places, tls) = (Places::new(places), watch::Sender::new(tls));
-            all.push(Arc::new(Self { exposed, monitor, dials, places, tls }));
+            all.push(Arc::new(Self { exposed, monitor, dials, places, metrics, tls }));
         }
         all.into()
+    }
+
+    /// Under which it is called.
+    pub(crate) fn name(&self) -> &str {
+        self.exposed.name.as_str()
     }
 
     /// TLS for all dials from now on.
@@ -67,13 +76,16 @@ impl Reach {
 
     /// The hub has found that it speaks no HTTP/2, or that it is silent.
     pub(crate) fn found_not_http2(&self, silent: bool) {
-        if self.monitor.found_unfit() {
-            let Exposed { name, upstream, .. } = &self.exposed;
+        let Exposed { name, upstream, .. } = &self.exposed;
+        let why = match silent {
+            true => wire::SILENT.to_owned(),
+            false => format!("{}{}", wire::NOT_HTTP2, upstream.hint()),
+        };
+        if self.monitor.found_unfit(&why) {
             if silent {
-                warn!(%name, "{}", wire::SILENT);
+                warn!(%name, "{why}");
             } else {
-                let hint = upstream.hint();
-                error!(%name, "{}{hint}; this needs a change of configuration", wire::NOT_HTTP2);
+                error!(%name, "{why}; this needs a change of configuration");
             }
         }
     }

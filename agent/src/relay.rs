@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tunnel::lanes::Lane;
 
 use crate::limits::{LANE_AFTER_HUB, LANE_AFTER_UPSTREAM, RELAY_BUFFER};
+use crate::metrics::{Meter, Meters};
 
 /// Which side ended a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,11 @@ const BULK: usize = RELAY_BUFFER / 2;
 /// Copies both ways until one side ends. An HTTP/2 connection that has lost one direction is over, so the other has
 /// only a while; but what the upstream said before it hung up still goes to the hub, which is told how much the
 /// upstream had been sent by then. Nothing is sent to an upstream that has hung up.
-pub(crate) async fn relay<U>(lane: &mut Lane, upstream: &mut U) -> RelayEnd
+pub(crate) async fn relay<U>(lane: &mut Lane, upstream: &mut U, bytes: Meters) -> RelayEnd
 where
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut up, mut down) = (Pipe::default(), Pipe::default());
+    let (mut up, mut down) = (Pipe::new(bytes.up), Pipe::new(bytes.down));
     let first = poll_fn(|cx| poll_both(cx, lane, upstream, &mut up, &mut down)).await;
     if first == First::LaneGone {
         return RelayEnd::Hub;
@@ -104,7 +105,6 @@ enum Broken {
 }
 
 /// One direction. Holds memory only while whoever it goes to takes nothing.
-#[derive(Debug, Default)]
 struct Pipe {
     /// What was read and could not be written yet.
     left: Bytes,
@@ -115,9 +115,16 @@ struct Pipe {
     is_bulk: bool,
     /// One that could not be written yet.
     message: BytesMut,
+    /// Counts what was read.
+    meter: Meter,
 }
 
 impl Pipe {
+    fn new(meter: Meter) -> Self {
+        let (left, message) = (Bytes::new(), BytesMut::new());
+        Self { left, written: 0, unflushed: false, is_bulk: false, message, meter }
+    }
+
     /// The same to a lane: what comes in bulk is not copied.
     fn poll_into_lane<F: AsyncRead + Unpin>(
         &mut self,
@@ -141,7 +148,10 @@ impl Pipe {
             let read = pin!(from.read_buf(&mut message)).poll(cx);
             self.is_bulk = matches!(read, Poll::Ready(Ok(BULK..)));
             match read {
-                Poll::Ready(Ok(1..)) => self.message = message,
+                Poll::Ready(Ok(bytes @ 1..)) => {
+                    self.meter.add(bytes);
+                    self.message = message;
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::From)),
                 // At the end it is seen again, and so is that nothing comes.
                 Poll::Ready(Ok(_)) | Poll::Pending => {}
@@ -184,6 +194,7 @@ impl Pipe {
         let polled = Pin::new(&mut *from).poll_read(cx, &mut read);
         let mut bytes = read.filled();
         self.is_bulk = bytes.len() >= BULK;
+        self.meter.add(bytes.len());
         match polled {
             Poll::Ready(Ok(())) if !bytes.is_empty() => {
                 self.write(cx, to, &mut bytes).map_ok(|()| false)
@@ -191,6 +202,7 @@ impl Pipe {
             Poll::Ready(Err(_)) => Poll::Ready(Err(Broken::From)),
             // Nothing more, or not for now: whatever waits in a buffer below must not wait for it.
             polled => {
+                self.meter.tell();
                 ready!(self.poll_flush(cx, to))?;
                 polled.map(|_| Ok(true))
             }

@@ -39,7 +39,8 @@ pub(crate) async fn serve(
     let (driver, lanes, control) =
         lanes::start(io, read, keepalive, role, agent.lane_memory.clone());
     let about = About { slot, session, hub, node, agent, began: Instant::now() };
-    let mut conversation = Conversation::new(&about, &lanes, news);
+    let connected = about.agent.standing.connected(&about.hub, &about.node, lanes.ws());
+    let mut conversation = Conversation::new(&about, connected, &lanes, news);
     tokio::select! {
         biased;
         () = driver => {}
@@ -49,8 +50,9 @@ pub(crate) async fn serve(
         () = cut_off(&about.agent) => {}
     }
     let over = Over { ended: lanes.ws().ended().cloned(), lived: about.began.elapsed() };
-    about.log_end(&over);
     let was_to_end = conversation.is_leaving() || about.agent.stop.is_cancelled();
+    drop(conversation);
+    about.tell_end(&over);
     if let Some(age) = lost_at(&over).filter(|_| !was_to_end) {
         about.agent.age.lost(age, about.began);
     }

@@ -15,8 +15,10 @@ use tunnel::registration::share_of_lanes;
 use crate::age::AgeLimit;
 use crate::config::Config;
 use crate::hubs::Hubs;
+use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::reload::{ReloadError, Settings};
+use crate::standing::Standing;
 use crate::succession::Turns;
 
 /// The agent: how it is configured, what it is asked to do, and what it has room for.
@@ -26,6 +28,9 @@ pub(crate) struct Shared {
     /// Towards the hubs, where it is spoken.
     tls: watch::Sender<Option<TlsClient>>,
     pub(crate) hubs: Arc<Hubs>,
+    /// With which of them there are sessions.
+    pub(crate) standing: Standing,
+    pub(crate) metrics: Metrics,
     /// How many sessions the hub advises.
     pub(crate) advised: watch::Sender<u16>,
     /// The agent is asked to stop.
@@ -54,10 +59,14 @@ impl Shared {
         let Settings { tls, upstream_tls, max_lanes } = Settings::read(&config)?;
         let names = config.exposed().count();
         let exposed = config.exposed().cloned().zip(upstream_tls);
+        let metrics = Metrics::new();
+        let reaches = Reach::all(exposed, share_of_lanes(max_lanes.get(), names), &metrics);
         Ok(Self {
             tls: watch::Sender::new(tls),
             hubs: Arc::new(Hubs::new(&config)),
-            reaches: Reach::all(exposed, share_of_lanes(max_lanes.get(), names)),
+            standing: Standing::default(),
+            metrics,
+            reaches,
             advised: watch::Sender::new(1),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -82,7 +91,9 @@ impl Shared {
 
     /// Reads anew what files say. If one of them cannot be used, everything stays as it was.
     pub(crate) fn reload(&self) {
-        match self.read_anew() {
+        let read = self.read_anew();
+        self.metrics.reloaded(read.is_ok());
+        match read {
             Ok(()) => info!("reloaded"),
             Err(error) => warn!(%error, "not reloaded: everything stays as it was"),
         }

@@ -87,6 +87,7 @@ impl Slot {
     async fn run(mut self) {
         let agent = self.agent.clone();
         let mut moved = None;
+        let mut connecting = Some(agent.standing.connecting());
         while !agent.stop.is_cancelled() {
             let dialled = match moved.take() {
                 Some(dialled) => Ok(dialled),
@@ -96,16 +97,20 @@ impl Slot {
                 },
             };
             let pause = match dialled {
-                Ok(dialled) => match self.follow(dialled).await {
-                    Following::Moved(dialled) => {
-                        self.rota.is_at(dialled.hub.clone());
-                        moved = Some(*dialled);
-                        continue;
+                Ok(dialled) => {
+                    connecting = None;
+                    match self.follow(dialled).await {
+                        Following::Moved(dialled) => {
+                            self.rota.is_at(dialled.hub.clone());
+                            moved = Some(*dialled);
+                            continue;
+                        }
+                        Following::Over(next) => self.pause_after(next),
                     }
-                    Following::Over(next) => self.pause_after(next),
-                },
+                }
                 Err(error) => self.pause_before(&error),
             };
+            connecting.get_or_insert_with(|| agent.standing.connecting());
             tokio::select! {
                 () = agent.stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -253,6 +258,9 @@ impl Slot {
 
     fn pause_before(&mut self, source: &DialError) -> Duration {
         let error = format!("hub {}: {source}", self.rota.next());
+        if !matches!(source, DialError::NotWanted) {
+            self.agent.standing.failed(error.clone());
+        }
         self.has_ghost |= matches!(source, DialError::Timeout);
         let retry = source.retry();
         let now = Duration::ZERO;

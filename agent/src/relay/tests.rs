@@ -8,10 +8,15 @@ use tunnel::limits::{LANE_FIRST_CREDIT, LANE_QUEUE};
 use tunnel::wire::CloseCode;
 
 use super::*;
+use crate::metrics::Metrics;
 use crate::tests::{lane as open_lane, session, soon};
 
 /// Bytes that the upstream's socket takes before it is read.
 const SOCKET: usize = 100;
+
+fn meters() -> Meters {
+    Metrics::new().of_name("testserver").meters()
+}
 
 struct Scene {
     hub: Lane,
@@ -34,7 +39,7 @@ impl Scene {
         let sessions = session();
         let (hub, mut lane) = open_lane(&sessions).await;
         let relay = tokio::spawn(async move {
-            let end = relay(&mut lane, &mut ours).await;
+            let end = relay(&mut lane, &mut ours, meters()).await;
             if end == RelayEnd::Upstream {
                 ignore(lane).await;
             }
@@ -135,7 +140,7 @@ async fn an_upstream_that_has_ended_is_sent_nothing() {
     let (mut marks, mut mark) = open_lane(&sessions).await;
     marks.write_all(b"x").await.expect("written");
     mark.read_exact(&mut [0]).await.expect("the mark");
-    assert_eq!(soon(relay(&mut lane, &mut ours)).await, RelayEnd::Upstream);
+    assert_eq!(soon(relay(&mut lane, &mut ours, meters())).await, RelayEnd::Upstream);
     assert_eq!(hub.read(&mut [0]).await.expect("an orderly end"), 0);
     assert_eq!(hub.status().end(), Some(&LaneEnd::Finished { delivered: 0 }));
     drop(ours);

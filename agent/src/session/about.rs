@@ -1,4 +1,4 @@
-//! Which session, for the log.
+//! Which session, for the log and for whoever asks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,9 +39,11 @@ impl About {
         }
     }
 
-    pub(super) fn log_end(&self, over: &Over) {
+    /// Tells the log, and whoever asks why there is no session.
+    pub(super) fn tell_end(&self, over: &Over) {
         let ended =
             over.ended.as_ref().map_or_else(|| "cut off".to_owned(), |ended| self.explain(ended));
+        self.agent.standing.failed(format!("hub {}: disconnected: {ended}", self.hub));
         macro_rules! line {
             ($macro:ident, $message:literal) => {
                 $macro!(

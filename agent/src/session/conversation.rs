@@ -12,11 +12,13 @@ use tunnel::ws::Handle;
 
 use super::about::About;
 use super::accepted;
+use crate::standing::Connected;
 use crate::succession::{News, Predecessor, Turn};
 
 /// The agent's side of it, and how far it is.
 pub(super) struct Conversation<'s> {
     about: &'s About,
+    connected: Connected<'s>,
     lanes: &'s Lanes,
     ws: &'s Handle,
     news: mpsc::Sender<News>,
@@ -38,7 +40,12 @@ pub(super) struct Conversation<'s> {
 }
 
 impl<'s> Conversation<'s> {
-    pub(super) fn new(about: &'s About, lanes: &'s Lanes, news: mpsc::Sender<News>) -> Self {
+    pub(super) fn new(
+        about: &'s About,
+        connected: Connected<'s>,
+        lanes: &'s Lanes,
+        news: mpsc::Sender<News>,
+    ) -> Self {
         let (agent, began, random) = (about.agent.clone(), about.began, fastrand::f64());
         let grows_old = async move {
             agent.age.is_near(began, random).await;
@@ -46,6 +53,7 @@ impl<'s> Conversation<'s> {
         };
         Self {
             about,
+            connected,
             lanes,
             ws: lanes.ws(),
             news,
@@ -106,12 +114,14 @@ impl<'s> Conversation<'s> {
         match said {
             Control::Registered if !self.is_registered => {
                 self.is_registered = true;
+                self.connected.registered();
                 self.about.log("registered");
                 self.tell(News::Registered);
             }
             // A second request changes nothing.
             Control::Drain if !self.hub_drains => {
                 self.hub_drains = true;
+                self.connected.draining();
                 self.about.agent.hubs.leaves(&self.about.node);
                 self.about.log("draining: the hub opens no new lanes on this session");
                 self.tell_moved();
@@ -193,6 +203,7 @@ impl<'s> Conversation<'s> {
 
     fn drain(&mut self) {
         if !std::mem::replace(&mut self.drains, true) {
+            self.connected.draining();
             self.ws.send(Control::Drain);
         }
     }

@@ -142,6 +142,9 @@ async fn a_taken_port_is_named() {
     assert_named(&run_hub(&["--listen", &address]).await, &address);
     let admin = ["--listen", ANY_PORT, "--admin-listen", &address];
     assert_named(&run_hub(&admin).await, &address);
+    let ended = run_agent(&["serve", "a", "--admin-listen", &address]).await;
+    assert_named(&ended, &address);
+    assert!(ended.failure().contains("choose another with --admin-listen"), "{ended:#?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ const AGENT_FLAGS: &str = "--name --hub-uri --upstream --token-file --tls-ca-fil
     --tls-insecure-skip-verify --sessions --keepalive-interval --max-session-age --label --authority --max-lanes \
     --lane-memory --drain-timeout --fluentd-command --log-format --log-filter --proxy --hub-headers-file \
     --tls-cert-file --tls-key-file --upstream-tls-ca-file --upstream-tls-insecure-skip-verify --upstream-tls-server-name \
-    --upstream-tls-cert-file --upstream-tls-key-file --upstream-alpn";
+    --upstream-tls-cert-file --upstream-tls-key-file --upstream-alpn --admin-listen";
 
 /// Every flag has a line, and a variable of the program's own in the environment.
 #[track_caller]

@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "so tests fail")]
 
+mod admin;
 mod drain;
 mod files;
 mod fluentd;

@@ -46,6 +46,7 @@ async fn bad_usage_of_the_agent_is_64() {
         (&["a", "--hub-uri", "http://hub"], "ws://"),
         (&["a", "--upstream", "50051"], "host:port"),
         (&["a", "--sessions", "65"], "1..=64"),
+        (&["a", "--admin-listen", "9090"], "host:port"),
         (&["a", "--label", "zone"], "KEY=VALUE"),
         (&["a", "--authority", "a b"], "--authority"),
         (&["a", "--fluentd-command", "sh 'x"], "quote"),

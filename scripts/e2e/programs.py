@@ -187,6 +187,31 @@ def scrape(world, hub):
         eventually(counted, "2 calls that ended well and 1 with NOT_FOUND are counted")
 
 
+def agent_admin(world, hub):
+    """A Prometheus finds what an agent passes on, and Kubernetes whether it is ready."""
+
+    def counted():
+        samples, types = metrics.scrape(admin)
+        kind = types.get("agent_relayed_bytes_total")
+        check(kind == "counter", f"no agent_relayed_bytes_total in {sorted(types)}")
+        for one in ("agent_name_registered", "agent_upstream_up", "agent_hubs"):
+            check(metrics.total(samples, one) == 1, f"{one} is not 1")
+        return all(
+            metrics.total(samples, "agent_relayed_bytes_total", direction=direction) > 0
+            for direction in ("request", "response")
+        )
+
+    with world.own_hub(hub.transport) as own:
+        route = world.through(own, "go", "--admin-listen", "127.0.0.1:0")
+        listens = logged("admin listening")
+        admin = own.agents["go"].wait_for(listens, "its admin port listens")["address"]
+        check(is_ready(admin), "it is registered, and not ready")
+        succeed(*route.grpcurl(f"{ECHO}/Unary", flags=SCHEMA, data="{}"))
+        eventually(counted, "the bytes of a call are counted")
+        own.process.terminate()
+        eventually(lambda: not is_ready(admin), "it is not ready without a hub")
+
+
 def memory(world, hub):
     """64 MiB to a reader that stops: the hub holds its windows, not the transfer."""
     told = []
@@ -254,9 +279,9 @@ def drain(world, hub):
     """SIGTERM: not ready, the running call finishes, exit code 0."""
     with world.own_hub(hub.transport) as own:
         caller = open_stream(world, world.through(own, "go"))
-        check(is_ready(own), "the hub is not ready before")
+        check(is_ready(own.admin), "the hub is not ready before")
         own.process.terminate()
-        eventually(lambda: not is_ready(own), "the hub is no longer ready")
+        eventually(lambda: not is_ready(own.admin), "the hub is no longer ready")
         caller.say("go on")
         check(caller.wait() == 0, f"the running call fails:\n{caller.tail()}")
         code = own.process.wait()
@@ -339,11 +364,11 @@ def open_stream(world, route):
     return caller
 
 
-def is_ready(hub):
-    """Whether /readyz says so. Refused is not ready."""
+def is_ready(admin):
+    """Whether /readyz of a hub or an agent says so. Refused is not ready."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{hub.admin}/readyz", timeout=5) as response:
+        with opener.open(f"http://{admin}/readyz", timeout=5) as response:
             return response.status == 200
     except OSError:
         return False
@@ -389,6 +414,7 @@ CASES = {
     "call-error": call_error,
     "list-describe-ping": list_describe_ping,
     "metrics": scrape,
+    "agent-admin": agent_admin,
     "memory": memory,
     "far": far,
     "far-without-memory": far_without_memory,

@@ -289,6 +289,9 @@ pub const HEALTH_PAUSE: Duration = Duration::from_millis(100);
 /// and these take a quarter of a core. A few tell a change at once; where there are thousands, they spread over
 /// the time that all of them need, and pause for as long.
 pub const HEALTH_LOOK: Duration = Duration::from_micros(50);
+/// Watches of health at once: as many as connections by default. Beyond, each caller of a connection still has one, which is all
+/// that a gRPC client with health checks needs; without a bound, [`OWN_CALLS`] on each connection would be 16 million.
+pub const HEALTH_WATCHES: usize = CONNECTIONS;
 /// Agents on one page of a list, at most.
 pub const LIST_PAGE: usize = 500;
 /// Bytes of a page, at most: gRPC clients take 4 MiB. The [`OWN_CALLS`] pages that a connection can leave unread

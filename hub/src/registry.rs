@@ -16,6 +16,7 @@ mod overview;
 mod page;
 mod parking;
 mod peers;
+mod presence;
 mod registered;
 mod remote;
 mod session;
@@ -34,9 +35,7 @@ use tunnel::name::Name;
 use tunnel::registration::{self, Exposed};
 use tunnel::speaks::WebProtocol;
 
-use crate::config::auth::Holder;
-use crate::limits::STARTING;
-use crate::message::refusal::Refusal;
+use crate::config::auth::{Auth, Holder};
 use crate::observe::activity::{Activity, What};
 use crate::observe::metrics::Metrics;
 
@@ -55,6 +54,7 @@ pub(crate) use self::parking::Parked;
 use self::parking::Parking;
 use self::peers::Peers;
 pub(crate) use self::peers::{Connected, LocalAgent, Others, PeerView};
+pub(crate) use self::presence::Presence;
 pub(crate) use self::registered::Registration;
 pub(crate) use self::remote::{Told, ToldName, ToldState};
 pub(crate) use self::session::{Admitted, Session};
@@ -77,15 +77,9 @@ pub(crate) struct Registry {
     followers: Followers,
     /// Other hubs that are connected.
     peers: Peers,
+    /// Which names there are to be, as far as it spells them out.
+    auth: RwLock<Auth>,
     started: Instant,
-}
-
-/// Whether calls for a name can be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    Unknown,
-    Offline,
-    Online,
 }
 
 impl Registry {
@@ -93,7 +87,7 @@ impl Registry {
         let (names, changed) = (RwLock::default(), watch::Sender::new(()));
         let (generation, agents) = (AtomicU64::new(0), AtomicU64::new(0));
         let (parking, followers, started) = (Arc::default(), Followers::default(), Instant::now());
-        let peers = Peers::default();
+        let (peers, auth) = (Peers::default(), RwLock::default());
         Self {
             names,
             changed,
@@ -104,6 +98,7 @@ impl Registry {
             parking,
             followers,
             peers,
+            auth,
             started,
         }
     }
@@ -320,14 +315,6 @@ impl Registry {
         self.generation.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn presence(&self, name: &Name) -> Presence {
-        match self.names.read().entries.get(name) {
-            Some(entry) if entry.usable().next().is_some() => Presence::Online,
-            Some(entry) if entry.is_known() => Presence::Offline,
-            _ => Presence::Unknown,
-        }
-    }
-
     /// Every session of this hub's agents that is shown, in no order.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         let names = self.names.read();
@@ -374,11 +361,5 @@ impl Registry {
         let Some(entry) = names.entries.get(name) else { return false };
         let mut shown = entry.shown().peekable();
         shown.peek().is_some() && shown.all(|session| session.agent.speaks.has(protocol))
-    }
-
-    /// A hub that has just started knows nobody yet.
-    fn unknown(&self, name: &Name) -> Away {
-        let is_expected = self.started.elapsed() < STARTING;
-        Away { refusal: Refusal::UnknownName(name.clone()), is_expected }
     }
 }

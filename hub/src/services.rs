@@ -7,6 +7,7 @@ pub(crate) mod hint;
 mod names;
 mod page_token;
 pub(crate) mod peers;
+pub(crate) mod visit;
 
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ pub(crate) fn routes(
 ) -> Routes {
     let clients = Arc::new(Clients::new(registry.clone(), node));
     let names = Names::new(registry.clone(), clients.clone(), state.clone());
-    let stop = &state.stop;
+    let State { limits, stop, .. } = state;
     let mut routes = Routes::default();
     routes = routes
         .add_service(
@@ -76,7 +77,7 @@ pub(crate) fn routes(
             .max_decoding_message_size(OWN_REQUEST_MAX),
         )
         .add_service(
-            HealthServer::new(Health::new(registry.clone(), stop.clone()))
+            HealthServer::new(Health::new(registry.clone(), limits.clone(), stop.clone()))
                 .accept_compressed(Gzip)
                 .max_decoding_message_size(OWN_REQUEST_MAX),
         );
@@ -129,17 +130,25 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 
 /// Who calls, as `call` found out.
 fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
-    request.extensions().get().ok_or_else(|| {
-        let refusal = Refusal::NoToken;
-        Status::new(refusal.code(), refusal.to_string())
-    })
+    request.extensions().get().ok_or_else(|| refused(&Refusal::NoToken))
 }
 
-/// Ends a watcher's stream because the hub ends. One that does not read is not waited for.
-async fn going_away<T>(sender: &mpsc::Sender<Result<T, Status>>) {
-    let mut status = Status::unavailable("the hub is going away");
+fn refused(refusal: &Refusal) -> Status {
+    for_reason(Status::new(refusal.code(), refusal.to_string()), refusal)
+}
+
+fn for_reason(mut status: Status, refusal: &Refusal) -> Status {
+    status.metadata_mut().insert(HUB_REASON, MetadataValue::from_static(refusal.reason()));
     status
-        .metadata_mut()
-        .insert(HUB_REASON, MetadataValue::from_static(Refusal::GoingAway.reason()));
+}
+
+/// Ends a watcher's stream because the hub ends.
+async fn going_away<T>(sender: &mpsc::Sender<Result<T, Status>>) {
+    let status = Status::unavailable("the hub is going away");
+    end(sender, for_reason(status, &Refusal::GoingAway)).await;
+}
+
+/// Ends a watcher's stream. One that does not read is not waited for.
+async fn end<T>(sender: &mpsc::Sender<Result<T, Status>>, status: Status) {
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, sender.send(Err(status))).await;
 }

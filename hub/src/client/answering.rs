@@ -29,7 +29,7 @@ impl Connection {
         let lane = match self.own_lanes.get(&key) {
             Some(lane) if self.switch.has_room(*lane) => *lane,
             _ => {
-                let io = own::serve(&self.origin.hub, caller);
+                let io = own::serve(&self.origin, caller);
                 let lane = self.switch.open_lane(OWN_CALLS as u32, PeerGuard::upstream());
                 self.switch.mark_own(lane);
                 self.add_lane(lane, LaneIo::Own(io), None, None, None);

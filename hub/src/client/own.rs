@@ -9,17 +9,20 @@ use tunnel::limits::MAX_HEADER_LIST_READ;
 
 use crate::config::auth::Caller;
 use crate::context::hub::Hub;
+use crate::context::origin::Origin;
 use crate::limits::OWN_LANE_BYTES;
 use crate::services::hint::Hinting;
+use crate::services::visit::Visit;
 
 /// Begins to serve a caller; nobody in particular, if it has no good token.
-pub(super) fn serve(hub: &Arc<Hub>, caller: Option<Caller>) -> DuplexStream {
+pub(super) fn serve(origin: &Origin, caller: Option<Caller>) -> DuplexStream {
     let (ours, theirs) = duplex(OWN_LANE_BYTES);
-    tokio::spawn(run(theirs, hub.clone(), caller));
+    let visit = Visit::new(origin.peer, origin.hub.doors.watch(origin.worker));
+    tokio::spawn(run(theirs, origin.hub.clone(), visit, caller));
     ours
 }
 
-async fn run(io: DuplexStream, hub: Arc<Hub>, caller: Option<Caller>) {
+async fn run(io: DuplexStream, hub: Arc<Hub>, visit: Visit, caller: Option<Caller>) {
     let mut builder = bridge::server_builder();
     let handshake = builder.max_header_list_size(MAX_HEADER_LIST_READ).handshake(io).await;
     let mut connection = match handshake {
@@ -31,6 +34,7 @@ async fn run(io: DuplexStream, hub: Arc<Hub>, caller: Option<Caller>) {
         if let Some(caller) = &caller {
             request.extensions_mut().insert(caller.clone());
         }
+        request.extensions_mut().insert(visit.clone());
         let services = Hinting(hub.services.clone());
         tokio::spawn(async move {
             // How it ended, the switch has seen.

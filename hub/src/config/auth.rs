@@ -3,14 +3,15 @@
 //! Tokens are high-entropy secrets, so the file holds their plain SHA-256, and finding a token is a
 //! look-up by hash: how long it takes tells nothing about the tokens that exist.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tunnel::name::Name;
 
+pub use super::auth_file::{AuthFileError, Ownership};
+use super::auth_file::{File, FileEntry};
 use super::pattern::Pattern;
 
 /// The hub's doors.
@@ -28,6 +29,10 @@ pub enum Auth {
 pub struct Tokens {
     agents: HashMap<Hash, Holder>,
     callers: HashMap<Hash, Holder>,
+    /// Names whose health is for everybody.
+    public_health: Vec<Pattern>,
+    /// Names that agents may register, as far as they are spelled out.
+    spelled_out: HashSet<Name>,
 }
 
 type Hash = [u8; 32];
@@ -42,21 +47,6 @@ struct Entry {
     id: String,
     names: Vec<Pattern>,
     ownership: Ownership,
-}
-
-/// What becomes of a name that several agents register.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ownership {
-    /// All of them serve it, by turns.
-    #[default]
-    Share,
-    /// The first has it for as long as it lives; others are refused.
-    Exclusive,
-    /// The latest has it; who had it before is sent away.
-    Takeover,
-    /// The first has it; the next one takes its place once it is gone, or its server is.
-    Standby,
 }
 
 /// Why a token does not open the door.
@@ -76,14 +66,14 @@ impl Auth {
     /// # Errors
     /// Says which file, and for bad content which line.
     pub fn from_file(path: &Path) -> Result<Self, AuthFileError> {
-        let content = std::fs::read_to_string(path)
-            .map_err(|source| AuthFileError::Read { path: path.into(), source })?;
-        let invalid = |reason| AuthFileError::Invalid { path: path.into(), reason };
-        let file: File =
-            toml::from_str(&content).map_err(|error| invalid(in_line(&content, &error)))?;
-        let agents = index(file.agents).map_err(invalid)?;
-        let callers = index(file.callers).map_err(invalid)?;
-        Ok(Self::Tokens(Arc::new(Tokens { agents, callers })))
+        let File { agents: entries, callers } = File::read(path)?;
+        let index = |entries| index(entries).map_err(|why| AuthFileError::invalid(path, why));
+        let (agents, callers) = (index(&entries)?, index(&callers)?);
+        let public = entries.iter().filter(|entry| entry.public_health);
+        let public_health = public.flat_map(|entry| &entry.names).cloned().collect();
+        let spelled_out = entries.iter().flat_map(|entry| &entry.names);
+        let spelled_out = spelled_out.filter_map(Pattern::name).collect();
+        Ok(Self::Tokens(Arc::new(Tokens { agents, callers, public_health, spelled_out })))
     }
 
     /// Whether no token opens it: nobody may register, and nobody may call.
@@ -113,6 +103,19 @@ impl Auth {
             return Ok(());
         };
         tokens.agents.get(&holder.0.token).ok_or(Denied::UnknownToken)?.check(name)
+    }
+
+    /// Whether anybody may ask how `name` is, without a token.
+    pub(crate) fn has_public_health(&self, name: &Name) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Tokens(tokens) => matches(&tokens.public_health, name),
+        }
+    }
+
+    /// Whether an agent is known to be meant to have `name`, for that is spelled out.
+    pub(crate) fn spells_out(&self, name: &Name) -> bool {
+        matches!(self, Self::Tokens(tokens) if tokens.spelled_out.contains(name))
     }
 
     /// What a caller that was let in may do now.
@@ -162,8 +165,12 @@ impl Holder {
     }
 
     fn may_use(&self, name: &Name) -> bool {
-        self.0.names.iter().any(|pattern| pattern.matches(name.as_str()))
+        matches(&self.0.names, name)
     }
+}
+
+fn matches(patterns: &[Pattern], name: &Name) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(name.as_str()))
 }
 
 /// Somebody who calls. Nobody in particular when the hub is open, or where another hub asks.
@@ -203,85 +210,13 @@ fn find(holders: &HashMap<Hash, Holder>, token: Option<&[u8]>) -> Result<Holder,
     holders.get(&hash).cloned().ok_or(Denied::UnknownToken)
 }
 
-// === the file ===
-
-/// Why an auth file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthFileError {
-    /// It cannot be read.
-    #[error("cannot read the auth file {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It does not say what an auth file says.
-    #[error("cannot use the auth file {}: {reason}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        reason: String,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    agents: Vec<FileEntry>,
-    #[serde(default)]
-    callers: Vec<FileEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileEntry {
-    id: String,
-    token_sha256: HexHash,
-    names: Vec<Pattern>,
-    #[serde(default)]
-    ownership: Ownership,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
-struct HexHash(Hash);
-
-impl TryFrom<String> for HexHash {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        const WRONG: &str = "token_sha256 is the SHA-256 of a token: 64 hexadecimal digits";
-        let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-            return Err(WRONG);
-        };
-        let bytes: Option<Vec<u8>> =
-            pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
-        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(WRONG)
-    }
-}
-
-/// toml's own text is a picture of six lines.
-fn in_line(content: &str, error: &toml::de::Error) -> String {
-    let message = error.message().lines().collect::<Vec<_>>().join("; ");
-    match error.span() {
-        Some(span) => {
-            let before = content.as_bytes().iter().take(span.start);
-            let line = 1 + before.filter(|&&byte| byte == b'\n').count();
-            format!("line {line}: {message}")
-        }
-        None => message,
-    }
-}
-
-fn index(entries: Vec<FileEntry>) -> Result<HashMap<Hash, Holder>, String> {
+/// By the hash of their tokens.
+fn index(entries: &[FileEntry]) -> Result<HashMap<Hash, Holder>, String> {
     let mut holders = HashMap::new();
-    for FileEntry { id, token_sha256, names, ownership } in entries {
-        let holder = Holder(Arc::new(Entry { token: token_sha256.0, id, names, ownership }));
-        if let Some(other) = holders.insert(token_sha256.0, holder.clone()) {
+    for FileEntry { id, token_sha256, names, ownership, .. } in entries {
+        let (token, id, names) = (token_sha256.0, id.clone(), names.clone());
+        let holder = Holder(Arc::new(Entry { token, id, names, ownership: *ownership }));
+        if let Some(other) = holders.insert(token, holder.clone()) {
             return Err(format!("{:?} and {:?} have the same token", other.id(), holder.id()));
         }
     }
@@ -327,6 +262,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_names_without_a_token() {
+        let agent = |token: &str, names: &str, more: &str| {
+            format!("[[agents]]\nid = 'a'\ntoken_sha256 = '{token}'\nnames = {names}\n{more}\n")
+        };
+        let other = SECRET.replace('2', "3");
+        let file = agent(SECRET, "['seen-*', 'spelled-1']", "public_health = true")
+            + &agent(&other, "['spelled-2', 'hidden-*', '-*', '-x']", "");
+        let auth = auth(&file).expect("an auth file");
+        let of = |to: &str| (auth.has_public_health(&name(to)), auth.spells_out(&name(to)));
+        assert_eq!(of("seen-1"), (true, false));
+        assert_eq!(of("spelled-1"), (true, true));
+        assert_eq!(of("spelled-2"), (false, true));
+        assert_eq!(of("hidden-1"), (false, false));
+        assert!(Auth::Open.has_public_health(&name("a")) && !Auth::Open.spells_out(&name("a")));
+    }
+
+    #[test]
     fn an_open_hub_lets_everybody_in() {
         assert!(Auth::Open.agent(None, &name("a")).is_ok_and(|holder| holder.is_none()));
         assert!(!Auth::Open.is_shut());
@@ -343,6 +295,12 @@ mod tests {
             (
                 &format!("[[agents]]\nid='a'\ntoken_sha256='{SECRET}'\nname=['a']\n"),
                 "unknown field",
+            ),
+            (
+                &format!(
+                    "[[callers]]\nid='a'\ntoken_sha256='{SECRET}'\nnames=['a']\npublic_health=true\n"
+                ),
+                "is a caller",
             ),
             (
                 &format!(

@@ -1,6 +1,7 @@
 //! Which names a token is good for.
 
 use serde::Deserialize;
+use tunnel::name::Name;
 
 /// A name in which `*` stands for any run of characters.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -21,6 +22,12 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Pattern {
+    /// The one name that it is, if it is one.
+    pub(super) fn name(&self) -> Option<Name> {
+        // No name has a star.
+        self.0.parse().ok()
+    }
+
     pub(super) fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         let first = parts.next().unwrap_or_default();

@@ -98,6 +98,7 @@ impl Hub {
         let access_log = config.access_log.as_ref();
         let access_log = access_log.map(|config| AccessLog::open(config, metrics.clone()));
         let registry = Arc::new(Registry::new(activity.clone(), metrics.clone()));
+        registry.heed(&config.keys.auth);
         let stop = Stop::default();
         let limits = Arc::new(Limits::new(metrics.clone()));
         let lanes = LaneOpener::new(&registry, &metrics);
@@ -166,6 +167,7 @@ impl Hub {
     fn read_anew(&self) -> Result<(), ConfigError> {
         let filter = self.config.log.read()?;
         self.doors.reload()?;
+        self.registry.heed(&self.doors.keys(0).auth);
         filter.apply();
         self.access_log.iter().for_each(AccessLog::reopen);
         Ok(())

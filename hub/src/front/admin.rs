@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tunnel::{admin, wire};
 
 use crate::context::hub::Hub;
+use crate::message::refusal::{BadName, Refusal};
 use crate::observe::metrics::There;
 
 /// What an agent logs that was given this port.
@@ -30,7 +31,7 @@ fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
         (&Method::GET | &Method::HEAD, "/healthz") => {
             (StatusCode::OK, "text/plain", "ok\n".to_owned())
         }
-        (&Method::GET | &Method::HEAD, "/readyz") => readiness(hub),
+        (&Method::GET | &Method::HEAD, "/readyz") => readiness(hub, request.uri().query()),
         (&Method::POST, "/reload") => reload(hub),
         (_, "/metrics" | "/healthz" | "/readyz") => not_allowed("GET"),
         (_, "/reload") => not_allowed("POST"),
@@ -70,12 +71,38 @@ fn metrics(hub: &Hub) -> String {
     hub.metrics.render(&there, &hub.registry.overview())
 }
 
-fn readiness(hub: &Hub) -> (StatusCode, &'static str, String) {
+/// Of the hub, and of all names that are asked about: `?name=billing&name=stock`.
+fn readiness(hub: &Hub, query: Option<&str>) -> (StatusCode, &'static str, String) {
     if hub.stop.is_leaving() {
-        (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
-    } else if hub.beginning.lasts() {
-        (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "waiting for the other hubs\n".to_owned())
-    } else {
-        (StatusCode::OK, "text/plain", "ready\n".to_owned())
+        return (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned());
     }
+    if hub.beginning.lasts() {
+        let waits = "waiting for the other hubs\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, "text/plain", waits);
+    }
+    let parts = query.unwrap_or_default().split('&');
+    let names = parts.filter_map(|part| part.strip_prefix("name="));
+    let away: Vec<_> = names.filter_map(|name| name_is_away(hub, name)).collect();
+    // The first says what is wrong; there is a line for each.
+    match away.first() {
+        None => (StatusCode::OK, "text/plain", "ready\n".to_owned()),
+        Some((status, _)) => {
+            let lines = away.iter().map(|(_, line)| format!("{line}\n")).collect();
+            (*status, "text/plain", lines)
+        }
+    }
+}
+
+/// Why calls for a name cannot be served, if they cannot. No name has a character that a query escapes.
+fn name_is_away(hub: &Hub, name: &str) -> Option<(StatusCode, String)> {
+    let name = match name.parse() {
+        Ok(name) => name,
+        Err(error) => return Some((StatusCode::BAD_REQUEST, BadName::Invalid(error).to_string())),
+    };
+    let why = hub.registry.why_not(&name)?;
+    let status = match why {
+        Refusal::UnknownName(_) => StatusCode::NOT_FOUND,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Some((status, why.to_string()))
 }

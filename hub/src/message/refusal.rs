@@ -83,6 +83,9 @@ pub(crate) enum Refusal {
     /// The client has as many calls to the hub's own services open as it may.
     #[error("too many calls to the hub itself on this connection")]
     OwnCalls,
+    /// Health has as many watchers as the hub takes, this connection one of them.
+    #[error("too many watch the health of names at this hub")]
+    Watches,
     /// The request's header list is larger than the hub takes.
     #[error("the metadata is larger than the {0} bytes that the hub takes")]
     HeaderList(usize),
@@ -155,6 +158,7 @@ impl Refusal {
             Self::Limit(_)
             | Self::Held
             | Self::OwnCalls
+            | Self::Watches
             | Self::HeaderList(_)
             | Self::MessageTooLarge(_) => 7,
             Self::SessionLost(_) => 8,
@@ -180,7 +184,11 @@ impl Refusal {
             Self::MessageTooLarge(_) => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
             Self::Revised | Self::GoingAway => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::UpstreamUnreachable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
-            Self::Limit(_) | Self::Held | Self::OwnCalls | Self::UpstreamClosed { .. } => {
+            Self::Limit(_)
+            | Self::Held
+            | Self::OwnCalls
+            | Self::Watches
+            | Self::UpstreamClosed { .. } => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)
             }
             Self::HeaderList(_) => {
@@ -198,6 +206,7 @@ impl Refusal {
             Self::Limit(_)
             | Self::Held
             | Self::OwnCalls
+            | Self::Watches
             | Self::Offline { .. }
             | Self::UpstreamUnreachable(_) => Some(RETRY_PAUSE),
             _ => None,

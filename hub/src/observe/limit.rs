@@ -30,10 +30,11 @@ pub(crate) enum Limit {
     Registrations,
     Streams,
     UpstreamClosed,
+    Watches,
 }
 
 impl Limit {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::ClientFrames,
         Self::ClientResets,
         Self::ClientHeads,
@@ -49,6 +50,7 @@ impl Limit {
         Self::Registrations,
         Self::Streams,
         Self::UpstreamClosed,
+        Self::Watches,
     ];
 
     /// The metric's label.
@@ -69,6 +71,7 @@ impl Limit {
             Self::Registrations => "registrations",
             Self::Streams => "streams",
             Self::UpstreamClosed => "upstream-closed",
+            Self::Watches => "watches",
         }
     }
 
@@ -111,6 +114,9 @@ impl Limit {
             }
             Self::UpstreamClosed => {
                 "an agent's server has ended a caller's connection for cause: the caller has none for a while"
+            }
+            Self::Watches => {
+                "health has as many watchers as it may: those who have one get no more"
             }
         }
     }

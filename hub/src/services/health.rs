@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -12,8 +12,11 @@ use tonic_health::pb::health_server::Health as HealthService;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tunnel::name::Name;
 
-use crate::config::auth::Caller;
-use crate::limits::{HEALTH_LOOK, HEALTH_PAUSE};
+use super::visit::Visit;
+use crate::config::keys::Keys;
+use crate::limits::{HEALTH_LOOK, HEALTH_PAUSE, HEALTH_WATCHES};
+use crate::message::refusal::Refusal;
+use crate::observe::limit::{Limit, Limits};
 use crate::registry::{Presence, Registry};
 use crate::stop::Stop;
 
@@ -21,21 +24,26 @@ use crate::stop::Stop;
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     registry: Arc<Registry>,
+    limits: Arc<Limits>,
+    /// Places for watchers.
+    watches: Arc<Semaphore>,
     stop: Stop,
 }
 
 /// What is asked about.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     Hub,
     Name(Name),
+    /// A name that whoever asks may not call, and whose health is for everybody.
+    Public(Name),
     /// Something that can never be registered.
     Nobody,
 }
 
 impl Health {
-    pub(super) fn new(registry: Arc<Registry>, stop: Stop) -> Self {
-        Self { registry, stop }
+    pub(super) fn new(registry: Arc<Registry>, limits: Arc<Limits>, stop: Stop) -> Self {
+        Self { registry, limits, watches: Arc::new(Semaphore::new(HEALTH_WATCHES)), stop }
     }
 
     fn status(&self, subject: &Subject) -> ServingStatus {
@@ -48,7 +56,21 @@ impl Health {
                 Presence::Offline => ServingStatus::NotServing,
                 Presence::Unknown => ServingStatus::ServiceUnknown,
             },
+            // Which names there have been is for those who may call them.
+            Subject::Public(name) => match self.registry.presence(name) {
+                Presence::Online => ServingStatus::Serving,
+                Presence::Offline | Presence::Unknown => ServingStatus::NotServing,
+            },
         }
+    }
+
+    /// Room for one more watcher.
+    fn place(&self, visit: &Visit) -> Result<OwnedSemaphorePermit, Status> {
+        let place = self.watches.clone().try_acquire_owned();
+        place.or_else(|_| visit.watch.clone().try_acquire_owned()).map_err(|_| {
+            self.limits.reached(Limit::Watches, visit.peer, None);
+            super::refused(&Refusal::Watches)
+        })
     }
 
     /// Tells the status now and when it has changed: the first change at once, and what follows with pauses.
@@ -93,12 +115,18 @@ impl HealthService for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let subject = subject(&request)?;
+        let visit = visit(&request)?.clone();
+        let place = self.place(&visit)?;
         let (sender, receiver) = mpsc::channel(1);
         let health = self.clone();
         tokio::spawn(async move {
+            let _place = place;
             tokio::select! {
                 () = sender.closed() => {}
-                () = health.clone().report(subject, sender.clone()) => {}
+                () = health.clone().report(subject.clone(), sender.clone()) => {}
+                () = private(&subject, visit.keys) => {
+                    super::end(&sender, super::refused(&Refusal::Revised)).await;
+                }
                 () = health.stop.draining() => super::going_away(&sender).await,
             }
         });
@@ -106,21 +134,44 @@ impl HealthService for Health {
     }
 }
 
-/// The hub itself, as the empty service, is for everybody; names are for who may call them.
+/// The hub itself, as the empty service, is for everybody, and so are names of which the auth file says so; all others are for
+/// who may call them.
 fn subject(request: &Request<HealthCheckRequest>) -> Result<Subject, Status> {
     let service = &request.get_ref().service;
     if service.is_empty() {
         return Ok(Subject::Hub);
     }
-    let caller: &Caller = super::caller(request)?;
-    Ok(match service.parse() {
-        // To who may not call it, a name looks the same whether it is registered or not.
-        Ok(name) if !caller.may_call(&name) => {
-            return Err(Status::permission_denied("your token is not good for this name"));
+    let caller = super::caller(request);
+    let Ok(name) = service.parse() else {
+        return caller.map(|_| Subject::Nobody);
+    };
+    if caller.as_ref().is_ok_and(|caller| caller.may_call(&name)) {
+        return Ok(Subject::Name(name));
+    }
+    if visit(request)?.keys.borrow().auth.has_public_health(&name) {
+        return Ok(Subject::Public(name));
+    }
+    // To who may not call it, a name looks the same whether it is registered or not.
+    caller.and_then(|_| Err(super::refused(&Refusal::Denied(name))))
+}
+
+/// On which connection it is asked.
+fn visit<T>(request: &Request<T>) -> Result<&Visit, Status> {
+    request.extensions().get().ok_or_else(|| Status::internal("on no connection"))
+}
+
+/// Waits until whoever asks may not know any more.
+async fn private(subject: &Subject, mut keys: watch::Receiver<Arc<Keys>>) {
+    match subject {
+        Subject::Public(name) => {
+            let changed = keys.wait_for(|keys| !keys.auth.has_public_health(name)).await.is_ok();
+            if !changed {
+                std::future::pending().await
+            }
         }
-        Ok(name) => Subject::Name(name),
-        Err(_) => Subject::Nobody,
-    })
+        // The call itself ends where its caller may not make it any more.
+        _ => std::future::pending().await,
+    }
 }
 
 /// Changes of the registry, as often as one watcher looks at it.
@@ -169,6 +220,7 @@ mod tests {
     use std::collections::HashMap;
 
     use tokio::time::sleep;
+    use tonic::Code;
 
     use super::*;
     use crate::observe::activity::Activity;
@@ -210,6 +262,26 @@ mod tests {
         }
         watching.iter().for_each(tokio::task::JoinHandle::abort);
         looks
+    }
+
+    #[tokio::test]
+    async fn watchers_are_bounded_but_each_connection_has_one() {
+        let metrics = Metrics::new();
+        let registry = Arc::new(Registry::new(Arc::new(Activity::new()), metrics.clone()));
+        let limits = Arc::new(Limits::new(metrics));
+        let health = Health::new(registry, limits, Stop::default());
+        let _all_others = health.watches.clone().try_acquire_many_owned(HEALTH_WATCHES as u32 - 1);
+        let (_keys, now) = watch::channel(Arc::default());
+        let visit = || Visit::new(([127, 0, 0, 1], 1).into(), now.clone());
+        let (one, another) = (visit(), visit());
+        let last = health.place(&one).expect("the last place");
+        let own = health.place(&one).expect("the connection's own");
+        assert_eq!(health.place(&one).expect_err("a refusal").code(), Code::ResourceExhausted);
+        let _others_own = health.place(&another).expect("the other connection's own");
+        drop(own);
+        let _own = health.place(&one).expect("its own again");
+        drop(last);
+        let _last = health.place(&another).expect("the last place again");
     }
 
     #[tokio::test(start_paused = true)]

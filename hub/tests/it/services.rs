@@ -6,5 +6,7 @@ pub(crate) mod clients;
 pub(crate) mod health;
 mod metrics;
 mod names;
+mod public_health;
+mod readiness;
 mod reload;
 mod words;

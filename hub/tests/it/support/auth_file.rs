@@ -16,14 +16,20 @@ pub(crate) struct Entry {
     pub(crate) token: &'static str,
     pub(crate) names: &'static str,
     pub(crate) ownership: &'static str,
+    pub(crate) public_health: bool,
 }
 
 pub(crate) const fn agent(token: &'static str, names: &'static str) -> Entry {
-    Entry { kind: "agents", token, names, ownership: "share" }
+    Entry { kind: "agents", token, names, ownership: "share", public_health: false }
 }
 
 pub(crate) const fn caller(token: &'static str, names: &'static str) -> Entry {
-    Entry { kind: "callers", token, names, ownership: "share" }
+    Entry { kind: "callers", token, names, ownership: "share", public_health: false }
+}
+
+/// An agent, the health of whose names is for everybody.
+pub(crate) const fn public(token: &'static str, names: &'static str) -> Entry {
+    Entry { public_health: true, ..agent(token, names) }
 }
 
 /// A hub that lets nobody else in.
@@ -60,7 +66,7 @@ impl AuthFile {
 }
 
 fn entry(entry: &Entry) -> String {
-    let Entry { kind, token, names, ownership } = entry;
+    let Entry { kind, token, names, ownership, public_health } = entry;
     let hash = Sha256::digest(token).iter().fold(String::new(), |mut hash, byte| {
         write!(hash, "{byte:02x}").unwrap();
         hash
@@ -68,7 +74,8 @@ fn entry(entry: &Entry) -> String {
     let holder = token.split('/').next().expect("the first of them");
     let id = format!("holder of {holder}");
     format!(
-        "[[{kind}]]\nid = '{id}'\ntoken_sha256 = '{hash}'\nnames = ['{names}']\nownership = '{ownership}'\n"
+        "[[{kind}]]\nid = '{id}'\ntoken_sha256 = '{hash}'\nnames = ['{names}']\nownership = '{ownership}'\n\
+         public_health = {public_health}\n"
     )
 }
 

@@ -1,0 +1,55 @@
+//! Whether calls for a name can be served, and why they cannot.
+
+use tunnel::name::Name;
+
+use super::{Away, Registry};
+use crate::config::auth::Auth;
+use crate::limits::STARTING;
+use crate::message::refusal::Refusal;
+
+/// Whether calls for a name can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Unknown,
+    Offline,
+    Online,
+}
+
+impl Registry {
+    /// Whose names those are that nobody has registered.
+    pub(crate) fn heed(&self, auth: &Auth) {
+        *self.auth.write() = auth.clone();
+        self.changed();
+    }
+
+    /// Whether they can.
+    pub(crate) fn presence(&self, name: &Name) -> Presence {
+        match self.why_not(name) {
+            None => Presence::Online,
+            Some(Refusal::UnknownName(_)) => Presence::Unknown,
+            Some(_) => Presence::Offline,
+        }
+    }
+
+    /// Why calls for a name cannot be served, if they cannot.
+    pub(crate) fn why_not(&self, name: &Name) -> Option<Refusal> {
+        let names = self.names.read();
+        let away = match names.entries.get(name).filter(|entry| entry.is_known()) {
+            Some(entry) if entry.usable().next().is_some() => return None,
+            Some(entry) => entry.away(name),
+            None => self.unknown(name),
+        };
+        Some(away.refusal)
+    }
+
+    /// Of a name that nobody has registered. A hub that has just started knows nobody yet.
+    pub(super) fn unknown(&self, name: &Name) -> Away {
+        let is_expected = self.started.elapsed() < STARTING;
+        let refusal = if self.auth.read().spells_out(name) {
+            Refusal::Offline { name: name.clone(), since: None }
+        } else {
+            Refusal::UnknownName(name.clone())
+        };
+        Away { refusal, is_expected }
+    }
+}

@@ -1,0 +1,25 @@
+//! What one caller of a connection has of the hub's own services, whoever it is.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::keys::Keys;
+
+/// Goes with each of its calls. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    /// Whose connection it is.
+    pub(super) peer: SocketAddr,
+    /// Who may come in, as it changes.
+    pub(super) keys: watch::Receiver<Arc<Keys>>,
+    /// One watch of health, which nobody else can take from it.
+    pub(super) watch: Arc<Semaphore>,
+}
+
+impl Visit {
+    pub(crate) fn new(peer: SocketAddr, keys: watch::Receiver<Arc<Keys>>) -> Self {
+        Self { peer, keys, watch: Arc::new(Semaphore::new(1)) }
+    }
+}

@@ -19,6 +19,7 @@ main() {
     want systemd-socket-activate systemd
     want squid squid
     want haproxy haproxy
+    want prometheus-blackbox-exporter prometheus-blackbox-exporter
     want microsocks microsocks
     want ip iproute2
     want openssl openssl

@@ -21,17 +21,18 @@ import (
 const largestMessage = 80 << 20
 
 var commands = map[string]func(args []string) error{
-	"server": serve,
-	"client": runCases,
-	"hold":   hold,
-	"slow":   slow,
-	"plain":  servePlain,
-	"http":   runHTTPCases,
+	"server":  serve,
+	"client":  runCases,
+	"hold":    hold,
+	"slow":    slow,
+	"healthy": healthy,
+	"plain":   servePlain,
+	"http":    runHTTPCases,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: e2e-go server|client|hold|slow|plain|http [flags]")
+		fmt.Fprintln(os.Stderr, "usage: e2e-go server|client|hold|slow|healthy|plain|http [flags]")
 		os.Exit(64)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
@@ -50,7 +51,7 @@ func (t *target) flags(set *flag.FlagSet) {
 }
 
 // dial opens one channel, which is one connection: pick_first over one loopback address.
-func (t *target) dial() (*grpc.ClientConn, error) {
+func (t *target) dial(more ...grpc.DialOption) (*grpc.ClientConn, error) {
 	transport := insecure.NewCredentials()
 	if t.caFile != "" {
 		config, err := t.tls()
@@ -59,7 +60,7 @@ func (t *target) dial() (*grpc.ClientConn, error) {
 		}
 		transport = credentials.NewTLS(config)
 	}
-	return grpc.NewClient(t.address,
+	return grpc.NewClient(t.address, append(more,
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(largestMessage)),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any,
@@ -70,7 +71,7 @@ func (t *target) dial() (*grpc.ClientConn, error) {
 			cc *grpc.ClientConn, method string, open grpc.Streamer,
 			opts ...grpc.CallOption) (grpc.ClientStream, error) {
 			return open(t.named(ctx), desc, cc, method, opts...)
-		}))
+		}))...)
 }
 
 // tls trusts the CA, and nobody else.

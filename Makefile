@@ -57,6 +57,10 @@ browser: build $(CERTS)/hub.pem ## Pages in Chromium call through the hub by gRP
 	scripts/browser/install.sh
 	scripts/browser/run
 
+.PHONY: page
+page: ## Build the hub's page anew from hub/page/src, to be committed (wants Node.js)
+	hub/page/build.sh
+
 .PHONY: tools
 tools: build $(CERTS)/hub.pem ## What people call gRPC servers with, through the hub: docs/tools.md (installs it into .tools/)
 	scripts/e2e/install.sh

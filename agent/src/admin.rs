@@ -23,7 +23,8 @@ pub(crate) async fn serve(agent: Arc<Shared>) {
     if let Ok(address) = listener.local_addr() {
         info!(%address, "admin listening");
     }
-    admin::serve(&listener, move |request| answer(request, &agent)).await;
+    let answer = move |request| std::future::ready(answer(&request, &agent));
+    admin::serve(&listener, answer).await;
 }
 
 fn answer<B>(request: &Request<B>, agent: &Shared) -> Response<String> {

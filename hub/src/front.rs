@@ -5,5 +5,6 @@ pub(crate) mod connection;
 pub(crate) mod detect;
 pub(crate) mod drain;
 pub(crate) mod listener;
+mod page;
 pub(crate) mod proxied;
 pub(crate) mod worker;

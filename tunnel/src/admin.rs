@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,10 +15,15 @@ use tracing::debug;
 
 use crate::limits::{ACCEPT_PAUSE, ADMIN_CONNECTION_AGE, ADMIN_CONNECTIONS, ADMIN_SILENCE};
 
+/// What a body may break off with.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Serves it, for ever. At most [`ADMIN_CONNECTIONS`] at once are served; they end with this.
-pub async fn serve<A>(listener: &TcpListener, answer: A)
+pub async fn serve<A, F, B>(listener: &TcpListener, answer: A)
 where
-    A: Fn(&Request<Incoming>) -> Response<String> + Clone + Send + 'static,
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
@@ -32,12 +37,16 @@ where
     }
 }
 
-async fn serve_connection<A>(socket: TcpStream, answer: A)
+async fn serve_connection<A, F, B>(socket: TcpStream, answer: A)
 where
-    A: Fn(&Request<Incoming>) -> Response<String>,
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<B>>,
+    B: Body<Error: Into<BoxError>> + 'static,
 {
-    let answer =
-        service_fn(move |request| std::future::ready(Ok::<_, Infallible>(answer(&request))));
+    let answer = service_fn(move |request| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ADMIN_SILENCE)
@@ -78,7 +87,7 @@ mod tests {
         answer
     }
 
-    fn path(request: &Request<Incoming>) -> Response<String> {
+    async fn path(request: Request<Incoming>) -> Response<String> {
         Response::new(request.uri().path().to_owned())
     }
 

@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/healthz`, `/readyz`, `/reload`. No traffic shares it.
+//! The admin listener: a page, `/metrics`, `/healthz`, `/readyz`, `/reload`. No traffic shares it.
 
 use std::sync::Arc;
 
@@ -6,23 +6,37 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tonic::body::Body;
 use tunnel::{admin, wire};
 
+use super::page;
 use crate::context::hub::Hub;
 use crate::message::refusal::{BadName, Refusal};
 use crate::observe::metrics::There;
 
 /// What an agent logs that was given this port.
-const ELSEWHERE: &str =
-    "this is the hub's admin listener: /metrics, /healthz, /readyz, and POST /reload\n";
+const ELSEWHERE: &str = "this is the hub's admin listener: a page at /, /metrics, /healthz, /readyz, and POST /reload\n";
 
 /// Serves it, for ever.
 pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
-    let answer = move |request: &Request<Incoming>| answer(request, &hub);
+    let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let answer = move |request| answer(request, hub.clone(), is_local);
     admin::serve(&listener, answer).await;
 }
 
-fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
+async fn answer(request: Request<Incoming>, hub: Arc<Hub>, is_local: bool) -> Response<Body> {
+    let mut response = if page::is_asked_for(&request) {
+        page::answer(request, &hub, is_local).await
+    } else {
+        text(&request, &hub).map(Body::new)
+    };
+    // An agent that is sent here by mistake is told so in the hub's own words.
+    let mark = HeaderValue::from_str(&hub.node_id).ok();
+    response.headers_mut().extend(mark.map(|id| (HeaderName::from_static(wire::HUB_NODE_ID), id)));
+    response
+}
+
+fn text(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
     let path = request.uri().path();
     let (status, content_type, body) = match (request.method(), path) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
@@ -40,9 +54,6 @@ fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // An agent that is sent here by mistake is told so in the hub's own words.
-    let mark = HeaderValue::from_str(&hub.node_id).ok();
-    response.headers_mut().extend(mark.map(|id| (HeaderName::from_static(wire::HUB_NODE_ID), id)));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = if path == "/reload" { "POST" } else { "GET, HEAD" };
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

@@ -145,6 +145,7 @@ async fn reflection_lists_the_hubs_own_services() {
         "grpc.reflection.v1alpha.ServerReflection",
         "hub.v1.Activity",
         "hub.v1.Hub",
+        "hub.v1.Names",
     ];
     assert_eq!(services, want);
 }

@@ -194,7 +194,7 @@ async fn the_admin_listener_serves_three_pages() {
     let hub = Hub::start().await;
     assert_eq!(get(hub.admin, "/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(get(hub.admin, "/readyz").await.0, 200);
-    assert_eq!(get(hub.admin, "/").await.0, 404);
+    assert_eq!(get(hub.admin, "/nothing").await.0, 404);
     assert_eq!(get(hub.admin, "/ws").await.0, 404);
     let post =
         "POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

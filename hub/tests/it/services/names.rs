@@ -7,6 +7,7 @@ use hub_proto::hub::v1::{
 };
 use tonic::{Code, Status};
 
+use crate::support::admin::exchange;
 use crate::support::client::answer;
 use crate::support::hub::{Hub, hub_config};
 use crate::support::message::{grpc, message};
@@ -247,4 +248,40 @@ async fn an_access_log_has_a_line_for_each_call() {
     assert!(time("queue_us") <= time("head_us") && time("head_us") <= time("total_us"), "{chat}");
     let refused = of("/a.B/C", "nobody");
     assert_eq!((&refused["hub_reason"], &refused["error"]), (&"unknown-name".into(), &true.into()));
+}
+
+/// The page, and what it asks for: as a browser does, and as a stranger's page would.
+#[tokio::test]
+async fn the_page_is_served_with_what_it_is_fed_by() {
+    let world = World::start().await;
+    let admin = world.hub.admin;
+    let get = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let html = exchange(admin, get).await;
+    assert!(html.starts_with("HTTP/1.1 200 ") && html.contains("<!doctype html>"), "{html}");
+    let file =
+        exchange(admin, "GET /page.js HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await;
+    let head = file.split("\r\n\r\n").next().unwrap_or_default().to_lowercase();
+    for line in ["content-security-policy: default-src 'none'", "x-content-type-options: nosniff"] {
+        assert!(head.contains(line), "{head}");
+    }
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a tag");
+    let known = format!(
+        "GET /page.js HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\nConnection: close\r\n\r\n"
+    );
+    assert!(exchange(admin, &known).await.starts_with("HTTP/1.1 304 "));
+    let asked = |host: &str, kind: &str| {
+        format!(
+            "POST /hub.v1.Names/ListNames HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n\
+             Content-Length: 5\r\nConnection: close\r\n\r\n\0\0\0\0\0"
+        )
+    };
+    let answer = exchange(admin, &asked("127.0.0.1", "application/grpc-web+proto")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(NAME), "{answer}");
+    assert!(answer.contains("grpc-status:0") && !answer.contains("access-control"), "{answer}");
+    let answer = exchange(admin, &asked("stranger.test", "application/grpc-web+proto")).await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    // What a page may send without asking.
+    let answer = exchange(admin, &asked("127.0.0.1", "text/plain")).await;
+    assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
 }

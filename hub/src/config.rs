@@ -9,6 +9,7 @@ pub(crate) mod directory;
 pub(crate) mod keys;
 mod memory;
 pub(crate) mod networks;
+pub(crate) mod otlp;
 mod pattern;
 pub(crate) mod peer_addr;
 pub(crate) mod peering;
@@ -32,6 +33,7 @@ use crate::config::cors::CorsOrigins;
 use crate::config::directory::{Directory, PasswordError};
 use crate::config::keys::{KeyFiles, Keys};
 use crate::config::networks::Networks;
+use crate::config::otlp::OtlpConfig;
 use crate::config::peering::{PeerTls, Peering};
 use crate::config::routing::Routing;
 use crate::limits::{
@@ -65,6 +67,8 @@ pub struct Config {
     pub metrics_names: usize,
     /// Where calls are written down, if at all.
     pub access_log: Option<AccessLogConfig>,
+    /// Where spans of calls go, if anywhere.
+    pub otlp: Option<OtlpConfig>,
     /// Bytes of calls that may wait in the hub for peers that do not take them, before addresses with no less of them than
     /// the average get no new calls.
     pub max_held: usize,
@@ -125,6 +129,7 @@ impl Default for Config {
             max_calls: MAX_CLIENT_STREAMS,
             metrics_names: METRICS_NAMES,
             access_log: None,
+            otlp: None,
             max_held: memory::all().map_or(HELD_UNKNOWN, |bytes| bytes / HELD_PART),
             lane_memory: LANE_MEMORY,
             proxy_protocol: Networks::default(),
@@ -185,6 +190,7 @@ impl TryFrom<&Args> for Config {
             max_calls: args.max_calls,
             metrics_names: args.metrics_names,
             access_log: args.access_log(),
+            otlp: args.otlp()?,
             max_held: default.max_held,
             lane_memory: args.lane_memory.0,
             proxy_protocol: args.proxy_protocol.iter().copied().collect(),

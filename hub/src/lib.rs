@@ -55,6 +55,7 @@ pub use self::config::cors::{CorsOrigin, CorsOriginError, CorsOrigins};
 pub use self::config::directory::{Directory, DirectoryUri, DirectoryUriError, PasswordError};
 pub use self::config::keys::{KeyFiles, Keys};
 pub use self::config::networks::{Network, NetworkError, Networks};
+pub use self::config::otlp::{OtlpConfig, OtlpEndpoint, OtlpEndpointError};
 pub use self::config::peer_addr::{PeerAddr, PeerAddrError};
 pub use self::config::peering::{PeerTls, Peering};
 pub use self::config::routing::{Domain, DomainError, Routing};
@@ -64,6 +65,7 @@ use self::directory::Nodes;
 use self::front::listener::Listener;
 use self::front::worker::Workers;
 use self::observe::access_log::AccessLog;
+use self::observe::traces::Traces;
 use crate::limits::{DIRECTORY_TIMEOUT, METRICS_UPKEEP};
 
 /// Where a hub is to be reached.
@@ -92,7 +94,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let hub = Hub::new(config).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot write the access log (--access-log): {error}"))
+        io::Error::new(error.kind(), format!("cannot open the access log (--access-log): {error}"))
     })?;
     let workers = Workers::start(&hub).map_err(|error| {
         let count = hub.config.workers;
@@ -118,7 +120,7 @@ pub async fn run(
     }
     service_manager::stopping();
     front::drain::drain(&hub, listener, workers).await;
-    close_access_log(&hub).await;
+    close_books(&hub).await;
     drop((door, others));
     if let Some(directory) = directory {
         // It has been told long ago; where it does not answer, the lease ends by itself.
@@ -132,13 +134,14 @@ pub async fn run(
     Ok(())
 }
 
-/// What is on its way to the disk is written, unless the disk stands still.
-async fn close_access_log(hub: &Arc<Hub>) {
+/// What is on its way to the disk or to a collector goes there, unless that stands still.
+async fn close_books(hub: &Arc<Hub>) {
     let hub = hub.clone();
     let closed = tokio::task::spawn_blocking(move || {
         hub.access_log.iter().for_each(AccessLog::close);
+        hub.traces.iter().for_each(Traces::close);
     });
-    let _ = timeout(CLOSE_TIMEOUT, closed).await;
+    let _ = timeout(2 * CLOSE_TIMEOUT, closed).await;
 }
 
 /// Keeps this hub connected with all others, and in the directory: the first until it is dropped, the second until the hub

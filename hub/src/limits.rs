@@ -1,11 +1,15 @@
 //! Every limit of the hub that is no other program's, with its reason. Nothing waits, queues or grows without one.
 
+mod seen;
+
 use std::time::Duration;
 
 use switch::{ANSWER_HEAD_MAX, INFORMATIONAL_MAX, TRAILERS_MAX};
 use tunnel::limits::MAX_RESPONSE_HEADER_LIST;
 use tunnel::token_bucket::Rate;
 use tunnel::ws::KeepaliveConfig;
+
+pub use self::seen::*;
 
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
@@ -391,28 +395,3 @@ pub const REGISTRANTS: usize = 4096;
 pub const LOGGED_MAX: usize = 128;
 /// Reloads that are asked for at the admin listener: a script may do so each second.
 pub const RELOADS: Rate = Rate { burst: 8, per: Duration::from_secs(4) };
-/// Names that have series of their own among the metrics, of some 40 each: a scrape of all of them is of 4 MiB. Default of
-/// `--metrics-names`.
-pub const METRICS_NAMES: usize = 1000;
-/// Methods of one name that are counted one by one: services have some ten, and callers choose what they call.
-pub const METHODS_OF_NAME: usize = 50;
-/// Methods of all names together: half a KiB each.
-pub const METHODS_OF_ALL: usize = 20_000;
-/// Bytes of a method that is counted by itself.
-pub const METHOD_LEN: usize = 256;
-/// How often what runs is looked at, to count what has passed of it, and whom it waits for. A thousand calls that run are looked
-/// at in some tens of microseconds.
-pub const CALLS_LOOK: Duration = Duration::from_secs(1);
-/// Names on a page of a list that says nothing of how many it wants: more than a screen shows.
-pub const NAMES_PAGE: usize = 100;
-/// At most: some 300 KiB.
-pub const NAMES_PAGE_MAX: usize = 500;
-/// Agents that are told of one name.
-pub const NAME_AGENTS: usize = 100;
-/// How old what the page is told of all names may be. However many look, it is put together once in this time.
-pub const OVERVIEW_AGE: Duration = Duration::from_secs(1);
-/// Lines of the access log on their way to the disk: 4 MiB. A disk that stands still for a tenth of a second loses none, at 50,000
-/// calls a second.
-pub const ACCESS_LOG_LINES: usize = 8192;
-/// Bytes that are written to it at once.
-pub const ACCESS_LOG_BUFFER: usize = 64 * KIB as usize;

@@ -10,3 +10,4 @@ pub(crate) mod name_view;
 pub(crate) mod outcome;
 pub(crate) mod tally;
 pub(crate) mod trace;
+pub(crate) mod traces;

@@ -100,6 +100,7 @@ impl Connection {
         let Some(session) = of_lane.seat.as_ref().map(|seat| seat.session().clone()) else {
             return;
         };
+        let number = of_lane.io.number();
         let is_forwarded = self.switch.forward(id, lane, &rewrite(&session.agent));
         let Some(call) = self.switch.user(id).and_then(Option::as_mut) else { return };
         if !is_forwarded {
@@ -111,7 +112,7 @@ impl Connection {
         }
         call.lane = Some(lane);
         call.running = Some(session.agent.call());
-        call.record.reached(&session);
+        call.record.reached(&session, number);
         call.leaves_parking("served");
         self.set_busy(lane);
     }

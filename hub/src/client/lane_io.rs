@@ -22,6 +22,14 @@ pub(super) enum LaneIo {
 }
 
 impl LaneIo {
+    /// Its number in its session, where it is on one.
+    pub(super) fn number(&self) -> Option<u32> {
+        match self {
+            Self::Session(lane) => Some(lane.id()),
+            Self::Own(_) => None,
+        }
+    }
+
     /// The next piece of what has come; empty at its end.
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         match self {

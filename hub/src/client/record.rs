@@ -31,6 +31,7 @@ pub(crate) struct Record {
     agent: Option<Arc<Agent>>,
     /// Of the session that carries it.
     link: Option<Arc<Link>>,
+    lane: Option<u32>,
     caller: Option<String>,
     trace: Option<Trace>,
     is_grpc: bool,
@@ -73,6 +74,7 @@ impl Record {
             name,
             agent: None,
             link: None,
+            lane: None,
             caller: None,
             trace: None,
             is_grpc: false,
@@ -115,10 +117,11 @@ impl Record {
         self.caller = caller.id().map(str::to_owned);
     }
 
-    /// The call has a stream on this session.
-    pub(crate) fn reached(&mut self, session: &Session) {
+    /// The call has a stream on this session's lane of this number.
+    pub(crate) fn reached(&mut self, session: &Session, lane: Option<u32>) {
         self.queue = Some(self.started.elapsed());
         (self.agent, self.link) = (Some(session.agent.clone()), Some(session.link.clone()));
+        self.lane = lane;
     }
 
     /// The head of its answer has come.
@@ -199,6 +202,7 @@ impl Record {
             (None, None) => {}
         }
         hub.access_log.iter().for_each(|log| log.write(&ending));
+        hub.traces.iter().for_each(|traces| traces.write(&ending));
         log(&ending, end.level);
         let Some(name) = &self.name else { return };
         hub.activity.publish(|| {
@@ -224,6 +228,7 @@ impl Record {
             kind: if is_unary { Kind::Unary } else { Kind::Stream },
             instance: self.agent.as_ref().map(|agent| &*agent.instance),
             session: self.link.as_ref().map(|link| &*link.id),
+            lane: self.lane,
             caller: self.caller.as_deref(),
             peer: self.origin.peer,
             head: self.head,

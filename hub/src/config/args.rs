@@ -13,11 +13,13 @@ use tunnel::listen_addr::{ListenAddr, OptionalListen, optional_listen};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::setting::Setting;
+use tunnel::tls::TlsError;
 
 use crate::config::access_log::{AccessLogConfig, LogPlace};
 use crate::config::cors::CorsOrigin;
 use crate::config::directory::DirectoryUri;
 use crate::config::networks::Network;
+use crate::config::otlp::{OtlpConfig, OtlpEndpoint};
 use crate::config::peer_addr::PeerAddr;
 use crate::config::routing::Domain;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, METRICS_NAMES, WORKERS_MAX};
@@ -201,6 +203,18 @@ pub struct Args {
     #[arg(long, env = "HUB_ACCESS_LOG_SAMPLE", value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
     pub access_log_sample: f64,
 
+    /// Sends spans of calls to this collector, by OTLP over gRPC: of those whose callers record them, as `traceparent` says
+    #[arg(long, env = "HUB_OTLP_ENDPOINT", value_name = "URI")]
+    pub otlp_endpoint: Option<OtlpEndpoint>,
+
+    /// Whoever vouches for a collector at https:// [default: whom this machine trusts]
+    #[arg(long, env = "HUB_OTLP_TLS_CA_FILE", value_name = "FILE", requires = "otlp_endpoint")]
+    pub otlp_tls_ca_file: Option<PathBuf>,
+
+    /// Which share of the calls without a `traceparent` gets a span, from 0 to 1
+    #[arg(long, env = "HUB_TRACE_SAMPLE", value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub trace_sample: f64,
+
     /// What lanes to far agents may have on their way together, beyond 64 KiB each way
     #[arg(long, env = "HUB_LANE_MEMORY", value_name = "SIZE", default_value_t = ByteSize(LANE_MEMORY))]
     pub lane_memory: ByteSize,
@@ -226,6 +240,14 @@ impl Args {
     pub(super) fn access_log(&self) -> Option<AccessLogConfig> {
         let to = self.access_log.clone()?;
         Some(AccessLogConfig { to, sample: self.access_log_sample })
+    }
+
+    /// Where spans go, if anywhere.
+    pub(super) fn otlp(&self) -> Result<Option<OtlpConfig>, TlsError> {
+        let endpoint = self.otlp_endpoint.clone();
+        let config =
+            |endpoint| OtlpConfig::new(endpoint, self.otlp_tls_ca_file.clone(), self.trace_sample);
+        endpoint.map(config).transpose()
     }
 
     /// What no single flag can tell: whether they fit together.

@@ -32,6 +32,7 @@ use crate::observe::activity::Activity;
 use crate::observe::heard::Heard;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
+use crate::observe::traces::Traces;
 use crate::registry::{Others, Registry};
 use crate::services;
 use crate::stop::Stop;
@@ -59,6 +60,7 @@ pub(crate) struct Hub {
     pub(crate) activity: Arc<Activity>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) traces: Option<Traces>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) handshakes: Handshakes,
     /// Second handles of sockets that there may be.
@@ -91,7 +93,7 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// # Errors
-    /// The access log cannot be opened.
+    /// The access log cannot be opened, or spans cannot be sent at all.
     pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
         let activity = Arc::new(Activity::new());
         let metrics = Metrics::with_names(config.metrics_names);
@@ -104,6 +106,7 @@ impl Hub {
         let lanes = LaneOpener::new(&registry, &metrics);
         let sentinels = Sentinels::new(&lanes, &limits);
         let node_id = random_id();
+        let traces = config.otlp.as_ref().map(|otlp| Traces::start(otlp, &node_id));
         let (directory, held) = (Arc::default(), HeldBytes::new(config.max_held));
         let state = services::State {
             metrics: metrics.clone(),
@@ -114,6 +117,7 @@ impl Hub {
         };
         Ok(Arc::new(Self {
             access_log: access_log.transpose()?,
+            traces: traces.transpose()?,
             // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
             // connection leaves one; four at most, for more only cost memory.
             advised_sessions: config.workers.get().clamp(2, 4),

@@ -47,6 +47,8 @@ pub(crate) struct Ending<'c> {
     pub(crate) instance: Option<&'c str>,
     /// The session that carried it.
     pub(crate) session: Option<&'c str>,
+    /// The lane's number in it.
+    pub(crate) lane: Option<u32>,
     /// Whose token it had.
     pub(crate) caller: Option<&'c str>,
     pub(crate) peer: SocketAddr,

@@ -9,4 +9,5 @@ mod names;
 mod public_health;
 mod readiness;
 mod reload;
+mod traces;
 mod words;

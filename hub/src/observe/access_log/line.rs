@@ -35,6 +35,8 @@ struct Line<'c> {
     instance: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<u32>,
     request_bytes: u64,
     response_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +73,7 @@ pub(super) fn of(ending: &Ending<'_>) -> Vec<u8> {
         port: ending.peer.port(),
         instance: ending.instance,
         session: ending.session,
+        lane: ending.lane,
         request_bytes: ending.bytes.0,
         response_bytes: ending.bytes.1,
         request_messages: ending.messages.map(|messages| messages.0),

@@ -24,6 +24,7 @@ fn ending<'c>(method: &'c str, refusal: Option<&'c Refusal>) -> Ending<'c> {
         kind: Kind::Unary,
         instance: Some("i"),
         session: Some("s"),
+        lane: Some(3),
         caller: Some("who"),
         peer: SocketAddr::from(([127, 0, 0, 1], 4711)),
         head: Some(Duration::from_micros(200)),

@@ -15,6 +15,7 @@ fn ending(outcome: Outcome, kind: Kind, refusal: Option<&Refusal>) -> Ending<'_>
         kind,
         instance: None,
         session: None,
+        lane: None,
         caller: None,
         peer: SocketAddr::from(([127, 0, 0, 1], 1)),
         head: refusal.is_none().then_some(Duration::from_millis(100)),

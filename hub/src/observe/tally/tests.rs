@@ -15,6 +15,7 @@ fn ending(method: &str, outcome: Outcome, head: u64) -> Ending<'_> {
         kind: Kind::Unary,
         instance: None,
         session: None,
+        lane: None,
         caller: None,
         peer: SocketAddr::from(([127, 0, 0, 1], 1)),
         head: Some(Duration::from_micros(head)),

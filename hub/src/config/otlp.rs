@@ -1,0 +1,96 @@
+//! Where spans of calls go.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use http::Uri;
+use http::uri::Scheme;
+use tunnel::dial::TlsClient;
+use tunnel::tls::{TlsError, Trust, client_config};
+
+/// What `--otlp-endpoint` and its like say.
+#[derive(Clone, Debug)]
+pub struct OtlpConfig {
+    /// A collector, or whatever else speaks OTLP over gRPC.
+    pub endpoint: OtlpEndpoint,
+    /// Without, in clear text.
+    pub tls: Option<TlsClient>,
+    /// Of calls whose callers say nothing of a trace, such a share gets one, from 0 to 1. Those that say something decide
+    /// themselves.
+    pub sample: f64,
+}
+
+impl OtlpConfig {
+    /// # Errors
+    /// Names the CA file that cannot be used.
+    pub(super) fn new(
+        endpoint: OtlpEndpoint,
+        ca_file: Option<PathBuf>,
+        sample: f64,
+    ) -> Result<Self, TlsError> {
+        let trust = Trust::from_flags(ca_file, false);
+        let is_secret = endpoint.0.scheme() == Some(&Scheme::HTTPS);
+        let tls = if is_secret {
+            let config = client_config(&trust, &[b"h2"])?;
+            Some(TlsClient { config, trust, server_name: None, ca_flag: "--otlp-tls-ca-file" })
+        } else {
+            None
+        };
+        Ok(Self { endpoint, tls, sample })
+    }
+}
+
+/// `http://HOST:PORT` or `https://HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpEndpoint(Uri);
+
+/// It is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "http://HOST:PORT or https://HOST:PORT of a collector that takes OTLP over gRPC, mostly at port 4317"
+)]
+pub struct OtlpEndpointError;
+
+impl OtlpEndpoint {
+    /// It is one.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.0
+    }
+}
+
+impl FromStr for OtlpEndpoint {
+    type Err = OtlpEndpointError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri: Uri = text.parse().map_err(|_| OtlpEndpointError)?;
+        let is_known = [&Scheme::HTTP, &Scheme::HTTPS].map(Some).contains(&uri.scheme());
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        let is_good = is_known && is_bare && uri.port_u16().is_some() && !has_user;
+        if is_good { Ok(Self(uri)) } else { Err(OtlpEndpointError) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints() {
+        for good in ["http://localhost:4317", "https://[::1]:4317/", "http://collector.test:4317"] {
+            assert!(good.parse::<OtlpEndpoint>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "localhost:4317",
+            "http://localhost",
+            "grpc://localhost:4317",
+            "http://localhost:4317/v1/traces",
+            "http://localhost:4317/?a",
+            "http://user:secret@localhost:4317",
+        ] {
+            assert_eq!(bad.parse::<OtlpEndpoint>(), Err(OtlpEndpointError), "{bad}");
+        }
+    }
+}

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use hub_proto::hub::v1::EventType;
+use serde_json::json;
 use tunnel::proxy::ProxySetting;
 
 use crate::connect::HubUri;
@@ -122,7 +124,23 @@ pub(crate) enum HubCommand {
     /// List the hubs whose names can be called at this one
     Nodes(Request),
     /// Follow what happens at all hubs: registrations, and calls as they end
-    Activity(Request),
+    Activity(Activity),
+}
+
+/// Which events are followed. Without any of these, the request says so.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Activity {
+    /// Only what is about names that match, `*` stands for any characters (repeatable)
+    #[arg(long = "name", value_name = "PATTERN", conflicts_with = "data")]
+    pub(crate) names: Vec<String>,
+    /// Only events of this type, such as client-registered (repeatable)
+    #[arg(long = "type", value_name = "TYPE", value_parser = event_type, conflicts_with = "data")]
+    pub(crate) types: Vec<EventType>,
+    /// First what has happened since the event with this cursor, which -o json shows
+    #[arg(long, value_name = "CURSOR", conflicts_with = "data")]
+    pub(crate) after: Option<String>,
+    #[command(flatten)]
+    pub(crate) request: Request,
 }
 
 #[derive(Debug, Subcommand)]
@@ -198,6 +216,30 @@ fn timeout(text: &str) -> Result<Duration, String> {
         Ok(timeout) if timeout > GRPC_TIMEOUT_MAX => Err("at most 99999999s".into()),
         Ok(timeout) => Ok(timeout),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// As the events' lines have it, or in the manner of command lines.
+fn event_type(text: &str) -> Result<EventType, String> {
+    let name = text.to_ascii_uppercase().replace('-', "_");
+    match EventType::from_str_name(&name) {
+        Some(EventType::Unspecified) | None => Err("there is no such type of event".into()),
+        Some(kind) => Ok(kind),
+    }
+}
+
+// === impl Activity ===
+
+impl Activity {
+    /// Where the request comes from, and the metadata that goes with it.
+    pub(crate) fn into_parts(self) -> (Source, Headers) {
+        let Self { names, types, after, request } = self;
+        if names.is_empty() && types.is_empty() && after.is_none() {
+            return request.into_parts();
+        }
+        let types: Vec<_> = types.iter().map(EventType::as_str_name).collect();
+        let asked = json!({ "names": names, "types": types, "after": after });
+        (Source::Data(asked.to_string()), request.headers)
     }
 }
 

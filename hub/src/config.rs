@@ -10,7 +10,7 @@ pub(crate) mod keys;
 mod memory;
 pub(crate) mod networks;
 pub(crate) mod otlp;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod peer_addr;
 pub(crate) mod peering;
 pub(crate) mod routing;

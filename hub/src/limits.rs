@@ -277,15 +277,6 @@ pub const LANE_MEMORY: usize = 256 * MIB as usize;
 pub const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Connections accepted and not yet taken by a worker.
 pub const WORKER_QUEUE: usize = 1024;
-/// Events that a slow watcher of activity may be behind before it loses some.
-pub const ACTIVITY_BUFFER: usize = 1024;
-/// Events that all watchers of activity together are shown in [`ACTIVITY_PAUSE`], whether they may see them or
-/// not: 20,000 a second, each of which wakes a watcher, and is encoded and written for it, which takes a fifth of
-/// a core or so. Each has its share; what goes beyond waits among the last [`ACTIVITY_BUFFER`], until it is
-/// lost. Other hubs are shown as many beside them.
-pub const ACTIVITY_EVENTS: usize = 2000;
-/// The time in which they are shared out: a person who watches does not notice that some come so late.
-pub const ACTIVITY_PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks of one watcher of health. Any change of any name wakes all of them; the last state is
 /// told in the end, and one that was over sooner is of use to nobody.
 pub const HEALTH_PAUSE: Duration = Duration::from_millis(100);
@@ -293,8 +284,8 @@ pub const HEALTH_PAUSE: Duration = Duration::from_millis(100);
 /// and these take a quarter of a core. A few tell a change at once; where there are thousands, they spread over
 /// the time that all of them need, and pause for as long.
 pub const HEALTH_LOOK: Duration = Duration::from_micros(50);
-/// Watches of health at once: as many as connections by default. Beyond, each caller of a connection still has one, which is all
-/// that a gRPC client with health checks needs; without a bound, [`OWN_CALLS`] on each connection would be 16 million.
+/// Watches of health at once: as many as connections by default. Beyond, each caller of a connection still has one, which is
+/// what a gRPC client with health checks needs.
 pub const HEALTH_WATCHES: usize = CONNECTIONS;
 /// Agents on one page of a list, at most.
 pub const LIST_PAGE: usize = 500;
@@ -359,9 +350,6 @@ pub const METER_STEP: u64 = 256 * KIB as u64;
 pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// What is left to be written after the end may take this long.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Events on their way to one watcher; what it does not read waits among the last [`ACTIVITY_BUFFER`],
-/// until it is lost.
-pub const ACTIVITY_IN_HAND: usize = 16;
 /// Bytes of a request to the hub's own services. Theirs are empty or a name; tonic holds a message in
 /// memory until it is whole, and would take 4 MiB.
 pub const OWN_REQUEST_MAX: usize = 64 * KIB as usize;

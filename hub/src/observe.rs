@@ -3,7 +3,9 @@
 pub(crate) mod access_log;
 pub(crate) mod activity;
 pub(crate) mod ending;
+mod event;
 pub(crate) mod heard;
+mod history;
 pub(crate) mod limit;
 pub(crate) mod metrics;
 pub(crate) mod name_view;

@@ -274,7 +274,16 @@ impl Registry {
 
     /// Tells whoever watches what has become of an agent.
     pub(crate) fn tell(&self, agent: &Agent, what: What) {
-        self.activity.publish(|| (agent.name.clone(), agent.instance.clone(), what));
+        let about = || (agent.name.clone(), agent.instance.clone());
+        if what.is_traffic() {
+            self.activity.publish(|| {
+                let (name, instance) = about();
+                (name, instance, what)
+            });
+        } else {
+            let (name, instance) = about();
+            self.activity.tell(name, instance, what);
+        }
     }
 
     /// Who listens for changes.

@@ -1,12 +1,15 @@
 //! The hub's own gRPC services: what answers a call without a `name`.
 
 mod clients;
+mod cursor;
 mod events;
+mod filter;
 mod health;
 pub(crate) mod hint;
 mod names;
 mod page_token;
 pub(crate) mod peers;
+mod told;
 pub(crate) mod visit;
 
 use std::sync::Arc;

@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use hub_proto::hub::v1::{
-    ActivityEvent, Call, Client, ListClientsResponse, ListNodesResponse, Node,
+    ActivityEvent, Call, Client, ListClientsResponse, ListNodesResponse, Node, ReachedLimit,
 };
 use prost_reflect::{DynamicMessage, Value};
 
 use crate::Error;
-use crate::args::{HubCommand, Options, Request};
+use crate::args::{Activity, HubCommand, Options, Request};
 use crate::call::{call, call_on};
 use crate::caller::Caller;
 use crate::metadata::Target;
@@ -25,7 +25,7 @@ pub(super) async fn run(options: Options, command: HubCommand) -> Result<(), Err
     }
 }
 
-async fn activity(options: Options, request: Request) -> Result<(), Error> {
+async fn activity(options: Options, request: Activity) -> Result<(), Error> {
     let format = options.output;
     let (source, headers) = request.into_parts();
     let caller = Caller::connect(options, headers, &Target::Hub).await?;
@@ -142,6 +142,13 @@ fn event(message: &DynamicMessage) -> Result<String, OutputError> {
         words.extend([format!("{} open", lane.open), lane.error.clone()]);
     }
     words.extend(event.session.map(|session| session.id));
+    if let Some(refusal) = event.refusal {
+        words.extend([format!("({})", refusal.reason), refusal.address]);
+    }
+    if let Some(ReachedLimit { limit, address, untold }) = event.limit {
+        let more = if untold > 0 { format!("and {untold} times more") } else { String::new() };
+        words.extend([limit, address, more]);
+    }
     words.retain(|word| !word.is_empty());
     let line = words.join(" ");
     let missed = match event.missed {

@@ -3,14 +3,14 @@
 use hub_proto::fluentd::v1::fluentd_server::FluentdServer;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
-use hub_proto::hub::v1::{ActivityEvent, Call, EventType, Lane};
+use hub_proto::hub::v1::{ActivityEvent, Call, EventType, Lane, ReachedLimit, RegistrationRefusal};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::{Request, Status};
 
 use crate::support::program::{run, start};
 use crate::support::server::serve;
-use crate::support::services::{Told, TwoAgents, events};
+use crate::support::services::{Told, TwoAgents, asked_events, events};
 
 async fn hub() -> String {
     serve(Server::builder().add_service(HubServer::new(TwoAgents))).await
@@ -200,6 +200,37 @@ async fn the_end_of_a_lane_says_why() {
     assert_eq!(client.line().await, "LANE_ENDED alpha i1 3 open too_many_resets");
     drop(sender);
     client.end().await.succeeded();
+}
+
+#[tokio::test]
+async fn which_events_are_followed() {
+    let (service, sender, mut asked) = asked_events();
+    let hub = serve(Server::builder().add_service(ActivityServer::new(service))).await;
+    let line = "hub activity --name berlin-* --name a --type client-registered --type LANE_ENDED --after id.1.2";
+    let mut client = start(&hub, &line.split(' ').collect::<Vec<_>>());
+    let request = asked.recv().await.expect("a request");
+    assert_eq!(request.names, ["berlin-*", "a"]);
+    assert_eq!(request.types, [EventType::ClientRegistered as i32, EventType::LaneEnded as i32]);
+    assert_eq!((&*request.after, request.this_hub_only), ("id.1.2", false));
+    let limit = ReachedLimit { limit: "held".into(), address: "192.0.2.1:5".into(), untold: 7 };
+    let kind = EventType::LimitReached.into();
+    let reached = ActivityEvent { r#type: kind, limit: Some(limit), ..Default::default() };
+    sender.send(Ok(reached)).await.unwrap();
+    assert_eq!(client.line().await, "LIMIT_REACHED held 192.0.2.1:5 and 7 times more");
+    let refusal = RegistrationRefusal { reason: "denied".into(), address: "192.0.2.1:6".into() };
+    let refused = ActivityEvent {
+        r#type: EventType::RegistrationRefused.into(),
+        name: "a".into(),
+        refusal: Some(refusal),
+        ..Default::default()
+    };
+    sender.send(Ok(refused)).await.unwrap();
+    assert_eq!(client.line().await, "REGISTRATION_REFUSED a (denied) 192.0.2.1:6");
+    drop(sender);
+    client.end().await.succeeded();
+
+    let nothing = run(&hub, &["hub", "activity", "--type", "unspecified"], "").await;
+    assert_eq!(nothing.code, Some(64));
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use crate::context::hub::{Hub, random_id};
 use crate::context::origin::Origin;
 use crate::directory::{Claim, ClaimError};
 use crate::limits::{LOGGED_MAX, REFUSAL_PAUSE, RETRY_AFTER_SECONDS, RETRY_BUSY_SECONDS};
+use crate::observe::activity::What;
 use crate::observe::limit::Limit;
 use crate::registry::Admitted;
 
@@ -55,6 +56,13 @@ fn refused<B>(request: &Request<B>, rejection: &Rejection, Origin { hub, peer, .
         return debug!(%peer, error = rejection.sentence, "registration refused");
     }
     let name = request.headers().get(wire::HUB_NAME);
+    if path == wire::PATH {
+        let first =
+            |names: &HeaderValue| names.to_str().ok()?.split(';').next()?.trim().parse().ok();
+        let first: Option<Name> = name.and_then(first);
+        let what = What::Refused { reason: rejection.reason, address: *peer };
+        hub.activity.publish(|| (first, String::new(), what));
+    }
     info!(
         %peer,
         path = shortened(path.as_bytes()),

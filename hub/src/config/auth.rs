@@ -189,6 +189,11 @@ impl Caller {
         self.0.as_ref().is_none_or(|holder| holder.may_use(name))
     }
 
+    /// Whether it may call every name, and so see what is about none.
+    pub(crate) fn may_call_all(&self) -> bool {
+        self.0.as_ref().is_none_or(|holder| holder.0.names.iter().any(Pattern::is_all))
+    }
+
     /// What the auth file calls it.
     #[must_use]
     pub fn id(&self) -> Option<&str> {

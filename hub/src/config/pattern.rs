@@ -6,7 +6,7 @@ use tunnel::name::Name;
 /// A name in which `*` stands for any run of characters.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Pattern(String);
+pub(crate) struct Pattern(String);
 
 impl TryFrom<String> for Pattern {
     type Error = String;
@@ -22,13 +22,19 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Pattern {
+    /// Whether all names match it.
+    pub(super) fn is_all(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'*')
+    }
+
     /// The one name that it is, if it is one.
     pub(super) fn name(&self) -> Option<Name> {
         // No name has a star.
         self.0.parse().ok()
     }
 
-    pub(super) fn matches(&self, name: &str) -> bool {
+    /// Whether it stands for this name, too.
+    pub(crate) fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         let first = parts.next().unwrap_or_default();
         let Some(mut rest) = name.strip_prefix(first) else {

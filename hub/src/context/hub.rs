@@ -102,7 +102,7 @@ impl Hub {
         let registry = Arc::new(Registry::new(activity.clone(), metrics.clone()));
         registry.heed(&config.keys.auth);
         let stop = Stop::default();
-        let limits = Arc::new(Limits::new(metrics.clone()));
+        let limits = Arc::new(Limits::new(metrics.clone(), activity.clone()));
         let lanes = LaneOpener::new(&registry, &metrics);
         let sentinels = Sentinels::new(&lanes, &limits);
         let node_id = random_id();

@@ -3,11 +3,13 @@
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 use tunnel::limits::CLOSING_TIMEOUT;
+use tunnel::name::Name;
 
 use crate::context::hub::Hub;
 use crate::front::listener::Listener;
 use crate::front::worker::Workers;
 use crate::limits::MOVING_TIMEOUT;
+use crate::observe::activity::What;
 
 /// Ends the hub.
 ///
@@ -21,6 +23,7 @@ pub(crate) async fn drain(hub: &Hub, listener: Listener, workers: Workers) {
     let (delay, patience) = (hub.config.shutdown_delay, hub.config.drain_timeout);
     info!(timeout = ?patience, ?delay, "draining");
     hub.stop.begin_leaving();
+    hub.activity.tell(None::<Name>, String::new(), What::HubDraining);
     // Whoever watches the hub's own health.
     hub.registry.changed();
     let _ = timeout(delay, listener.accept(&workers, hub)).await;

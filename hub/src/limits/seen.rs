@@ -2,8 +2,29 @@
 
 use std::time::Duration;
 
-use super::KIB;
+use super::{KIB, MIB};
 
+/// Events that a slow watcher of activity may be behind before it loses some.
+pub const ACTIVITY_BUFFER: usize = 1024;
+/// Events that all watchers of activity together are shown in [`ACTIVITY_PAUSE`]: 20,000 a second, each of which wakes a
+/// watcher, and is encoded and written for it, which takes a fifth of a core or so. Each has its share; what goes beyond waits among the last [`ACTIVITY_BUFFER`], until it is
+/// lost. Other hubs are shown as many beside them.
+pub const ACTIVITY_EVENTS: usize = 2000;
+/// The time in which they are shared out: a person who watches does not notice that some come so late.
+pub const ACTIVITY_PAUSE: Duration = Duration::from_millis(100);
+/// Events kept for who comes back, of traffic and of all else: what 800 agents make of a cut network, with five each.
+pub const ACTIVITY_KEPT: usize = 4096;
+/// Bytes of them, of each: several times what they commonly take. A method alone may be 48 KiB.
+pub const ACTIVITY_KEPT_BYTES: usize = 4 * MIB as usize;
+/// For how long traffic is kept for the last watcher to come back: clients' pauses before they dial are no longer.
+pub const ACTIVITY_KEPT_FOR: Duration = Duration::from_secs(60);
+/// So many events that a watcher is not to see count as one that it is shown: each wakes it, but nothing is written.
+pub const ACTIVITY_PASSED_OVER: usize = 8;
+/// Patterns of names that one watcher may ask for: each is held against each event.
+pub const ACTIVITY_NAMES: usize = 64;
+/// Events on their way to one watcher; what it does not read waits among the last [`ACTIVITY_BUFFER`],
+/// until it is lost.
+pub const ACTIVITY_IN_HAND: usize = 16;
 /// Names that have series of their own among the metrics, of some 40 each: a scrape of all of them is of 4 MiB. Default of
 /// `--metrics-names`.
 pub const METRICS_NAMES: usize = 1000;

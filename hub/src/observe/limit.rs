@@ -8,8 +8,10 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
+use tunnel::name::Name;
 
 use crate::limits::LIMIT_LOG_INTERVAL;
+use crate::observe::activity::{Activity, What};
 use crate::observe::metrics::Metrics;
 
 /// What can be reached. The label tells the metric, the sentence the log.
@@ -126,6 +128,7 @@ impl Limit {
 #[derive(Debug)]
 pub(crate) struct Limits {
     metrics: Arc<Metrics>,
+    activity: Arc<Activity>,
     told: [Mutex<Told>; Limit::ALL.len()],
 }
 
@@ -148,17 +151,19 @@ pub(crate) struct Reached {
 }
 
 impl Limits {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, told: Default::default() }
+    pub(crate) fn new(metrics: Arc<Metrics>, activity: Arc<Activity>) -> Self {
+        Self { metrics, activity, told: Default::default() }
     }
 
-    /// `peer` has reached it. Whoever floods us does not get to flood the log: it has one line for each
-    /// limit and interval, which says how many more there were.
+    /// `peer` has reached it. Whoever floods us does not get to flood the log, nor those who watch: they have one line, and one
+    /// event, for each limit and interval, which says how many more there were.
     pub(crate) fn reached(&self, limit: Limit, peer: SocketAddr, by: Option<&dyn Display>) {
         self.metrics.limit_reached(limit.label());
         let Some(untold) = self.told[limit as usize].lock().turn(Instant::now()) else {
             return;
         };
+        let what = What::LimitReached { limit: limit.label(), address: peer, untold };
+        self.activity.tell(None::<Name>, String::new(), what);
         let untold = (untold > 0).then_some(untold);
         let by = by.map(tracing::field::display);
         warn!(limit = limit.label(), %peer, by, untold, "{}", limit.sentence());
@@ -241,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn every_limit_is_counted_each_time_and_logged_once() {
         let metrics = Metrics::new();
-        let limits = Limits::new(metrics.clone());
+        let limits = Limits::new(metrics.clone(), Arc::new(Activity::new()));
         for (index, limit) in Limit::ALL.into_iter().enumerate() {
             assert_eq!(limit as usize, index);
             let lines = Lines::default();

@@ -40,10 +40,14 @@ async fn hear(Connected { peer, link, .. }: &Connected, hub: &Hub) -> Result<(),
     while let Some(mut event) = events.message().await? {
         // What it says of itself is what this hub knows it by.
         event.hub = peer.node.to_string();
-        // Of what a newer hub may say of other things than names, nothing is known here.
-        if let Ok(name) = event.name.parse() {
-            hub.activity.publish_elsewhere(Elsewhere { name, event });
-        }
+        let name = match event.name.as_str() {
+            "" => None,
+            name => match name.parse() {
+                Ok(name) => Some(name),
+                Err(_) => continue,
+            },
+        };
+        hub.activity.publish_elsewhere(Elsewhere { name, event });
     }
     Ok(())
 }

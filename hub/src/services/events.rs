@@ -1,20 +1,23 @@
 //! `hub.v1.Activity`: what happens, as it happens, here and at other hubs.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use hub_proto::hub::v1::activity_server::Activity as ActivityService;
-use hub_proto::hub::v1::{ActivityEvent, Call, ConnectRequest, EventType, Lane, Session};
+use hub_proto::hub::v1::{ActivityEvent, ConnectRequest};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use tunnel::name::Name;
+use tunnel::limits::CLOSE_TIMEOUT;
 
-use crate::config::auth::Caller;
-use crate::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PAUSE};
-use crate::observe::activity::{Activity, Curious, Elsewhere, Event, LaneEvent, ProxiedCall, What};
+use super::cursor;
+use super::filter::Filter;
+use super::told::{kind, message};
+use crate::limits::{ACTIVITY_EVENTS, ACTIVITY_IN_HAND, ACTIVITY_PASSED_OVER, ACTIVITY_PAUSE};
+use crate::observe::activity::{Activity, Curious, Elsewhere, Heard, Place, Watcher};
 use crate::stop::Stop;
 
 /// Streams the activity, to people or to other hubs.
@@ -63,19 +66,30 @@ impl Events {
         Self { activity, node: node.into(), audience, stop, watchers: Watchers::default() }
     }
 
-    /// All that happens and the caller may see, here or at all hubs, until it is the hub's time to end.
-    pub(super) fn watch(&self, caller: Caller, this_hub_only: bool) -> EventStream {
+    /// All that happens and passes, here or at all hubs, until it is the hub's time to end; first what has happened here after
+    /// a place.
+    pub(super) fn watch(
+        &self,
+        filter: Filter,
+        after: Option<Place>,
+        this_hub_only: bool,
+    ) -> EventStream {
         let (sender, receiver) = mpsc::channel(ACTIVITY_IN_HAND);
         let (audience, stop, watchers) = (self.audience, self.stop.clone(), self.watchers.clone());
         let elsewhere = (!this_hub_only).then(|| self.activity.watch_all());
-        let here = self.activity.watch();
+        let here = self.activity.watch(after);
         let watched = Watched { node: self.node.clone(), here, elsewhere };
         tokio::spawn(async move {
+            let late = async {
+                audience.leaves(&stop).await;
+                sleep(CLOSE_TIMEOUT).await;
+            };
             tokio::select! {
-                () = sender.closed() => {}
-                () = forward(watched, &watchers, &caller, &sender) => {}
-                () = audience.leaves(&stop) => super::going_away(&sender).await,
+                () = sender.closed() => return,
+                () = forward(watched, &watchers, &filter, &sender, audience.leaves(&stop)) => {}
+                () = late => {}
             }
+            super::going_away(&sender).await;
         });
         ReceiverStream::new(receiver)
     }
@@ -87,28 +101,26 @@ pub(super) type EventStream = ReceiverStream<Result<ActivityEvent, Status>>;
 struct Watched {
     /// This hub's id.
     node: Arc<str>,
-    here: Receiver<Arc<Event>>,
+    here: Watcher,
     elsewhere: Option<(Receiver<Arc<Elsewhere>>, Curious)>,
 }
 
 impl Watched {
-    /// The next event, of a name that may be seen, and how many were missed before it. `None` once there are no more.
-    async fn next(
-        &mut self,
-        may_see: impl Fn(&Name) -> bool,
-    ) -> Option<(Option<ActivityEvent>, u64)> {
+    /// The next event, if it passes, and how many were missed before it. `None` once there are no more.
+    async fn next(&mut self, filter: &Filter) -> Option<(Option<ActivityEvent>, u64)> {
         tokio::select! {
-            here = self.here.recv() => match here {
-                Ok(event) => {
-                    let is_seen = may_see(&event.name);
-                    Some((is_seen.then(|| message(&event, &self.node)), 0))
+            here = self.here.next() => Some(match here {
+                Heard::Event(event, lost) => {
+                    let is_seen = filter.passes(event.name.as_ref(), kind(&event.what) as i32);
+                    (is_seen.then(|| message(&event, &self.node)), filter.missed(lost))
                 }
-                Err(RecvError::Lagged(lost)) => Some((None, lost)),
-                Err(RecvError::Closed) => None,
-            },
+                Heard::NotKept(lost) => (None, filter.missed(lost)),
+                Heard::Slow(lost) => (None, lost),
+            }),
             elsewhere = next_elsewhere(&mut self.elsewhere) => match elsewhere {
                 Ok(told) => {
-                    let seen = may_see(&told.name).then(|| ActivityEvent { missed: 0, ..told.event.clone() });
+                    let is_seen = filter.passes(told.name.as_ref(), told.event.r#type);
+                    let seen = is_seen.then(|| self.seen_elsewhere(&told.event));
                     Some((seen, told.event.missed))
                 }
                 Err(RecvError::Lagged(lost)) => Some((None, lost)),
@@ -116,6 +128,12 @@ impl Watched {
                 Err(RecvError::Closed) => None,
             },
         }
+    }
+
+    /// Whoever comes back does so to this hub: the cursor says what of here it has seen.
+    fn seen_elsewhere(&self, event: &ActivityEvent) -> ActivityEvent {
+        let cursor = cursor::cursor(&self.node, self.here.place);
+        ActivityEvent { missed: 0, cursor, ..event.clone() }
     }
 }
 
@@ -137,28 +155,43 @@ impl ActivityService for Events {
         request: Request<ConnectRequest>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let caller = super::caller(&request)?.clone();
-        let ConnectRequest { this_hub_only } = request.into_inner();
-        Ok(Response::new(self.watch(caller, this_hub_only)))
+        let ConnectRequest { this_hub_only, names, types, after } = request.into_inner();
+        let filter = Filter::new(caller, names, types)?;
+        let after = match after.as_str() {
+            "" => None,
+            after => Some(cursor::place(&self.node, after)?),
+        };
+        Ok(Response::new(self.watch(filter, after, this_hub_only)))
     }
 }
 
+/// Until the watcher has gone, or the hub ends and it has heard of that.
 async fn forward(
     mut watched: Watched,
     watchers: &Watchers,
-    caller: &Caller,
+    filter: &Filter,
     sender: &mpsc::Sender<Result<ActivityEvent, Status>>,
+    leaves: impl Future<Output = ()>,
 ) {
+    let mut leaves = pin!(leaves);
     let mut missed = 0;
     let mut share = Share::of(watchers.count());
     loop {
         share.wait(|| watchers.count()).await;
-        let Some((event, lost)) = watched.next(|name| caller.may_call(name)).await else { return };
+        let next = tokio::select! {
+            biased;
+            next = watched.next(filter) => next,
+            () = &mut leaves => return,
+        };
+        let Some((event, lost)) = next else { return };
         missed += lost;
-        if let Some(mut event) = event {
-            event.missed = std::mem::take(&mut missed);
-            if sender.send(Ok(event)).await.is_err() {
-                return;
-            }
+        let Some(mut event) = event else {
+            share.passed_over();
+            continue;
+        };
+        event.missed = std::mem::take(&mut missed);
+        if sender.send(Ok(event)).await.is_err() {
+            return;
         }
     }
 }
@@ -167,6 +200,7 @@ async fn forward(
 #[derive(Debug)]
 struct Share {
     left: usize,
+    passed_over: usize,
     ends: Instant,
 }
 
@@ -176,7 +210,8 @@ impl Share {
         let watchers = watchers.max(1);
         let rounds = u32::try_from(watchers.div_ceil(ACTIVITY_EVENTS)).unwrap_or(u32::MAX);
         let left = (ACTIVITY_EVENTS / watchers).max(1);
-        Self { left, ends: Instant::now() + ACTIVITY_PAUSE.saturating_mul(rounds) }
+        let ends = Instant::now() + ACTIVITY_PAUSE.saturating_mul(rounds);
+        Self { left, passed_over: 0, ends }
     }
 
     /// Waits until it may have another event. Meanwhile it does not listen, so none wakes it.
@@ -189,60 +224,13 @@ impl Share {
         }
         self.left = self.left.saturating_sub(1);
     }
-}
 
-fn message(event: &Event, node: &str) -> ActivityEvent {
-    let mut told = ActivityEvent {
-        sequence: event.sequence,
-        time: Some(event.time.into()),
-        name: event.name.to_string(),
-        instance: event.instance.clone(),
-        hub: node.to_owned(),
-        ..ActivityEvent::default()
-    };
-    let kind = match &event.what {
-        What::Registered => EventType::ClientRegistered,
-        What::Unregistered => EventType::ClientUnregistered,
-        What::Proxied(_) => EventType::RequestProxied,
-        What::LaneOpened(_) => EventType::LaneOpened,
-        What::LaneEnded(_) => EventType::LaneEnded,
-        What::Upstream { up: true } => EventType::UpstreamReachable,
-        What::Upstream { up: false } => EventType::UpstreamUnreachable,
-        What::Suspect { is_suspect: true, .. } => EventType::SessionSuspect,
-        What::Suspect { is_suspect: false, .. } => EventType::SessionHealthy,
-        What::Draining { .. } => EventType::SessionDraining,
-        What::Replaced { .. } => EventType::SessionReplaced,
-    };
-    told.set_type(kind);
-    match &event.what {
-        What::Proxied(proxied) => told.call = Some(call(proxied)),
-        What::LaneOpened(about) | What::LaneEnded(about) => told.lane = Some(lane(about)),
-        What::Suspect { session, .. } | What::Draining { session } | What::Replaced { session } => {
-            told.session = Some(Session { id: session.clone() });
+    /// What it had was nothing to be shown: only the next of several such events counts.
+    fn passed_over(&mut self) {
+        self.passed_over += 1;
+        if !self.passed_over.is_multiple_of(ACTIVITY_PASSED_OVER) {
+            self.left += 1;
         }
-        What::Registered | What::Unregistered | What::Upstream { .. } => {}
-    }
-    told
-}
-
-fn lane(lane: &LaneEvent) -> Lane {
-    Lane {
-        session: lane.session.clone(),
-        open: u32::try_from(lane.open).unwrap_or(u32::MAX),
-        error: lane.error.clone().unwrap_or_default(),
-    }
-}
-
-fn call(proxied: &ProxiedCall) -> Call {
-    Call {
-        method: proxied.method.clone(),
-        status: proxied.outcome.to_string(),
-        hub_reason: proxied.reason.unwrap_or_default().to_owned(),
-        duration: proxied.duration.try_into().ok(),
-        request_bytes: proxied.request_bytes,
-        response_bytes: proxied.response_bytes,
-        parked: proxied.parked.and_then(|parked| parked.try_into().ok()),
-        replays: proxied.replays,
     }
 }
 
@@ -251,9 +239,11 @@ mod tests {
     use std::time::Duration;
 
     use tokio::time::sleep;
+    use tunnel::name::Name;
 
     use super::*;
-    use crate::config::auth::Auth;
+    use crate::config::auth::Caller;
+    use crate::observe::activity::What;
 
     type Got = mpsc::Receiver<Result<ActivityEvent, Status>>;
 
@@ -262,11 +252,12 @@ mod tests {
         let service = Arc::new(Watchers::default());
         let watcher = |_| {
             let (sender, receiver) = mpsc::channel(100_000);
-            let watched = Watched { node: "node".into(), here: activity.watch(), elsewhere: None };
+            let here = activity.watch(None);
+            let watched = Watched { node: "node".into(), here, elsewhere: None };
             let (service, watchers) = (service.clone(), Watchers::clone(&service));
             tokio::spawn(async move {
-                let caller = Auth::Open.caller(None).expect("a caller");
-                forward(watched, &watchers, &caller, &sender).await;
+                let filter = Filter::all(Caller::anybody());
+                forward(watched, &watchers, &filter, &sender, std::future::pending()).await;
                 drop(service);
             });
             receiver
@@ -276,7 +267,7 @@ mod tests {
 
     fn publish(activity: &Activity, events: usize) {
         for _ in 0..events {
-            let name = "a".parse().expect("a name");
+            let name: Name = "a".parse().expect("a name");
             activity.publish(|| (name, String::new(), What::Registered));
         }
     }
@@ -349,6 +340,31 @@ mod tests {
             assert_eq!(seen as u64 + missed, EVENTS as u64);
             assert!(missed > 0, "nothing was lost");
         }
+    }
+
+    #[tokio::test]
+    async fn what_has_happened_by_the_end_is_told() {
+        let (activity, stop) = (Arc::new(Activity::new()), Stop::default());
+        let watchers = Watchers::default();
+        let watched = Watched { node: "node".into(), here: activity.watch(None), elsewhere: None };
+        let (sender, mut got) = mpsc::channel(10);
+        publish(&activity, 3);
+        stop.begin_draining();
+        let filter = Filter::all(Caller::anybody());
+        forward(watched, &watchers, &filter, &sender, Audience::People.leaves(&stop)).await;
+        assert_eq!(drain(&mut got), (3, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_passed_over_counts_for_less() {
+        let activity = Arc::new(Activity::new());
+        let mut share = Share::of(1);
+        for _ in 0..ACTIVITY_EVENTS * ACTIVITY_PASSED_OVER {
+            share.wait(|| activity.watchers()).await;
+            assert!(Instant::now() < share.ends, "it had to wait");
+            share.passed_over();
+        }
+        assert_eq!(share.left, 0);
     }
 
     #[tokio::test(start_paused = true)]

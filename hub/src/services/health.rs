@@ -267,8 +267,9 @@ mod tests {
     #[tokio::test]
     async fn watchers_are_bounded_but_each_connection_has_one() {
         let metrics = Metrics::new();
-        let registry = Arc::new(Registry::new(Arc::new(Activity::new()), metrics.clone()));
-        let limits = Arc::new(Limits::new(metrics));
+        let activity = Arc::new(Activity::new());
+        let registry = Arc::new(Registry::new(activity.clone(), metrics.clone()));
+        let limits = Arc::new(Limits::new(metrics, activity));
         let health = Health::new(registry, limits, Stop::default());
         let _all_others = health.watches.clone().try_acquire_many_owned(HEALTH_WATCHES as u32 - 1);
         let (_keys, now) = watch::channel(Arc::default());

@@ -15,6 +15,7 @@ use tunnel::limits::LANES_MAX;
 use tunnel::name::Name;
 
 use super::events::{Audience, EventStream, Events};
+use super::filter::Filter;
 use crate::config::auth::{Caller, Holder, Ownership};
 use crate::limits::{
     PEER_AGENTS, PEER_MESSAGE_ENOUGH, PEER_MESSAGES, PEER_NEWS, PEER_NEWS_BYTES, PEER_NEWS_MOST,
@@ -55,7 +56,7 @@ impl PeersService for Peers {
         _: Request<pb::ActivityRequest>,
     ) -> Result<Response<Self::ActivityStream>, Status> {
         // Who may see what the other hub knows, which has asked for all who watch there.
-        Ok(Response::new(self.events.watch(Caller::anybody(), true)))
+        Ok(Response::new(self.events.watch(Filter::all(Caller::anybody()), None, true)))
     }
 
     async fn names(

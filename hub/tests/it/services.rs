@@ -10,4 +10,5 @@ mod public_health;
 mod readiness;
 mod reload;
 mod traces;
+mod watching;
 mod words;

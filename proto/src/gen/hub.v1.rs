@@ -481,18 +481,31 @@ pub mod hub_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// Asks for everything.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// Asks for everything, or for some of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConnectRequest {
-    /// But only what happens at the hub that is asked.
+    /// Only what happens at the hub that is asked.
     #[prost(bool, tag = "1")]
     pub this_hub_only: bool,
+    /// Only what is about names that match one of these, in which `*` stands for any characters: at most 64. What is about no
+    /// name matches none.
+    #[prost(string, repeated, tag = "2")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only events of these types.
+    #[prost(enumeration = "EventType", repeated, tag = "3")]
+    pub types: ::prost::alloc::vec::Vec<i32>,
+    /// The `cursor` of the last event that was seen: first comes what has happened since, at the hub that is asked. Of calls, lanes
+    /// and refused registrations it keeps the last 4,096, for a minute after the last watcher has left; of all else the last 4,096,
+    /// whether anybody watched or not. What is not kept is counted by `missed`. What has happened at other hubs meanwhile is not
+    /// told. With the cursor of another hub, or of this one before it was started anew, all that is kept comes first.
+    #[prost(string, tag = "4")]
+    pub after: ::prost::alloc::string::String,
 }
 /// One event.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActivityEvent {
     /// Counts the events of the hub at which it happened since that one started. Gaps are events that nobody watched, that this caller
-    /// may not see, or that it missed.
+    /// may not see or has not asked for, or that it missed.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// When it happened, by that hub's clock.
@@ -501,7 +514,7 @@ pub struct ActivityEvent {
     /// What happened.
     #[prost(enumeration = "EventType", tag = "3")]
     pub r#type: i32,
-    /// The name it is about.
+    /// The name it is about. Empty where it is about the hub.
     #[prost(string, tag = "4")]
     pub name: ::prost::alloc::string::String,
     /// The agent process it is about. Empty for a call that reached none.
@@ -510,7 +523,8 @@ pub struct ActivityEvent {
     /// Set for REQUEST_PROXIED.
     #[prost(message, optional, tag = "6")]
     pub call: ::core::option::Option<Call>,
-    /// How many events this caller lost just before this one.
+    /// How many events this caller lost just before this one, whether it may see and has asked for them or not; but after `after`,
+    /// those of types that it has not asked for do not count where that is known.
     #[prost(uint64, tag = "7")]
     pub missed: u64,
     /// Set for LANE_OPENED and LANE_ENDED.
@@ -522,6 +536,39 @@ pub struct ActivityEvent {
     /// The id of the hub at which it happened, as in ListNodes.
     #[prost(string, tag = "10")]
     pub hub: ::prost::alloc::string::String,
+    /// Stands for this event and all before it, at the hub that is asked: for `after`.
+    #[prost(string, tag = "11")]
+    pub cursor: ::prost::alloc::string::String,
+    /// Set for REGISTRATION_REFUSED.
+    #[prost(message, optional, tag = "12")]
+    pub refusal: ::core::option::Option<RegistrationRefusal>,
+    /// Set for LIMIT_REACHED.
+    #[prost(message, optional, tag = "13")]
+    pub limit: ::core::option::Option<ReachedLimit>,
+}
+/// Why an agent was not let in.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegistrationRefusal {
+    /// As in the metric hub_registration_refusals_total: `unauthenticated`, `denied`, `owned`, `version`, `limit`, `draining`,
+    /// `directory`, `bad-request`.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// Where it came from.
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
+}
+/// A limit that somebody has reached.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReachedLimit {
+    /// As in the metric hub_limits_reached_total.
+    #[prost(string, tag = "1")]
+    pub limit: ::prost::alloc::string::String,
+    /// Who has reached it now.
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
+    /// How often it was reached since it was told last, beside this.
+    #[prost(uint64, tag = "3")]
+    pub untold: u64,
 }
 /// An agent's connection to the hub.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -601,6 +648,13 @@ pub enum EventType {
     /// Another session has taken the place of this one: of the same agent, which had lost it, or of an agent to which the
     /// name was handed over. See `session`.
     SessionReplaced = 11,
+    /// An agent that asked to register a name was refused: see `refusal`. Those that are told to come back, for the hub is
+    /// busy, or that look for another hub, are not told of. `name` is the first that it asked for, if it is one.
+    RegistrationRefused = 12,
+    /// Somebody has reached a limit of the hub: see `limit`. Once in 10 s for each limit. About no name.
+    LimitReached = 13,
+    /// The hub begins to end: agents and callers will be told to go elsewhere. About no name.
+    HubDraining = 14,
 }
 impl EventType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -621,6 +675,9 @@ impl EventType {
             Self::SessionHealthy => "SESSION_HEALTHY",
             Self::SessionDraining => "SESSION_DRAINING",
             Self::SessionReplaced => "SESSION_REPLACED",
+            Self::RegistrationRefused => "REGISTRATION_REFUSED",
+            Self::LimitReached => "LIMIT_REACHED",
+            Self::HubDraining => "HUB_DRAINING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -638,6 +695,9 @@ impl EventType {
             "SESSION_HEALTHY" => Some(Self::SessionHealthy),
             "SESSION_DRAINING" => Some(Self::SessionDraining),
             "SESSION_REPLACED" => Some(Self::SessionReplaced),
+            "REGISTRATION_REFUSED" => Some(Self::RegistrationRefused),
+            "LIMIT_REACHED" => Some(Self::LimitReached),
+            "HUB_DRAINING" => Some(Self::HubDraining),
             _ => None,
         }
     }
@@ -723,7 +783,8 @@ pub mod activity_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Connect streams every event from now on that the caller may see, until the caller ends it.
+        /// Connect streams every event from now on that the caller may see, until the caller ends it. What is about no name is for
+        /// callers who may call all names, but for HUB_DRAINING.
         ///
         /// A caller that reads too slowly loses events rather than slowing calls, and so does everybody where there is more
         /// to tell to all who watch than the hub takes the time for: `missed` says how many.
@@ -769,7 +830,8 @@ pub mod activity_server {
             >
             + std::marker::Send
             + 'static;
-        /// Connect streams every event from now on that the caller may see, until the caller ends it.
+        /// Connect streams every event from now on that the caller may see, until the caller ends it. What is about no name is for
+        /// callers who may call all names, but for HUB_DRAINING.
         ///
         /// A caller that reads too slowly loses events rather than slowing calls, and so does everybody where there is more
         /// to tell to all who watch than the hub takes the time for: `missed` says how many.

@@ -70,12 +70,23 @@ impl Hub for TwoAgents {
 }
 
 /// Activity whose events come from the test, to its first watcher.
-pub(crate) struct Events(Mutex<Option<mpsc::Receiver<Result<ActivityEvent, Status>>>>);
+pub(crate) struct Events {
+    events: Mutex<Option<mpsc::Receiver<Result<ActivityEvent, Status>>>>,
+    asked: mpsc::UnboundedSender<ConnectRequest>,
+}
 
 /// An activity service, and where its events come from.
 pub(crate) fn events() -> (Events, mpsc::Sender<Result<ActivityEvent, Status>>) {
+    let (service, sender, _) = asked_events();
+    (service, sender)
+}
+
+/// The same, and what it is asked for.
+pub(crate) fn asked_events()
+-> (Events, mpsc::Sender<Result<ActivityEvent, Status>>, mpsc::UnboundedReceiver<ConnectRequest>) {
     let (sender, receiver) = mpsc::channel(16);
-    (Events(Mutex::new(Some(receiver))), sender)
+    let (asked, told) = mpsc::unbounded_channel();
+    (Events { events: Mutex::new(Some(receiver)), asked }, sender, told)
 }
 
 #[tonic::async_trait]
@@ -84,9 +95,11 @@ impl Activity for Events {
 
     async fn connect(
         &self,
-        _: Request<ConnectRequest>,
+        request: Request<ConnectRequest>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
-        let receiver = self.0.lock().await.take();
+        // Most tests do not look.
+        let _ = self.asked.send(request.into_inner());
+        let receiver = self.events.lock().await.take();
         let receiver = receiver.ok_or_else(|| Status::resource_exhausted("one watcher"))?;
         Ok(Response::new(ReceiverStream::new(receiver)))
     }

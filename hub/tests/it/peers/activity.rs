@@ -20,7 +20,7 @@ use crate::support::{NAME, until, within};
 
 async fn watch(hub: &Hub, token: Option<&str>, this_hub_only: bool) -> Streaming<ActivityEvent> {
     let mut client = ActivityClient::new(hub.channel().await);
-    let request = with_token(ConnectRequest { this_hub_only }, token);
+    let request = with_token(ConnectRequest { this_hub_only, ..ConnectRequest::default() }, token);
     within("a stream", client.connect(request)).await.expect("a stream").into_inner()
 }
 
@@ -53,7 +53,7 @@ async fn next_call(caller: &Caller, events: &mut Streaming<ActivityEvent>) -> Ac
 
 #[tokio::test]
 async fn one_hub_tells_what_happens_at_all() {
-    let (hubs, _cluster) = two().await;
+    let (mut hubs, _cluster) = two().await;
     until("both to know each other", async || hubs[0].metric("hub_peers").await == 1.0).await;
     let ids: Vec<_> = nodes(&hubs[0]).await.into_iter().map(|(id, _)| id).collect();
     let routes = agent_routes().await;
@@ -75,6 +75,8 @@ async fn one_hub_tells_what_happens_at_all() {
             break;
         }
     }
+    hubs[0].drain();
+    assert_eq!(next(&mut all, EventType::HubDraining).await.hub, ids[0]);
 }
 
 async fn agent_routes() -> agent::Upstream {

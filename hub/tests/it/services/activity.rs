@@ -212,6 +212,7 @@ async fn a_watch_ends_with_the_hub() {
     let mut hub = Hub::start().await;
     let mut events = watch(&hub, 65_535).await;
     hub.drain();
+    assert_eq!(any(&mut events).await.r#type(), EventType::HubDraining);
     let status = within("the end", events.message()).await.expect_err("an end with a reason");
     assert_eq!(status.code(), Code::Unavailable);
     hub.ended().await;

@@ -87,7 +87,7 @@ function options(pointed: () => void): uPlot.Options {
   return {
     width: 600,
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [8, 28, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
     scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },

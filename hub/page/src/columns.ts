@@ -20,7 +20,7 @@ export interface Column {
   /** The hub orders by a time of which the age is shown: the later that is, the smaller this. */
   isAge?: boolean;
   /** Fills its cell once, and returns what shows a name in it. */
-  fill(cell: HTMLElement): (name: Name) => void;
+  fill(cell: HTMLElement): (name: Name, stepMs: number) => void;
 }
 
 /** A column of one number, which is pale where there is nothing to see. */
@@ -101,7 +101,7 @@ const RECENT: Column = {
   fill(cell) {
     const line = spark();
     cell.append(line.root);
-    return (name) => line.show(name.recent);
+    return (name, stepMs) => line.show(name.recent, stepMs);
   },
 };
 

@@ -28,12 +28,12 @@ export class NameView implements View {
     {
       label: "Errors/s",
       value: (it) => format.rate(it.errorsRate),
-      note: (it) => `${format.count(it.errors)} in all, ${format.count(it.refusals)} by the hub`,
+      note: (it) => `${format.count(it.errors)} in all${it.refusals > 0n ? `, ${format.count(it.refusals)} by the hub` : ""}`,
       isBad: (it) => it.errorsRate > 0,
     },
     { label: "Running", value: (it) => format.count(it.callsInFlight), note: (it) => format.things(it.lanes, "lane") },
-    { label: "p50", value: (it) => format.took(it.p50), note: () => "to an answer’s head" },
-    { label: "p99", value: (it) => format.took(it.p99), note: () => "over the last minute" },
+    { label: "p50", value: (it) => format.took(it.p50), note: () => "to its answer" },
+    { label: "p99", value: (it) => format.took(it.p99), note: () => "of the last minute" },
     { label: "RTT", value: (it) => format.took(it.rtt), note: () => "hub to agent" },
     {
       label: "Up",

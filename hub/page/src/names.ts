@@ -161,7 +161,7 @@ export class NamesView implements View {
     if (signal.aborted) return;
     this.failing.show(failing.names);
     this.showCounts(list);
-    this.rows.show(window, list.names, list.total);
+    this.rows.show(window, list);
     if (this.place > 0) {
       this.rows.place = this.place;
       this.place = 0;

@@ -1,8 +1,9 @@
 // A table of which only the rows in view exist, however many there are: ten thousand names cost what forty do.
 
-import type { Name } from "./gen/hub/v1/names_pb.ts";
+import type { ListNamesResponse, Name } from "./gen/hub/v1/names_pb.ts";
 import { COLUMNS } from "./columns.ts";
 import { element, setAttribute } from "./dom.ts";
+import { milliseconds } from "./format.ts";
 
 /** Rows that are made above and below those in view, so that a turn of the wheel finds them. */
 const BEYOND = 8;
@@ -14,7 +15,7 @@ const PRESS_MS = 500;
 interface Row {
   root: HTMLTableRowElement;
   link: HTMLAnchorElement;
-  show(index: number, name: Name | undefined, isSelected: boolean): void;
+  show(index: number, name: Name | undefined, stepMs: number, isSelected: boolean): void;
 }
 
 /** A part of the list: what the hub is asked for. */
@@ -33,6 +34,7 @@ export class Rows {
   private readonly pool: Row[] = [];
   private names = new Map<number, Name>();
   private total = 0;
+  private stepMs = 5_000;
   private first = 0;
   private selected = -1;
   private selectedName?: string;
@@ -71,7 +73,8 @@ export class Rows {
   }
 
   /** Shows what the hub has answered. */
-  show(asked: Window, names: Name[], total: number): void {
+  show(asked: Window, { names, total, step }: ListNamesResponse): void {
+    if (step) this.stepMs = milliseconds(step);
     if (this.names.size > REMEMBERED) this.names.clear();
     names.forEach((name, at) => this.names.set(asked.offset + at, name));
     for (let at = asked.offset + names.length; at < asked.offset + asked.limit; at++) {
@@ -172,7 +175,7 @@ export class Rows {
     setAttribute(this.table, "aria-rowcount", this.total + 1);
     this.pool.forEach((part, at) => {
       const index = this.first + at;
-      part.show(index, this.names.get(index), index === this.selected);
+      part.show(index, this.names.get(index), this.stepMs, index === this.selected);
     });
     if (hadFocus) this.rowAt(this.selected)?.link.focus({ preventScroll: true });
   }
@@ -225,11 +228,11 @@ function makeRow(): Row {
   return {
     root,
     link,
-    show(index, name, isSelected) {
+    show(index, name, stepMs, isSelected) {
       setAttribute(root, "aria-rowindex", index + 2);
       root.classList.toggle("selected", isSelected);
       root.classList.toggle("blank", !name);
-      if (name) shows.forEach((show) => show(name));
+      if (name) shows.forEach((show) => show(name, stepMs));
       // It leads nowhere, and yet can have the focus until it does.
       else link.removeAttribute("href");
     },

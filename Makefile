@@ -61,6 +61,13 @@ browser: build $(CERTS)/hub.pem ## Pages in Chromium call through the hub by gRP
 page: ## Build the hub's page anew from hub/page/src, to be committed (wants Node.js)
 	hub/page/build.sh
 
+.PHONY: page-test
+page-test: build ## The hub's page in Chromium, read as a person reads it (ARGS="--only key", "--write docs/page"; installs it; wants Node.js)
+	hub/page/check.sh
+	scripts/browser/install.sh chromium
+	$(CARGO) build --locked -p bench --bin crowd
+	scripts/browser/hub-page $(ARGS)
+
 .PHONY: tools
 tools: build $(CERTS)/hub.pem ## What people call gRPC servers with, through the hub: docs/tools.md (installs it into .tools/)
 	scripts/e2e/install.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs Chromium with apt, where it is missing, and makes the page with its clients in $TOOLS_DIR/browser
-# (default: .tools/browser in the repository's root). Does only what its inputs have changed since the last time.
+# (default: .tools/browser in the repository's root). Does only what its inputs have changed since the last time. With
+# `chromium`, only that.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,8 +13,9 @@ proto=$here/../../proto
 echo=$here/../e2e/proto
 
 main() {
-    need npm npm
     need chromium chromium
+    [ "${1:-}" != chromium ] || return 0
+    need npm npm
     need_venv "$requirements"
     step browser make_page "$here/install.sh" "$here/package.json" "$here/package-lock.json" "$here/page" \
         "$requirements" "$proto" "$echo"
@@ -34,4 +36,4 @@ make_page() {
     node_modules/.bin/esbuild page.js --bundle --format=esm --outfile=bundle.js --log-level=warning
 }
 
-main
+main "$@"

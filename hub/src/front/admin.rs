@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -12,7 +12,7 @@ use tunnel::{admin, wire};
 use super::page;
 use crate::context::hub::Hub;
 use crate::message::refusal::{BadName, Refusal};
-use crate::observe::metrics::There;
+use crate::observe::metrics::{There, open_metrics};
 
 /// What an agent logs that was given this port.
 const ELSEWHERE: &str = "this is the hub's admin listener: a page at /, /metrics, /healthz, /readyz, and POST /reload\n";
@@ -40,7 +40,8 @@ fn text(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
     let path = request.uri().path();
     let (status, content_type, body) = match (request.method(), path) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
-            (StatusCode::OK, "text/plain; version=0.0.4", metrics(hub))
+            let (content_type, text) = metrics(request, hub);
+            (StatusCode::OK, content_type, text)
         }
         (&Method::GET | &Method::HEAD, "/healthz") => {
             (StatusCode::OK, "text/plain", "ok\n".to_owned())
@@ -77,9 +78,17 @@ fn reload(hub: &Hub) -> (StatusCode, &'static str, String) {
     }
 }
 
-fn metrics(hub: &Hub) -> String {
+/// As OpenMetrics for who takes that, as Prometheus does.
+fn metrics(request: &Request<Incoming>, hub: &Hub) -> (&'static str, String) {
     let there = There { directory_age: hub.directory.age(), ..hub.registry.there() };
-    hub.metrics.render(&there, &hub.registry.overview())
+    let names = hub.registry.overview();
+    let accepted = request.headers().get_all(ACCEPT).iter();
+    let mut accepted = accepted.filter_map(|accepted| accepted.to_str().ok());
+    if accepted.any(|accepted| accepted.contains("application/openmetrics-text")) {
+        (open_metrics::CONTENT_TYPE, hub.metrics.render_open(&there, &names))
+    } else {
+        ("text/plain; version=0.0.4", hub.metrics.render(&there, &names))
+    }
 }
 
 /// Of the hub, and of all names that are asked about: `?name=billing&name=stock`.

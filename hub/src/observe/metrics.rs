@@ -3,6 +3,7 @@
 mod meters;
 mod names;
 mod of_names;
+pub(crate) mod open_metrics;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use self::meters::Level;
 pub(crate) use self::meters::{GaugeGuard, Meter};
 use self::names::*;
+use self::open_metrics::Exemplars;
 use crate::message::refusal::Refusal;
 use crate::observe::ending::{Ending, Kind};
 use crate::observe::name_view::NameView;
@@ -95,6 +97,7 @@ pub(crate) struct Metrics {
     call_duration: [Histogram; 4],
     /// By kind.
     call_head: [Histogram; 2],
+    exemplars: Exemplars,
     /// In seconds since 1970.
     certificate_end: Mutex<Option<i64>>,
     /// Of each name.
@@ -154,6 +157,7 @@ impl Metrics {
             peers,
             call_duration,
             call_head,
+            exemplars: Exemplars::default(),
             certificate_end: Mutex::default(),
             tallies: Tallies::new(names),
             session_rtt,
@@ -177,6 +181,11 @@ impl Metrics {
         let mut text = self.handle.render();
         of_names::write(&mut text, names, &self.tallies);
         text
+    }
+
+    /// The same as OpenMetrics.
+    pub(crate) fn render_open(&self, there: &There, names: &[NameView]) -> String {
+        open_metrics::of_text(&self.render(there, names), &self.exemplars)
     }
 
     /// Folds what the histograms have gathered; without it every call would add to memory.
@@ -321,6 +330,7 @@ impl Metrics {
         self.call_duration[place].record(ending.total);
         if let Some(head) = ending.head.filter(|_| target != Target::Hub) {
             self.call_head[kind as usize].record(head);
+            self.exemplars.note(kind, head, ending.trace);
         }
     }
 

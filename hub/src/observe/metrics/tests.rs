@@ -126,3 +126,39 @@ fn names_have_series_of_their_own_and_those_beyond_are_counted_together() {
     );
     assert!(!text.contains("name=\"a\"") && !text.contains("name=\"c\""), "{text}");
 }
+
+#[test]
+fn openmetrics_names_families_and_a_call_of_a_bucket() {
+    let metrics = Metrics::new();
+    let trace = crate::observe::trace::Trace::of(
+        b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    );
+    let recorded = Ending { trace, ..ending(Outcome::Grpc(0), Kind::Unary, None) };
+    metrics.call(Target::Agent, &recorded);
+    metrics.call(Target::Agent, &ending(Outcome::Grpc(0), Kind::Stream, None));
+    let views = [view(&metrics, "a", NameState::Online)];
+    views[0].tally.ended(&recorded);
+    let text = metrics.render_open(&There::default(), &views);
+    assert!(text.ends_with("\n# EOF\n") && !text.contains("\n\n"), "{text}");
+    assert_has(
+        &text,
+        &[
+            "# TYPE hub_calls counter",
+            "# TYPE hub_name_calls counter",
+            "# TYPE hub_call_head_seconds histogram",
+            "hub_name_calls_total{name=\"a\",outcome=\"OK\"} 1",
+        ],
+    );
+    let exemplars: Vec<_> = text.lines().filter(|line| line.contains(" # {")).collect();
+    let [line] = exemplars[..] else { panic!("one exemplar: {exemplars:?}") };
+    let bucket = "hub_call_head_seconds_bucket{kind=\"unary\",le=\"0.1\"} 1 # \
+                  {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 0.1 ";
+    assert!(line.starts_with(bucket), "{line}");
+    // One family is in one piece.
+    let mut families: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let all = families.len();
+    families.sort_unstable();
+    families.dedup();
+    assert_eq!(families.len(), all, "{text}");
+}

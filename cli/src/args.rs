@@ -121,6 +121,8 @@ pub(crate) enum Command {
 pub(crate) enum HubCommand {
     /// List the registered agents
     ListClients(Request),
+    /// List the names with what they do now, those in question first
+    Names(Request),
     /// List the hubs whose names can be called at this one
     Nodes(Request),
     /// Follow what happens at all hubs: registrations, and calls as they end

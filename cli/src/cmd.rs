@@ -6,6 +6,7 @@ mod describe;
 mod fluentd;
 mod hub;
 mod list;
+mod names;
 mod ping;
 
 use crate::Error;

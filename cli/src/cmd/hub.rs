@@ -20,6 +20,7 @@ use crate::table::{ago, duration, fine, moment, table};
 pub(super) async fn run(options: Options, command: HubCommand) -> Result<(), Error> {
     match command {
         HubCommand::ListClients(request) => list_clients(options, request).await,
+        HubCommand::Names(request) => super::names::run(options, request).await,
         HubCommand::Nodes(request) => list_nodes(options, request).await,
         HubCommand::Activity(request) => activity(options, request).await,
     }

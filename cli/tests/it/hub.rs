@@ -3,6 +3,7 @@
 use hub_proto::fluentd::v1::fluentd_server::FluentdServer;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
+use hub_proto::hub::v1::names_server::NamesServer;
 use hub_proto::hub::v1::{ActivityEvent, Call, EventType, Lane, ReachedLimit, RegistrationRefusal};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
@@ -10,7 +11,7 @@ use tonic::{Request, Status};
 
 use crate::support::program::{run, start};
 use crate::support::server::serve;
-use crate::support::services::{Told, TwoAgents, asked_events, events};
+use crate::support::services::{ThreeNames, Told, TwoAgents, asked_events, events};
 
 async fn hub() -> String {
     serve(Server::builder().add_service(HubServer::new(TwoAgents))).await
@@ -32,6 +33,25 @@ async fn nodes_are_a_table_for_people() {
     assert_eq!(row(1), ["00000000000000aa", "this hub", "-", "2", "-", "-"]);
     assert_eq!(row(2), ["00000000000000bb", "192.0.2.1:8082", "2 (silent)", "3", "-", "-"]);
     assert_eq!(lines.len(), 3);
+}
+
+#[tokio::test]
+async fn names_are_a_table_for_people_of_all_pages_or_the_one_that_is_asked_for() {
+    let hub = serve(Server::builder().add_service(NamesServer::new(ThreeNames))).await;
+    let ended = run(&hub, &["hub", "names"], "").await;
+    let rows: Vec<Vec<&str>> = ended
+        .succeeded()
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    assert_eq!(rows[0][..6], ["NAME", "STATE", "AGENTS", "RUNNING", "CALLS/S", "ERRORS/S"]);
+    assert_eq!(rows[1][..7], ["gone", "offline", "1", "2", "12", "0.2", "1.50ms"]);
+    assert_eq!(rows[2][..2], ["deaf", "server unreachable"]);
+    assert_eq!((rows[3][0], rows.len()), ("fine", 4));
+    let ended = run(&hub, &["hub", "names"], "{\"filter\": \"fin\"}").await;
+    assert_eq!(ended.succeeded().lines().count(), 2);
+    let ended = run(&hub, &["hub", "names"], "{\"offset\": 2}").await;
+    assert_eq!(ended.succeeded().lines().count(), 2);
 }
 
 #[tokio::test]

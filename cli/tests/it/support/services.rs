@@ -9,9 +9,11 @@ use hub_proto::fluentd::v1::{
 };
 use hub_proto::hub::v1::activity_server::Activity;
 use hub_proto::hub::v1::hub_server::Hub;
+use hub_proto::hub::v1::names_server::Names;
 use hub_proto::hub::v1::{
-    ActivityEvent, Client, ConnectRequest, ListClientsRequest, ListClientsResponse,
-    ListNodesRequest, ListNodesResponse, Node,
+    ActivityEvent, Client, ConnectRequest, GetHubRequest, GetHubResponse, GetNameRequest,
+    GetNameResponse, ListClientsRequest, ListClientsResponse, ListNamesRequest, ListNamesResponse,
+    ListNodesRequest, ListNodesResponse, Name, NameState, Node,
 };
 use prost_types::Duration;
 use tokio::sync::{Mutex, mpsc};
@@ -155,5 +157,48 @@ impl Fluentd for Told {
     ) -> Result<Response<StatusResponse>, Status> {
         let status = told(&request, State::Running, None);
         Ok(Response::new(StatusResponse { status }))
+    }
+}
+
+/// Tells of three names, two on a page at most.
+pub(crate) struct ThreeNames;
+
+#[tonic::async_trait]
+impl Names for ThreeNames {
+    async fn list_names(
+        &self,
+        request: Request<ListNamesRequest>,
+    ) -> Result<Response<ListNamesResponse>, Status> {
+        let ListNamesRequest { filter, offset, .. } = request.into_inner();
+        let name = |name: &str, state: NameState| Name {
+            name: name.to_owned(),
+            state: state.into(),
+            agents: 1,
+            calls_in_flight: 2,
+            calls_rate: 12.34,
+            errors_rate: 0.25,
+            p50: Some(Duration { seconds: 0, nanos: 1_500_000 }),
+            ..Name::default()
+        };
+        let all = [
+            name("gone", NameState::Offline),
+            name("deaf", NameState::Unreachable),
+            name("fine", NameState::Online),
+        ];
+        let fit: Vec<_> = all.into_iter().filter(|name| name.name.contains(&filter)).collect();
+        let total = fit.len() as u32;
+        let names = fit.into_iter().skip(offset as usize).take(2).collect();
+        Ok(Response::new(ListNamesResponse { names, total, ..ListNamesResponse::default() }))
+    }
+
+    async fn get_name(
+        &self,
+        _: Request<GetNameRequest>,
+    ) -> Result<Response<GetNameResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn get_hub(&self, _: Request<GetHubRequest>) -> Result<Response<GetHubResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
     }
 }

@@ -64,8 +64,6 @@ use self::context::hub::Hub;
 use self::directory::Nodes;
 use self::front::listener::Listener;
 use self::front::worker::Workers;
-use self::observe::access_log::AccessLog;
-use self::observe::traces::Traces;
 use crate::limits::{DIRECTORY_TIMEOUT, METRICS_UPKEEP};
 
 /// Where a hub is to be reached.
@@ -137,10 +135,7 @@ pub async fn run(
 /// What is on its way to the disk or to a collector goes there, unless that stands still.
 async fn close_books(hub: &Arc<Hub>) {
     let hub = hub.clone();
-    let closed = tokio::task::spawn_blocking(move || {
-        hub.access_log.iter().for_each(AccessLog::close);
-        hub.traces.iter().for_each(Traces::close);
-    });
+    let closed = tokio::task::spawn_blocking(move || hub.books.close());
     let _ = timeout(2 * CLOSE_TIMEOUT, closed).await;
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod activity;
+pub(crate) mod books;
 pub(crate) mod ending;
 mod event;
 pub(crate) mod heard;

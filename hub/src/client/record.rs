@@ -201,8 +201,7 @@ impl Record {
             }
             (None, None) => {}
         }
-        hub.access_log.iter().for_each(|log| log.write(&ending));
-        hub.traces.iter().for_each(|traces| traces.write(&ending));
+        hub.books.write(&ending);
         log(&ending, end.level);
         let Some(name) = &self.name else { return };
         hub.activity.publish(|| {

@@ -27,12 +27,11 @@ use crate::limits::{
     HANDSHAKES, PEER_HANDSHAKES, PUBLIC_URIS, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE,
     RELOADS, SECOND_HANDLES, TURN_LATE,
 };
-use crate::observe::access_log::AccessLog;
 use crate::observe::activity::Activity;
+use crate::observe::books::Books;
 use crate::observe::heard::Heard;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
-use crate::observe::traces::Traces;
 use crate::registry::{Others, Registry};
 use crate::services;
 use crate::stop::Stop;
@@ -59,8 +58,7 @@ pub(crate) struct Hub {
     pub(crate) claims: Arc<Claims>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) access_log: Option<AccessLog>,
-    pub(crate) traces: Option<Traces>,
+    pub(crate) books: Books,
     pub(crate) limits: Arc<Limits>,
     pub(crate) handshakes: Handshakes,
     /// Second handles of sockets that there may be.
@@ -97,8 +95,6 @@ impl Hub {
     pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
         let activity = Arc::new(Activity::new());
         let metrics = Metrics::with_names(config.metrics_names);
-        let access_log = config.access_log.as_ref();
-        let access_log = access_log.map(|config| AccessLog::open(config, metrics.clone()));
         let registry = Arc::new(Registry::new(activity.clone(), metrics.clone()));
         registry.heed(&config.keys.auth);
         let stop = Stop::default();
@@ -106,18 +102,11 @@ impl Hub {
         let lanes = LaneOpener::new(&registry, &metrics);
         let sentinels = Sentinels::new(&lanes, &limits);
         let node_id = random_id();
-        let traces = config.otlp.as_ref().map(|otlp| Traces::start(otlp, &node_id));
         let (directory, held) = (Arc::default(), HeldBytes::new(config.max_held));
-        let state = services::State {
-            metrics: metrics.clone(),
-            limits: limits.clone(),
-            held: held.clone(),
-            directory: Arc::clone(&directory),
-            stop: stop.clone(),
-        };
+        let (heard, kept) = (Arc::clone(&directory), held.clone());
+        let state = services::State::new(&metrics, &limits, (kept, heard), &stop);
         Ok(Arc::new(Self {
-            access_log: access_log.transpose()?,
-            traces: traces.transpose()?,
+            books: Books::open(&config, &node_id, &metrics)?,
             // One for each worker, so that most calls stay on their thread. Two at least, so that a lost
             // connection leaves one; four at most, for more only cost memory.
             advised_sessions: config.workers.get().clamp(2, 4),
@@ -173,7 +162,7 @@ impl Hub {
         self.doors.reload()?;
         self.registry.heed(&self.doors.keys(0).auth);
         filter.apply();
-        self.access_log.iter().for_each(AccessLog::reopen);
+        self.books.reopen();
         Ok(())
     }
 

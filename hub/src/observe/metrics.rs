@@ -135,12 +135,9 @@ impl Metrics {
             });
         let peers = with_local_recorder(&recorder, PeerGauges::new);
         let (call_duration, call_head) = with_local_recorder(&recorder, histograms_of_calls);
+        let bytes = |direction| counter!(CALL_BYTES, "direction" => direction);
         let (session_rtt, request_bytes, response_bytes) = with_local_recorder(&recorder, || {
-            (
-                histogram!(SESSION_RTT),
-                counter!(CALL_BYTES, "direction" => "request"),
-                counter!(CALL_BYTES, "direction" => "response"),
-            )
+            (histogram!(SESSION_RTT), bytes("request"), bytes("response"))
         });
         Arc::new(Self {
             recorder,

@@ -37,6 +37,19 @@ pub(crate) struct State {
     pub(crate) stop: Stop,
 }
 
+impl State {
+    /// `held` by calls, and what was heard of the directory.
+    pub(crate) fn new(
+        metrics: &Arc<Metrics>,
+        limits: &Arc<Limits>,
+        (held, directory): (Arc<HeldBytes>, Arc<Heard>),
+        stop: &Stop,
+    ) -> Self {
+        let (metrics, limits, stop) = (metrics.clone(), limits.clone(), stop.clone());
+        Self { metrics, limits, held, directory, stop }
+    }
+}
+
 /// Tells of the names.
 #[derive(Debug)]
 pub(super) struct Names {

@@ -1,3 +1,5 @@
+//! What a line says, and what becomes of lines: files that move, disks that are full.
+
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;

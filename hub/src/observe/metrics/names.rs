@@ -65,6 +65,22 @@ pub(super) fn describe() {
         HANDSHAKE_FAILURES,
         "Connections that ended before they spoke a protocol, by stage"
     );
+    describe_calls();
+    describe_gauge!(LANES, "Lanes that are open now: connections of callers to agents' servers");
+    describe_counter!(LANES_OPENED, "Lanes that were to be opened, by what came of it");
+    describe_counter!(LIMITS_REACHED, "Times that a client or an agent reached a limit, by limit");
+    describe_histogram!(
+        SESSION_RTT,
+        Unit::Seconds,
+        "Round trip time of sessions, by WebSocket ping"
+    );
+    describe_counter!(ACCESS_LOG_DROPPED, "Lines of the access log that could not be written");
+    describe_peers();
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
+}
+
+fn describe_calls() {
     describe_counter!(
         CALLS,
         "Calls that have ended, by what the client was told, why the hub answered itself, and via which hub"
@@ -81,18 +97,6 @@ pub(super) fn describe() {
     );
     describe_counter!(CALL_BYTES, Unit::Bytes, "Bytes of DATA passed on, by direction");
     describe_gauge!(STREAMS, "Calls that are running now");
-    describe_gauge!(LANES, "Lanes that are open now: connections of callers to agents' servers");
-    describe_counter!(LANES_OPENED, "Lanes that were to be opened, by what came of it");
-    describe_counter!(LIMITS_REACHED, "Times that a client or an agent reached a limit, by limit");
-    describe_histogram!(
-        SESSION_RTT,
-        Unit::Seconds,
-        "Round trip time of sessions, by WebSocket ping"
-    );
-    describe_counter!(ACCESS_LOG_DROPPED, "Lines of the access log that could not be written");
-    describe_peers();
-    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
 }
 
 fn describe_peers() {

@@ -1,3 +1,5 @@
+//! What is rendered of what was counted, as Prometheus and as OpenMetrics have it.
+
 use std::net::SocketAddr;
 use std::time::SystemTime;
 

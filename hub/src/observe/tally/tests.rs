@@ -1,3 +1,5 @@
+//! What a tally remembers, by a paused clock, and what it forgets.
+
 use std::net::SocketAddr;
 
 use http::StatusCode;

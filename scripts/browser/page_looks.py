@@ -28,7 +28,7 @@ WIDE = (1280, 800)
 # With what is below the numbers of a name.
 TALL = (1280, 1240)
 
-# What docs/page.md shows: a view, perhaps more in its link, colours, the window, the picture's name.
+# What docs/page.md shows: a view, what its link says beside, colours, the window, the name.
 PICTURES = [
     ("names", "", "light", WIDE, "names-light"),
     ("names", "?order=calls", "dark", WIDE, "names-dark"),
@@ -42,6 +42,8 @@ PICTURES = [
 
 def accessible(run):
     """axe-core finds nothing serious in any view, in light and in dark."""
+    run.site.start_closed()
+    run.site.call(BUSY)
     axe = AXE.read_text()
     for view, (link, is_there) in VIEWS.items():
         page = run.open(link)
@@ -64,7 +66,9 @@ def check_grave(page, what, where):
 
 
 def narrow(run):
-    """Nothing is wider than a narrow screen, and it is by name who is there."""
+    """Nothing is wider than a narrow screen, and a name's state is under it."""
+    run.site.start_closed()
+    run.site.call(BUSY)
     for view, (link, is_there) in VIEWS.items():
         page = run.open(link, width=NARROW, height=700, touch=True)
         page.wait(is_there, f"{view} is there")

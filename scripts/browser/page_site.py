@@ -34,6 +34,7 @@ class Site:
         first, *more = ours
         self.agent = self.world.agent(self.hub, first, *labels, *more)
         self.gone = self.world.agent(self.hub, GONE)
+        self.closed = None
         self.names = options.names + len(OTHERS) + 2
         argv = [options.programs.resolve() / "crowd", "agents", self.hub.websocket, options.names]
         world.start("crowd", argv)
@@ -45,10 +46,12 @@ class Site:
             return f"hub_agents {self.names}" in page.read().decode().splitlines()
 
     def start_closed(self):
-        """An agent whose server is not there."""
+        """An agent whose server is not there, unless it is there already."""
+        if self.closed:
+            return
         (port,) = free_ports(1)
         argv = [self.world.bin / "agent", "--name", CLOSED, "--hub-uri", self.hub.websocket]
-        self.world.start("agent-closed", [*argv, "--upstream", f"127.0.0.1:{port}"])
+        self.closed = self.world.start("agent-closed", [*argv, "--upstream", f"127.0.0.1:{port}"])
         self.names += 1
 
     def kill_gone(self):

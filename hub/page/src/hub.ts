@@ -17,9 +17,21 @@ function question<I extends DescMessage, O extends DescMessage>(method: DescMeth
     ask(method, request, AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]));
 }
 
-/** What happens at one name, or at all, until it is ended by the signal. `opened` is called once it has begun. */
-export function activity(_name: string | undefined, signal: AbortSignal, opened: () => void): AsyncIterable<ActivityEvent> {
-  return listen(Activity.method.connect, {}, signal, opened);
+/** A place in what has happened, before all that a hub still knows: it is of no hub. */
+export const BEGINNING = "-.0.0";
+
+/**
+ * What has happened at one name, or at all, after a place in it, and what happens then, until it is ended by the signal.
+ * `opened` is called once it has begun.
+ */
+export function activity(
+  name: string | undefined,
+  after: string,
+  signal: AbortSignal,
+  opened: () => void,
+): AsyncIterable<ActivityEvent> {
+  const names = name === undefined ? [] : [name];
+  return listen(Activity.method.connect, { names, after }, signal, opened);
 }
 
 /** What the hub itself says no with. All else means that it was not reached. */

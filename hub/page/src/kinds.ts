@@ -2,17 +2,24 @@
 
 import { EventType, type ActivityEvent } from "./gen/hub/v1/activity_pb.ts";
 import * as format from "./format.ts";
+import { meaning } from "./limits.ts";
 
 /** Events that are chosen together. */
 export interface Kind {
   id: string;
   word: string;
   types: readonly EventType[];
+  /** They are about no name. */
+  isOfHub?: boolean;
 }
 
 export const KINDS: readonly Kind[] = [
   { id: "calls", word: "Calls", types: [EventType.REQUEST_PROXIED] },
-  { id: "agents", word: "Agents", types: [EventType.CLIENT_REGISTERED, EventType.CLIENT_UNREGISTERED] },
+  {
+    id: "agents",
+    word: "Agents",
+    types: [EventType.CLIENT_REGISTERED, EventType.CLIENT_UNREGISTERED, EventType.REGISTRATION_REFUSED],
+  },
   { id: "servers", word: "Servers", types: [EventType.UPSTREAM_REACHABLE, EventType.UPSTREAM_UNREACHABLE] },
   {
     id: "sessions",
@@ -25,6 +32,7 @@ export const KINDS: readonly Kind[] = [
     ],
   },
   { id: "lanes", word: "Lanes", types: [EventType.LANE_OPENED, EventType.LANE_ENDED] },
+  { id: "hub", word: "Hub", types: [EventType.LIMIT_REACHED, EventType.HUB_DRAINING], isOfHub: true },
 ];
 
 /** Statuses that are the server's fault or the hub's, as the hub counts errors. */
@@ -65,9 +73,18 @@ const WHAT: Partial<Record<EventType, string>> = {
   [EventType.SESSION_HEALTHY]: "Session is heard of",
   [EventType.SESSION_DRAINING]: "Session drains",
   [EventType.SESSION_REPLACED]: "Session replaced",
+  [EventType.REGISTRATION_REFUSED]: "Agent refused",
+  [EventType.LIMIT_REACHED]: "Limit reached",
+  [EventType.HUB_DRAINING]: "Hub drains",
 };
 
-const BAD = [EventType.CLIENT_UNREGISTERED, EventType.UPSTREAM_UNREACHABLE, EventType.SESSION_SUSPECT];
+const BAD = [
+  EventType.CLIENT_UNREGISTERED,
+  EventType.UPSTREAM_UNREACHABLE,
+  EventType.SESSION_SUSPECT,
+  EventType.REGISTRATION_REFUSED,
+  EventType.LIMIT_REACHED,
+];
 
 export function lineOf(event: ActivityEvent, key: number): Line {
   const line = {
@@ -86,6 +103,8 @@ export function lineOf(event: ActivityEvent, key: number): Line {
     const { open, error } = event.lane;
     return { ...line, detail: `${line.detail}, ${format.things(open, "lane")} open`, result: error, isBad: error !== "" };
   }
+  if (event.refusal) return { ...line, detail: `from ${event.refusal.address}`, result: event.refusal.reason };
+  if (event.limit) return { ...line, detail: `by ${event.limit.address}`, result: `${event.limit.limit}: ${meaning(event.limit.limit)}` };
   if (event.session) return { ...line, detail: `${line.detail}, session ${event.session.id}` };
   return line;
 }

@@ -1,12 +1,13 @@
-// The stream of activity, opened anew when it ends.
+// The stream of activity, opened anew when it ends, where it has ended.
 
 import type { ActivityEvent } from "./gen/hub/v1/activity_pb.ts";
-import { activity } from "./hub.ts";
+import { activity, BEGINNING } from "./hub.ts";
 
 const PAUSES_MS = [500, 1_000, 2_000, 5_000];
 
 export interface Listener {
-  event(event: ActivityEvent): void;
+  /** How many it has missed that could have been there: not those of before this page. */
+  event(event: ActivityEvent, missed: bigint): void;
   /** Whether it is open. */
   changed(isThere: boolean): void;
 }
@@ -14,6 +15,7 @@ export interface Listener {
 /** Of one name, or of all. */
 export class Stream {
   private readonly ending = new AbortController();
+  private after = BEGINNING;
 
   constructor(
     private readonly name: string | undefined,
@@ -34,7 +36,7 @@ export class Stream {
         this.listener.changed(true);
       };
       try {
-        for await (const event of activity(this.name, signal, opened)) this.listener.event(event);
+        for await (const event of activity(this.name, this.after, signal, opened)) this.take(event);
       } catch {
         // Whether the hub is there, `poll` finds out and tells.
       }
@@ -42,5 +44,10 @@ export class Stream {
       this.listener.changed(false);
       await new Promise((done) => setTimeout(done, PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)]));
     }
+  }
+
+  private take(event: ActivityEvent): void {
+    this.listener.event(event, this.after === BEGINNING ? 0n : event.missed);
+    this.after = event.cursor || this.after;
   }
 }

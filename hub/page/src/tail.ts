@@ -36,12 +36,12 @@ export class Tail {
   /** Of one name, or of all. `asked` is called with what is asked for from now on. */
   constructor(
     title: HTMLElement,
-    private readonly name: string | undefined,
+    name: string | undefined,
     private query: TailQuery,
     private readonly asked: (query: TailQuery) => void,
   ) {
     const columns = heads(["Time", "What", ...(name === undefined ? ["Name"] : []), "Detail", "Result", "Took"]);
-    const nothing = "Nothing has happened since this page is open.";
+    const nothing = "Nothing has happened lately.";
     const make = (line: Line) => tailRow(line, columns);
     this.table = new Table("What has happened, the latest first", columns, nothing, (line) => String(line.key), make, "tail");
     const change = () => this.change();
@@ -52,12 +52,13 @@ export class Tail {
       "aria-label": "Only lines in which this occurs",
       oninput: change,
     });
-    this.kinds = KINDS.map(({ id }) => ({ id, box: element("input", { type: "checkbox", onchange: change }) }));
+    const told = KINDS.filter((kind) => name === undefined || !kind.isOfHub);
+    this.kinds = told.map(({ id }) => ({ id, box: element("input", { type: "checkbox", onchange: change }) }));
     this.pauseButton = element("button", { type: "button", "aria-keyshortcuts": "p", onclick: () => this.pause() }, "Pause");
     this.root = element("section", { class: "tail-section" }, this.tools(title), this.table.root);
     this.showQuery();
     this.stream = new Stream(name, {
-      event: (event) => this.take(event),
+      event: (event, missed) => this.take(event, missed),
       changed: (state) => this.connection(state),
     });
   }
@@ -112,19 +113,19 @@ export class Tail {
     this.query = {
       onlyErrors: this.onlyErrors.checked,
       text: this.text.value,
-      kinds: kinds.length === KINDS.length ? [] : kinds,
+      kinds: kinds.length === this.kinds.length ? [] : kinds,
     };
     this.asked(this.query);
     this.showQuery();
     this.render();
   }
 
-  private take(event: ActivityEvent): void {
-    if (event.missed > 0n) {
-      this.missed += event.missed;
-      this.add(gap(this.keys++, `${format.things(event.missed, "event")} missed`));
+  private take(event: ActivityEvent, missed: bigint): void {
+    if (missed > 0n) {
+      this.missed += missed;
+      this.add(gap(this.keys++, `${format.things(missed, "event")} missed`));
     }
-    if (this.name === undefined || event.name === this.name) this.add(lineOf(event, this.keys++));
+    this.add(lineOf(event, this.keys++));
   }
 
   private add(line: Line): void {
@@ -163,7 +164,6 @@ export class Tail {
   }
 
   private connection(isThere: boolean): void {
-    if (!isThere && this.isThere) this.add(gap(this.keys++, "Not connected for a while"));
     this.isThere = isThere;
     this.showStatus();
   }

@@ -12,20 +12,45 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hub/v1/activity.proto.
  */
 export const file_hub_v1_activity: GenFile = /*@__PURE__*/
-  fileDesc("ChVodWIvdjEvYWN0aXZpdHkucHJvdG8SBmh1Yi52MSInCg5Db25uZWN0UmVxdWVzdBIVCg10aGlzX2h1Yl9vbmx5GAEgASgIIoMCCg1BY3Rpdml0eUV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KBHR5cGUYAyABKA4yES5odWIudjEuRXZlbnRUeXBlEgwKBG5hbWUYBCABKAkSEAoIaW5zdGFuY2UYBSABKAkSGgoEY2FsbBgGIAEoCzIMLmh1Yi52MS5DYWxsEg4KBm1pc3NlZBgHIAEoBBIaCgRsYW5lGAggASgLMgwuaHViLnYxLkxhbmUSIAoHc2Vzc2lvbhgJIAEoCzIPLmh1Yi52MS5TZXNzaW9uEgsKA2h1YhgKIAEoCSIVCgdTZXNzaW9uEgoKAmlkGAEgASgJIjQKBExhbmUSDwoHc2Vzc2lvbhgBIAEoCRIMCgRvcGVuGAIgASgNEg0KBWVycm9yGAMgASgJItIBCgRDYWxsEg4KBm1ldGhvZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSEgoKaHViX3JlYXNvbhgDIAEoCRIrCghkdXJhdGlvbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1yZXF1ZXN0X2J5dGVzGAUgASgEEhYKDnJlc3BvbnNlX2J5dGVzGAYgASgEEikKBnBhcmtlZBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdyZXBsYXlzGAggASgNKpUCCglFdmVudFR5cGUSGgoWRVZFTlRfVFlQRV9VTlNQRUNJRklFRBAAEhUKEUNMSUVOVF9SRUdJU1RFUkVEEAESFwoTQ0xJRU5UX1VOUkVHSVNURVJFRBACEhMKD1JFUVVFU1RfUFJPWElFRBADEg8KC0xBTkVfT1BFTkVEEAQSDgoKTEFORV9FTkRFRBAFEhYKElVQU1RSRUFNX1JFQUNIQUJMRRAGEhgKFFVQU1RSRUFNX1VOUkVBQ0hBQkxFEAcSEwoPU0VTU0lPTl9TVVNQRUNUEAgSEwoPU0VTU0lPTl9IRUFMVEhZEAkSFAoQU0VTU0lPTl9EUkFJTklORxAKEhQKEFNFU1NJT05fUkVQTEFDRUQQCzJGCghBY3Rpdml0eRI6CgdDb25uZWN0EhYuaHViLnYxLkNvbm5lY3RSZXF1ZXN0GhUuaHViLnYxLkFjdGl2aXR5RXZlbnQwAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChVodWIvdjEvYWN0aXZpdHkucHJvdG8SBmh1Yi52MSJnCg5Db25uZWN0UmVxdWVzdBIVCg10aGlzX2h1Yl9vbmx5GAEgASgIEg0KBW5hbWVzGAIgAygJEiAKBXR5cGVzGAMgAygOMhEuaHViLnYxLkV2ZW50VHlwZRINCgVhZnRlchgEIAEoCSLmAgoNQWN0aXZpdHlFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfCgR0eXBlGAMgASgOMhEuaHViLnYxLkV2ZW50VHlwZRIMCgRuYW1lGAQgASgJEhAKCGluc3RhbmNlGAUgASgJEhoKBGNhbGwYBiABKAsyDC5odWIudjEuQ2FsbBIOCgZtaXNzZWQYByABKAQSGgoEbGFuZRgIIAEoCzIMLmh1Yi52MS5MYW5lEiAKB3Nlc3Npb24YCSABKAsyDy5odWIudjEuU2Vzc2lvbhILCgNodWIYCiABKAkSDgoGY3Vyc29yGAsgASgJEiwKB3JlZnVzYWwYDCABKAsyGy5odWIudjEuUmVnaXN0cmF0aW9uUmVmdXNhbBIjCgVsaW1pdBgNIAEoCzIULmh1Yi52MS5SZWFjaGVkTGltaXQiNgoTUmVnaXN0cmF0aW9uUmVmdXNhbBIOCgZyZWFzb24YASABKAkSDwoHYWRkcmVzcxgCIAEoCSI+CgxSZWFjaGVkTGltaXQSDQoFbGltaXQYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIOCgZ1bnRvbGQYAyABKAQiFQoHU2Vzc2lvbhIKCgJpZBgBIAEoCSI0CgRMYW5lEg8KB3Nlc3Npb24YASABKAkSDAoEb3BlbhgCIAEoDRINCgVlcnJvchgDIAEoCSLSAQoEQ2FsbBIOCgZtZXRob2QYASABKAkSDgoGc3RhdHVzGAIgASgJEhIKCmh1Yl9yZWFzb24YAyABKAkSKwoIZHVyYXRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVxdWVzdF9ieXRlcxgFIAEoBBIWCg5yZXNwb25zZV9ieXRlcxgGIAEoBBIpCgZwYXJrZWQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHcmVwbGF5cxgIIAEoDSrUAgoJRXZlbnRUeXBlEhoKFkVWRU5UX1RZUEVfVU5TUEVDSUZJRUQQABIVChFDTElFTlRfUkVHSVNURVJFRBABEhcKE0NMSUVOVF9VTlJFR0lTVEVSRUQQAhITCg9SRVFVRVNUX1BST1hJRUQQAxIPCgtMQU5FX09QRU5FRBAEEg4KCkxBTkVfRU5ERUQQBRIWChJVUFNUUkVBTV9SRUFDSEFCTEUQBhIYChRVUFNUUkVBTV9VTlJFQUNIQUJMRRAHEhMKD1NFU1NJT05fU1VTUEVDVBAIEhMKD1NFU1NJT05fSEVBTFRIWRAJEhQKEFNFU1NJT05fRFJBSU5JTkcQChIUChBTRVNTSU9OX1JFUExBQ0VEEAsSGAoUUkVHSVNUUkFUSU9OX1JFRlVTRUQQDBIRCg1MSU1JVF9SRUFDSEVEEA0SEAoMSFVCX0RSQUlOSU5HEA4yRgoIQWN0aXZpdHkSOgoHQ29ubmVjdBIWLmh1Yi52MS5Db25uZWN0UmVxdWVzdBoVLmh1Yi52MS5BY3Rpdml0eUV2ZW50MAFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Asks for everything.
+ * Asks for everything, or for some of it.
  *
  * @generated from message hub.v1.ConnectRequest
  */
 export type ConnectRequest = Message<"hub.v1.ConnectRequest"> & {
   /**
-   * But only what happens at the hub that is asked.
+   * Only what happens at the hub that is asked.
    *
    * @generated from field: bool this_hub_only = 1;
    */
   thisHubOnly: boolean;
+
+  /**
+   * Only what is about names that match one of these, in which `*` stands for any characters: at most 64. What is about no
+   * name matches none.
+   *
+   * @generated from field: repeated string names = 2;
+   */
+  names: string[];
+
+  /**
+   * Only events of these types.
+   *
+   * @generated from field: repeated hub.v1.EventType types = 3;
+   */
+  types: EventType[];
+
+  /**
+   * The `cursor` of the last event that was seen: first comes what has happened since, at the hub that is asked. Of calls, lanes
+   * and refused registrations it keeps the last 4,096, for a minute after the last watcher has left; of all else the last 4,096,
+   * whether anybody watched or not. What is not kept is counted by `missed`. What has happened at other hubs meanwhile is not
+   * told. With the cursor of another hub, or of this one before it was started anew, all that is kept comes first.
+   *
+   * @generated from field: string after = 4;
+   */
+  after: string;
 };
 
 /**
@@ -43,7 +68,7 @@ export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
 export type ActivityEvent = Message<"hub.v1.ActivityEvent"> & {
   /**
    * Counts the events of the hub at which it happened since that one started. Gaps are events that nobody watched, that this caller
-   * may not see, or that it missed.
+   * may not see or has not asked for, or that it missed.
    *
    * @generated from field: uint64 sequence = 1;
    */
@@ -64,7 +89,7 @@ export type ActivityEvent = Message<"hub.v1.ActivityEvent"> & {
   type: EventType;
 
   /**
-   * The name it is about.
+   * The name it is about. Empty where it is about the hub.
    *
    * @generated from field: string name = 4;
    */
@@ -85,7 +110,8 @@ export type ActivityEvent = Message<"hub.v1.ActivityEvent"> & {
   call?: Call | undefined;
 
   /**
-   * How many events this caller lost just before this one.
+   * How many events this caller lost just before this one, whether it may see and has asked for them or not; but after `after`,
+   * those of types that it has not asked for do not count where that is known.
    *
    * @generated from field: uint64 missed = 7;
    */
@@ -111,6 +137,27 @@ export type ActivityEvent = Message<"hub.v1.ActivityEvent"> & {
    * @generated from field: string hub = 10;
    */
   hub: string;
+
+  /**
+   * Stands for this event and all before it, at the hub that is asked: for `after`.
+   *
+   * @generated from field: string cursor = 11;
+   */
+  cursor: string;
+
+  /**
+   * Set for REGISTRATION_REFUSED.
+   *
+   * @generated from field: hub.v1.RegistrationRefusal refusal = 12;
+   */
+  refusal?: RegistrationRefusal | undefined;
+
+  /**
+   * Set for LIMIT_REACHED.
+   *
+   * @generated from field: hub.v1.ReachedLimit limit = 13;
+   */
+  limit?: ReachedLimit | undefined;
 };
 
 /**
@@ -119,6 +166,70 @@ export type ActivityEvent = Message<"hub.v1.ActivityEvent"> & {
  */
 export const ActivityEventSchema: GenMessage<ActivityEvent> = /*@__PURE__*/
   messageDesc(file_hub_v1_activity, 1);
+
+/**
+ * Why an agent was not let in.
+ *
+ * @generated from message hub.v1.RegistrationRefusal
+ */
+export type RegistrationRefusal = Message<"hub.v1.RegistrationRefusal"> & {
+  /**
+   * As in the metric hub_registration_refusals_total: `unauthenticated`, `denied`, `owned`, `version`, `limit`, `draining`,
+   * `directory`, `bad-request`.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Where it came from.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message hub.v1.RegistrationRefusal.
+ * Use `create(RegistrationRefusalSchema)` to create a new message.
+ */
+export const RegistrationRefusalSchema: GenMessage<RegistrationRefusal> = /*@__PURE__*/
+  messageDesc(file_hub_v1_activity, 2);
+
+/**
+ * A limit that somebody has reached.
+ *
+ * @generated from message hub.v1.ReachedLimit
+ */
+export type ReachedLimit = Message<"hub.v1.ReachedLimit"> & {
+  /**
+   * As in the metric hub_limits_reached_total.
+   *
+   * @generated from field: string limit = 1;
+   */
+  limit: string;
+
+  /**
+   * Who has reached it now.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * How often it was reached since it was told last, beside this.
+   *
+   * @generated from field: uint64 untold = 3;
+   */
+  untold: bigint;
+};
+
+/**
+ * Describes the message hub.v1.ReachedLimit.
+ * Use `create(ReachedLimitSchema)` to create a new message.
+ */
+export const ReachedLimitSchema: GenMessage<ReachedLimit> = /*@__PURE__*/
+  messageDesc(file_hub_v1_activity, 3);
 
 /**
  * An agent's connection to the hub.
@@ -139,7 +250,7 @@ export type Session = Message<"hub.v1.Session"> & {
  * Use `create(SessionSchema)` to create a new message.
  */
 export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
-  messageDesc(file_hub_v1_activity, 2);
+  messageDesc(file_hub_v1_activity, 4);
 
 /**
  * A caller's connection to an agent's server.
@@ -174,7 +285,7 @@ export type Lane = Message<"hub.v1.Lane"> & {
  * Use `create(LaneSchema)` to create a new message.
  */
 export const LaneSchema: GenMessage<Lane> = /*@__PURE__*/
-  messageDesc(file_hub_v1_activity, 3);
+  messageDesc(file_hub_v1_activity, 5);
 
 /**
  * A call that has ended.
@@ -245,7 +356,7 @@ export type Call = Message<"hub.v1.Call"> & {
  * Use `create(CallSchema)` to create a new message.
  */
 export const CallSchema: GenMessage<Call> = /*@__PURE__*/
-  messageDesc(file_hub_v1_activity, 4);
+  messageDesc(file_hub_v1_activity, 6);
 
 /**
  * What an event tells.
@@ -337,6 +448,28 @@ export enum EventType {
    * @generated from enum value: SESSION_REPLACED = 11;
    */
   SESSION_REPLACED = 11,
+
+  /**
+   * An agent that asked to register a name was refused: see `refusal`. Those that are told to come back, for the hub is
+   * busy, or that look for another hub, are not told of. `name` is the first that it asked for, if it is one.
+   *
+   * @generated from enum value: REGISTRATION_REFUSED = 12;
+   */
+  REGISTRATION_REFUSED = 12,
+
+  /**
+   * Somebody has reached a limit of the hub: see `limit`. Once in 10 s for each limit. About no name.
+   *
+   * @generated from enum value: LIMIT_REACHED = 13;
+   */
+  LIMIT_REACHED = 13,
+
+  /**
+   * The hub begins to end: agents and callers will be told to go elsewhere. About no name.
+   *
+   * @generated from enum value: HUB_DRAINING = 14;
+   */
+  HUB_DRAINING = 14,
 }
 
 /**
@@ -352,7 +485,8 @@ export const EventTypeSchema: GenEnum<EventType> = /*@__PURE__*/
  */
 export const Activity: GenService<{
   /**
-   * Connect streams every event from now on that the caller may see, until the caller ends it.
+   * Connect streams every event from now on that the caller may see, until the caller ends it. What is about no name is for
+   * callers who may call all names, but for HUB_DRAINING.
    *
    * A caller that reads too slowly loses events rather than slowing calls, and so does everybody where there is more
    * to tell to all who watch than the hub takes the time for: `missed` says how many.

@@ -20,6 +20,7 @@ mod lane_io;
 mod lanes;
 mod own;
 mod parking;
+mod progress;
 pub(crate) mod record;
 mod route;
 mod wakers;

@@ -71,7 +71,7 @@ use crate::limits::{DIRECTORY_TIMEOUT, METRICS_UPKEEP};
 pub struct Listeners {
     /// For gRPC clients and agents.
     pub public: TcpListener,
-    /// For `/metrics`, `/healthz`, `/readyz`.
+    /// For a page, `/metrics`, `/healthz`, `/readyz`.
     pub admin: Option<TcpListener>,
     /// For other hubs.
     pub peers: Option<TcpListener>,
@@ -91,9 +91,7 @@ pub async fn run(
     reload: impl AsyncFnMut(),
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let hub = Hub::new(config).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot open the access log (--access-log): {error}"))
-    })?;
+    let hub = Hub::new(config)?;
     let workers = Workers::start(&hub).map_err(|error| {
         let count = hub.config.workers;
         io::Error::new(error.kind(), format!("cannot start {count} workers (--workers): {error}"))

@@ -296,7 +296,8 @@ pub const LIST_PAGE_BYTES: usize = 256 * KIB as usize;
 /// agents is what a caller gets that may see none of so many names.
 pub const LIST_SCAN: usize = 4096;
 /// Names remembered after their last session went, to tell `offline` from `unknown-name`: as many, and up to twice as many. More
-/// than a hub has agents, so that calls wait for all of them when another hub is lost; each takes a quarter of a KiB.
+/// than a hub has agents, so that calls wait for all of them when another hub is lost; each takes a KiB, and 3 KiB more
+/// while it is one of [`NAMES_LATELY`].
 pub const REMEMBERED_NAMES: usize = 50_000;
 /// So many of them are forgotten at a stretch.
 pub const FORGOTTEN_AT_ONCE: usize = 1000;

@@ -240,8 +240,8 @@ pub const LANES_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(1023);
 pub const LISTEN_BACKLOG: u32 = 4096;
 /// After a failed accept (out of file descriptors): long enough not to spin, short enough not to be seen.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections to an admin listener at once: probes and scrapers are a handful, and come again. Whoever comes beyond waits
-/// until one of them has gone. Fewer than the open files that are kept for what is no lane ([`OTHER_FILES`]).
+/// Connections to an admin listener at once: probes and scrapers are a handful, and come again, and pages that people look at
+/// have one each at most for longer. Whoever comes beyond waits until one of them has gone. Fewer than the open files that are kept for what is no lane ([`OTHER_FILES`]).
 pub const ADMIN_CONNECTIONS: usize = 32;
 /// How long such a connection may say nothing, or half a request. A scraper that stays away longer connects again.
 pub const ADMIN_SILENCE: Duration = Duration::from_secs(10);

@@ -22,6 +22,7 @@ use super::call::Call;
 use super::callers::Callers;
 use super::groups::{GroupId, Groups};
 use super::lane::ClientLane;
+use super::progress::CallsLook;
 use super::wakers::Wakers;
 use crate::config::networks::network;
 use crate::context::origin::Origin;
@@ -87,8 +88,8 @@ pub(super) struct Connection {
     pub(super) look_at: Option<Instant>,
     pub(super) timer: Pin<Box<Sleep>>,
     pub(super) sweep_at: Instant,
-    /// When to look at the calls that run, and since when.
-    pub(super) calls_look: Option<(Instant, Instant)>,
+    /// When to look at the calls that run.
+    pub(super) calls_look: CallsLook,
     /// The client is to have begun as HTTP/2 does by then.
     pub(super) greet_by: Instant,
     pub(super) meters: (Meter, Meter),
@@ -155,7 +156,7 @@ impl Connection {
             look_at: Some(now + HANDSHAKE_TIMEOUT),
             timer: Box::pin(sleep(HANDSHAKE_TIMEOUT)),
             sweep_at: now + LINGER_TIMEOUT,
-            calls_look: None,
+            calls_look: CallsLook::default(),
             greet_by: now + HANDSHAKE_TIMEOUT,
             meters: (metrics.request_meter(), metrics.response_meter()),
             holding: origin.hub.held.connection(network(origin.peer.ip())),

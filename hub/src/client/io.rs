@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use futures_util::stream::Stream;
 use http2::error::Reason;
-use switch::{CallId, Event, LaneId};
+use switch::{Event, LaneId};
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::io::poll_read_buf;
@@ -18,7 +18,7 @@ use tunnel::turn::Turn;
 use super::call::Call;
 use super::connection::{Connection, End};
 use super::dispatch::is_retired;
-use crate::limits::{CALLS_LOOK, FAREWELL_TIMEOUT, LINGER_TIMEOUT, PING_PAUSE};
+use crate::limits::{FAREWELL_TIMEOUT, LINGER_TIMEOUT, PING_PAUSE};
 use crate::observe::limit::Limit;
 
 /// Pieces that are written at once.
@@ -246,17 +246,6 @@ impl Connection {
         self.switch.answer_pings();
     }
 
-    fn note_moved(&mut self) {
-        let (up, down) = self.switch.moved();
-        let (request, response) = &mut self.meters;
-        request.set(up);
-        response.set(down);
-        if self.switch.calls() == 0 {
-            request.tell();
-            response.tell();
-        }
-    }
-
     // --- time ---
 
     /// Looks again at this time, if nothing makes it look sooner.
@@ -295,46 +284,17 @@ impl Connection {
         if let Some(next) = self.look_after_lanes(now) {
             self.look_by(next);
         }
-        self.look_at_calls(now);
+        let is_busy = self.look_at_calls(now);
         if now >= self.sweep_at {
             self.sweep_at = now + LINGER_TIMEOUT;
             self.switch.sweep();
         }
         if self.switch.calls() > 0 {
             self.look_by(self.sweep_at);
-        } else {
+        } else if !is_busy {
             self.switch.rest();
         }
         self.handle_events();
-    }
-
-    /// A call has begun: it is looked at in a while, with all others.
-    pub(super) fn look_at_calls_soon(&mut self) {
-        if self.calls_look.is_none() {
-            let now = Instant::now();
-            self.calls_look = Some((now + CALLS_LOOK, now));
-            self.look_by(now + CALLS_LOOK);
-        }
-    }
-
-    /// Counts what has passed of calls that run, and whom they wait for.
-    fn look_at_calls(&mut self, now: Instant) {
-        let Some((at, since)) = self.calls_look else { return };
-        if now < at {
-            return self.look_by(at);
-        }
-        self.calls_look = None;
-        let calls: Vec<CallId> = self.switch.call_ids().collect();
-        if !calls.is_empty() {
-            self.look_at_calls_soon();
-        }
-        for id in calls {
-            if let Some(progress) = self.switch.progress(id)
-                && let Some(call) = self.call(id)
-            {
-                call.record.runs(&progress, now - since);
-            }
-        }
     }
 
     // --- the end ---

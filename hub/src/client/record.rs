@@ -17,7 +17,6 @@ use crate::observe::activity::{ProxiedCall, What};
 use crate::observe::ending::{Ending, Kind};
 use crate::observe::metrics::{GaugeGuard, Target};
 use crate::observe::outcome::Outcome;
-use crate::observe::tally::Tally;
 use crate::observe::trace::Trace;
 use crate::registry::{Agent, Link, Session};
 
@@ -154,8 +153,6 @@ impl Record {
     /// Its upstream never processed it: it is sent once more.
     pub(crate) fn replayed(&mut self) {
         self.replays += 1;
-        // Its bytes pass once more.
-        self.told = (0, 0);
         self.origin.hub.metrics.replayed();
     }
 
@@ -165,6 +162,10 @@ impl Record {
             return;
         }
         (self.bytes, self.messages) = (end.bytes, end.messages);
+        if end.status != 0 && self.head.is_none() {
+            // It was all of the answer.
+            self.has_head();
+        }
         let lost = matches!(refusal, Some((Refusal::SessionLost(_), _)));
         let reset = |reason: Reason| Outcome::Reset(reason.0.into());
         let (outcome, level) = match (end.how, refusal) {
@@ -193,13 +194,14 @@ impl Record {
         let is_elsewhere = self.agent.as_ref().is_some_and(|agent| agent.remote.is_some());
         let target = if is_elsewhere { Target::Elsewhere } else { self.target };
         hub.metrics.call(target, &ending);
+        let moved = since(self.bytes, self.told);
         match (&self.agent, &self.name) {
-            (Some(agent), _) => self.tell(&agent.tally, &ending),
-            // It has reached nobody.
-            (None, Some(name)) => {
-                hub.registry.tally(name).into_iter().for_each(|tally| self.tell(&tally, &ending));
+            (Some(agent), _) => agent.tally.ended(&ending, moved),
+            // It has reached nobody, and was not given up before it could.
+            (None, Some(name)) if end.refusal.is_some() => {
+                hub.registry.tally(name).iter().for_each(|tally| tally.ended(&ending, moved));
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         hub.books.write(&ending);
         log(&ending, end.level);
@@ -210,21 +212,20 @@ impl Record {
         });
     }
 
-    fn tell(&self, tally: &Tally, ending: &Ending<'_>) {
-        tally.moved(since(self.bytes, self.told));
-        tally.ended(ending);
-    }
-
     fn ending<'c>(&'c self, end: &End<'c>) -> Ending<'c> {
         let (request, response) = self.messages;
-        let is_unary = !self.is_grpc || request <= 1 && response <= 1;
+        let kind = match self.is_grpc {
+            true if request <= 1 && response <= 1 => Kind::Unary,
+            true => Kind::Stream,
+            false => Kind::Other,
+        };
         Ending {
             name: self.name.as_ref(),
             method: &self.method,
             outcome: end.outcome,
             refusal: end.refusal,
             is_clients: end.is_clients,
-            kind: if is_unary { Kind::Unary } else { Kind::Stream },
+            kind,
             instance: self.agent.as_ref().map(|agent| &*agent.instance),
             session: self.link.as_ref().map(|link| &*link.id),
             lane: self.lane,
@@ -242,7 +243,7 @@ impl Record {
     }
 }
 
-/// How much more there is now than was told.
+/// How much more there is now than was told. What passes once more is not told twice.
 fn since(now: (u64, u64), told: (u64, u64)) -> (u64, u64) {
     (now.0.saturating_sub(told.0), now.1.saturating_sub(told.1))
 }

@@ -40,6 +40,7 @@ pub(crate) struct Head<'h> {
     /// The version of Connect's protocol.
     connect: Option<&'h [u8]>,
     is_named_twice: bool,
+    is_traced_twice: bool,
     /// What a browser says of a page's requests, and of what it asks before one.
     origin: Option<&'h [u8]>,
     preflight: Option<&'h [u8]>,
@@ -58,7 +59,10 @@ impl<'h> Head<'h> {
                 b"access-control-request-method" => &mut head.preflight,
                 b"content-type" => &mut head.content_type,
                 b"grpc-timeout" => &mut head.timeout,
-                b"traceparent" => &mut head.traceparent,
+                b"traceparent" => {
+                    head.is_traced_twice = head.traceparent.is_some();
+                    &mut head.traceparent
+                }
                 b"connect-timeout-ms" => &mut head.timeout_ms,
                 b"connect-protocol-version" => &mut head.connect,
                 _ if name == wire::HUB_TOKEN.as_bytes() => &mut head.token,
@@ -84,9 +88,9 @@ impl<'h> Head<'h> {
         grpc.or_else(|| self.timeout_ms.and_then(timeout::connect))
     }
 
-    /// What the call belongs to.
+    /// What the call belongs to. Who says two things has said nothing (W3C Trace Context 3.2).
     pub(crate) fn trace(&self) -> Option<Trace> {
-        self.traceparent.and_then(Trace::of)
+        self.traceparent.filter(|_| !self.is_traced_twice).and_then(Trace::of)
     }
 
     /// Chooses by `name`: with it to an agent, whatever the path. Without it by the host, by the server name that TLS was asked

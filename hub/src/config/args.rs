@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = ":8080")]
     pub listen: ListenAddr,
 
-    /// Where /metrics, /healthz, /readyz and /reload are served, or `none`
+    /// Where a page for operators, /metrics, /healthz, /readyz and /reload are served, or `none`
     #[arg(long, env = "HUB_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8081", value_parser = optional_listen)]
     pub admin_listen: OptionalListen,
 
@@ -200,19 +200,19 @@ pub struct Args {
     pub access_log: Option<LogPlace>,
 
     /// Which share of the calls without errors the access log has; those with errors are always in it
-    #[arg(long, env = "HUB_ACCESS_LOG_SAMPLE", value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+    #[arg(long, env = "HUB_ACCESS_LOG_SAMPLE", value_name = "SHARE", default_value_t = 1.0, value_parser = share, requires = "access_log")]
     pub access_log_sample: f64,
 
     /// Sends spans of calls to this collector, by OTLP over gRPC: of those whose callers record them, as `traceparent` says
     #[arg(long, env = "HUB_OTLP_ENDPOINT", value_name = "URI")]
     pub otlp_endpoint: Option<OtlpEndpoint>,
 
-    /// Whoever vouches for a collector at https:// [default: whom this machine trusts]
+    /// Whoever vouches for a collector at https://; at http://, spans go in clear text [default: whom this machine trusts]
     #[arg(long, env = "HUB_OTLP_TLS_CA_FILE", value_name = "FILE", requires = "otlp_endpoint")]
     pub otlp_tls_ca_file: Option<PathBuf>,
 
     /// Which share of the calls without a `traceparent` gets a span, from 0 to 1
-    #[arg(long, env = "HUB_TRACE_SAMPLE", value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    #[arg(long, env = "HUB_TRACE_SAMPLE", value_name = "SHARE", default_value_t = 0.0, value_parser = share, requires = "otlp_endpoint")]
     pub trace_sample: f64,
 
     /// What lanes to far agents may have on their way together, beyond 64 KiB each way
@@ -268,6 +268,11 @@ impl Args {
         if !self.tls && (cert || key) {
             let message = "--tls-cert-file and --tls-key-file are for --tls, which is not given";
             return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
+        let is_secret = |endpoint: &OtlpEndpoint| endpoint.uri().scheme_str() == Some("https");
+        if self.otlp_tls_ca_file.is_some() && !self.otlp_endpoint.as_ref().is_some_and(is_secret) {
+            let message = "--otlp-tls-ca-file is for a collector at https://";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
         }
         self.check_peers()?;
         Ok(self)

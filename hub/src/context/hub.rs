@@ -24,8 +24,8 @@ use crate::guard::pace::Pace;
 use crate::guard::rate_by::RateBy;
 use crate::lanes::{LaneOpener, Sentinels};
 use crate::limits::{
-    HANDSHAKES, PEER_HANDSHAKES, PUBLIC_URIS, REGISTRANTS, REGISTRATIONS, REGISTRATIONS_LATE,
-    RELOADS, SECOND_HANDLES, TURN_LATE,
+    HANDSHAKES, PAGE_STREAMS, PEER_HANDSHAKES, PUBLIC_URIS, REGISTRANTS, REGISTRATIONS,
+    REGISTRATIONS_LATE, RELOADS, SECOND_HANDLES, TURN_LATE,
 };
 use crate::observe::activity::Activity;
 use crate::observe::books::Books;
@@ -76,6 +76,8 @@ pub(crate) struct Hub {
     /// Lanes that stand ready.
     pub(crate) sentinels: Arc<Sentinels>,
     pub(crate) services: Routes,
+    /// Pages that may watch what happens, at the admin listener.
+    pub(crate) page_streams: Arc<Semaphore>,
     /// What only other hubs reach.
     pub(crate) peer_services: Routes,
     /// Handshakes of other hubs at once.
@@ -111,6 +113,7 @@ impl Hub {
             // connection leaves one; four at most, for more only cost memory.
             advised_sessions: config.workers.get().clamp(2, 4),
             services: services::routes(&node_id, &registry, &activity, &state),
+            page_streams: Arc::new(Semaphore::new(PAGE_STREAMS)),
             peer_services: services::peers::routes(&node_id, &registry, &activity, &stop),
             node_id,
             source_key: config.peering.source_key().unwrap_or_else(random_key),
@@ -144,6 +147,8 @@ impl Hub {
     /// # Errors
     /// A file cannot be used; everything stays as it was.
     pub(crate) fn reload(&self) -> Result<(), ConfigError> {
+        // Whatever is wrong with the files that are read: this one may have been moved away.
+        self.books.reopen();
         let reloaded = self.read_anew();
         match &reloaded {
             Ok(()) => info!("reloaded"),
@@ -162,7 +167,6 @@ impl Hub {
         self.doors.reload()?;
         self.registry.heed(&self.doors.keys(0).auth);
         filter.apply();
-        self.books.reopen();
         Ok(())
     }
 

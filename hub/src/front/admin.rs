@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ORIGIN};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -28,7 +28,7 @@ async fn answer(request: Request<Incoming>, hub: Arc<Hub>, is_local: bool) -> Re
     let mut response = if page::is_asked_for(&request) {
         page::answer(request, &hub, is_local).await
     } else {
-        text(&request, &hub).map(Body::new)
+        text(&request, &hub).await.map(Body::new)
     };
     // An agent that is sent here by mistake is told so in the hub's own words.
     let mark = HeaderValue::from_str(&hub.node_id).ok();
@@ -36,17 +36,18 @@ async fn answer(request: Request<Incoming>, hub: Arc<Hub>, is_local: bool) -> Re
     response
 }
 
-fn text(request: &Request<Incoming>, hub: &Hub) -> Response<String> {
+async fn text(request: &Request<Incoming>, hub: &Arc<Hub>) -> Response<String> {
     let path = request.uri().path();
     let (status, content_type, body) = match (request.method(), path) {
-        (&Method::GET | &Method::HEAD, "/metrics") => {
-            let (content_type, text) = metrics(request, hub);
-            (StatusCode::OK, content_type, text)
-        }
+        (&Method::GET | &Method::HEAD, "/metrics") => metrics(request, hub).await,
         (&Method::GET | &Method::HEAD, "/healthz") => {
             (StatusCode::OK, "text/plain", "ok\n".to_owned())
         }
         (&Method::GET | &Method::HEAD, "/readyz") => readiness(hub, request.uri().query()),
+        // A page of somebody else's may send it, though it may not read the answer.
+        (&Method::POST, "/reload") if request.headers().contains_key(ORIGIN) => {
+            (StatusCode::FORBIDDEN, "text/plain", "not for pages\n".to_owned())
+        }
         (&Method::POST, "/reload") => reload(hub),
         (_, "/metrics" | "/healthz" | "/readyz") => not_allowed("GET"),
         (_, "/reload") => not_allowed("POST"),
@@ -78,16 +79,29 @@ fn reload(hub: &Hub) -> (StatusCode, &'static str, String) {
     }
 }
 
-/// As OpenMetrics for who takes that, as Prometheus does.
-fn metrics(request: &Request<Incoming>, hub: &Hub) -> (&'static str, String) {
-    let there = There { directory_age: hub.directory.age(), ..hub.registry.there() };
-    let names = hub.registry.overview();
+/// As OpenMetrics for who takes that, as Prometheus does. Of many names it takes some milliseconds, for which nobody waits.
+async fn metrics(
+    request: &Request<Incoming>,
+    hub: &Arc<Hub>,
+) -> (StatusCode, &'static str, String) {
     let accepted = request.headers().get_all(ACCEPT).iter();
     let mut accepted = accepted.filter_map(|accepted| accepted.to_str().ok());
-    if accepted.any(|accepted| accepted.contains("application/openmetrics-text")) {
-        (open_metrics::CONTENT_TYPE, hub.metrics.render_open(&there, &names))
-    } else {
-        ("text/plain; version=0.0.4", hub.metrics.render(&there, &names))
+    let is_open = accepted.any(open_metrics::is_accepted);
+    let hub = hub.clone();
+    let rendered = tokio::task::spawn_blocking(move || {
+        let there = There { directory_age: hub.directory.age(), ..hub.registry.there() };
+        let names = hub.registry.overview();
+        if is_open {
+            hub.metrics.render_open(&there, &names)
+        } else {
+            hub.metrics.render(&there, &names)
+        }
+    });
+    let content_type =
+        if is_open { open_metrics::CONTENT_TYPE } else { "text/plain; version=0.0.4" };
+    match rendered.await {
+        Ok(text) => (StatusCode::OK, content_type, text),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n")),
     }
 }
 

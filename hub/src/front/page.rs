@@ -4,10 +4,11 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST,
+    IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
 use tonic::body::Body;
@@ -36,7 +37,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// Whether the page's part of the listener is asked for, and not another.
 pub(super) fn is_asked_for(request: &Request<Incoming>) -> bool {
     let path = request.uri().path();
-    FILES.iter().any(|(file, ..)| *file == path) || services::is_own(path)
+    FILES.iter().any(|(file, ..)| *file == path) || services::is_hubs_alone(path)
 }
 
 /// Answers with a file, or as a service of the hub does.
@@ -60,7 +61,9 @@ pub(super) async fn answer(
 
 fn file(request: &Request<Incoming>, kind: &'static str, bytes: &'static [u8]) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return told(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD only\n");
+        let mut response = told(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD only\n");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
     }
     let tag = tag(bytes);
     let is_known = request.headers().get(IF_NONE_MATCH).is_some_and(|known| known == tag);
@@ -99,11 +102,30 @@ async fn served(request: Request<Incoming>, hub: &Hub) -> Response<Body> {
     if request.method() != Method::POST || !is_web {
         return told(StatusCode::UNSUPPORTED_MEDIA_TYPE, "gRPC-Web only: this is for the page\n");
     }
+    let is_list = !request.uri().path().starts_with("/hub.v1.Activity/");
+    let place = match hub.page_streams.clone().try_acquire_owned() {
+        Ok(place) => Some(place).filter(|_| !is_list),
+        Err(_) if is_list => None,
+        Err(_) => {
+            return told(StatusCode::SERVICE_UNAVAILABLE, "too many pages watch: close some\n");
+        }
+    };
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Caller::anybody());
     let mut services = GrpcWebLayer::new().layer(hub.services.clone());
     match services.call(request).await {
-        Ok(response) => response,
+        Ok(mut response) if is_list => {
+            // Between two questions, its connection is somebody else's: there are few, and probes need one.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+        Ok(response) => response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                // Until the last of them.
+                let _place = &place;
+                frame
+            }))
+        }),
         Err(never) => match never {},
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use self::writer::Writer;
 use crate::config::access_log::AccessLogConfig;
@@ -29,7 +29,7 @@ enum Told {
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     sample: f64,
-    sender: Mutex<Option<SyncSender<Told>>>,
+    sender: RwLock<Option<SyncSender<Told>>>,
     reopen: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     metrics: Arc<Metrics>,
@@ -54,7 +54,7 @@ impl AccessLog {
         let thread = Mutex::new(Some(thread.spawn(move || writer.run(&receiver))?));
         Ok(Self {
             sample: config.sample,
-            sender: Mutex::new(Some(sender)),
+            sender: RwLock::new(Some(sender)),
             reopen,
             thread,
             metrics,
@@ -73,12 +73,12 @@ impl AccessLog {
     pub(crate) fn reopen(&self) {
         self.reopen.store(true, Ordering::SeqCst);
         // If the queue is full, the next line in it does.
-        let _ = self.sender.lock().as_ref().map(|sender| sender.try_send(Told::Reopen));
+        let _ = self.sender.read().as_ref().map(|sender| sender.try_send(Told::Reopen));
     }
 
     /// Writes what is on its way, and no more. It waits for the disk.
     pub(crate) fn close(&self) {
-        *self.sender.lock() = None;
+        *self.sender.write() = None;
         if let Some(thread) = self.thread.lock().take() {
             // It does not panic, and there would be nothing to do about it.
             let _ = thread.join();
@@ -86,7 +86,7 @@ impl AccessLog {
     }
 
     fn send(&self, told: Told) {
-        let sent = self.sender.lock().as_ref().map(|sender| sender.try_send(told));
+        let sent = self.sender.read().as_ref().map(|sender| sender.try_send(told));
         if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = sent {
             self.metrics.access_log_dropped(1);
         }

@@ -23,8 +23,14 @@ impl Books {
     /// The access log cannot be opened, or spans cannot be sent at all.
     pub(crate) fn open(config: &Config, node: &str, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let access_log = config.access_log.as_ref();
-        let access_log = access_log.map(|config| AccessLog::open(config, metrics.clone()));
-        let traces = config.otlp.as_ref().map(|config| Traces::start(config, node));
+        let access_log = access_log.map(|config| {
+            let opened = AccessLog::open(config, metrics.clone());
+            opened.map_err(|error| told(error, &format!("the access log {}", config.to)))
+        });
+        let traces = config.otlp.as_ref().map(|config| {
+            let started = Traces::start(config, node);
+            started.map_err(|error| told(error, "spans (--otlp-endpoint)"))
+        });
         Ok(Self { access_log: access_log.transpose()?, traces: traces.transpose()? })
     }
 
@@ -44,4 +50,9 @@ impl Books {
         self.access_log.iter().for_each(AccessLog::close);
         self.traces.iter().for_each(Traces::close);
     }
+}
+
+/// Says what cannot be written.
+fn told(error: io::Error, what: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write {what}: {error}"))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tunnel::name::Name;
 
+use crate::limits::METHOD_LEN;
 use crate::message::refusal::Refusal;
 use crate::observe::outcome::Outcome;
 use crate::observe::trace::Trace;
@@ -12,20 +13,23 @@ use crate::observe::trace::Trace;
 /// What kind of call it was, as far as its messages tell: whoever streams a single message each way looks unary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// One message each way at most, or no gRPC.
+    /// One message each way at most.
     Unary,
     /// More than one, one way or the other.
     Stream,
+    /// No gRPC: pages, downloads, WebSockets.
+    Other,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Unary, Self::Stream];
+    pub(crate) const ALL: [Self; 3] = [Self::Unary, Self::Stream, Self::Other];
 
     /// As a label.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Unary => "unary",
             Self::Stream => "stream",
+            Self::Other => "other",
         }
     }
 }
@@ -72,8 +76,15 @@ pub(crate) struct Ending<'c> {
 
 impl Ending<'_> {
     /// Whether it failed by somebody's fault but the client's: what OpenTelemetry takes for errors of a server (its
-    /// conventions for RPC spans), an upstream's reset, and all that the hub refuses.
+    /// conventions for RPC spans), an upstream's reset, and what the hub refuses a client that has done nothing wrong.
     pub(crate) fn is_error(&self) -> bool {
-        !self.is_clients && (self.refusal.is_some() || self.outcome.is_servers_fault())
+        let is_refused = self.refusal.is_some_and(|refusal| !refusal.is_clients_fault());
+        let is_failed = self.refusal.is_none() && self.outcome.is_servers_fault();
+        !self.is_clients && (is_refused || is_failed)
+    }
+
+    /// The path as far as it is written down: clients choose it, and it may be of 48 KiB.
+    pub(crate) fn method_cut(&self) -> &str {
+        &self.method[..self.method.floor_char_boundary(METHOD_LEN)]
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Place {
 impl Place {
     /// Counts the hub's events.
     pub(crate) fn sequence(self) -> u64 {
-        self.traffic + self.others
+        self.traffic.saturating_add(self.others)
     }
 
     /// How many of each there are from `place` on until this one.

@@ -94,15 +94,16 @@ pub(crate) struct Metrics {
     parked: Level,
     peers: PeerGauges,
     /// By kind, then of those that the hub refused, and last of those for the hub itself.
-    call_duration: [Histogram; 4],
+    call_duration: [Histogram; 5],
     /// By kind.
-    call_head: [Histogram; 2],
+    call_head: [Histogram; 3],
     exemplars: Exemplars,
     /// In seconds since 1970.
     certificate_end: Mutex<Option<i64>>,
     /// Of each name.
     pub(crate) tallies: Tallies,
     session_rtt: Histogram,
+    access_log_dropped: Counter,
     request_bytes: Counter,
     response_bytes: Counter,
     calls: [[[OnceLock<Counter>; Refusal::REASONS.len() + 1]; Outcome::LABELS]; 3],
@@ -139,6 +140,7 @@ impl Metrics {
         let (session_rtt, request_bytes, response_bytes) = with_local_recorder(&recorder, || {
             (histogram!(SESSION_RTT), bytes("request"), bytes("response"))
         });
+        let access_log_dropped = with_local_recorder(&recorder, || counter!(ACCESS_LOG_DROPPED));
         Arc::new(Self {
             recorder,
             handle,
@@ -158,6 +160,7 @@ impl Metrics {
             certificate_end: Mutex::default(),
             tallies: Tallies::new(names),
             session_rtt,
+            access_log_dropped,
             request_bytes,
             response_bytes,
             calls: Default::default(),
@@ -221,7 +224,7 @@ impl Metrics {
 
     /// Lines of the access log were lost.
     pub(crate) fn access_log_dropped(&self, lines: u64) {
-        with_local_recorder(&self.recorder, || counter!(ACCESS_LOG_DROPPED).increment(lines));
+        self.access_log_dropped.increment(lines);
     }
 
     /// When the certificate ends, if there is one.
@@ -320,8 +323,8 @@ impl Metrics {
         });
         counter.increment(1);
         let place = match (refusal, target) {
-            (Some(_), _) => 2,
-            (None, Target::Hub) => 3,
+            (Some(_), _) => Kind::ALL.len(),
+            (None, Target::Hub) => Kind::ALL.len() + 1,
             (None, Target::Agent | Target::Elsewhere) => kind as usize,
         };
         self.call_duration[place].record(ending.total);
@@ -343,11 +346,12 @@ impl Metrics {
 }
 
 /// Of how long calls take, and of how long their answers take to begin.
-fn histograms_of_calls() -> ([Histogram; 4], [Histogram; 2]) {
-    let [unary, stream] = Kind::ALL.map(Kind::label);
-    let duration =
-        [unary, stream, REFUSED, OWN].map(|kind| histogram!(CALL_DURATION, "kind" => kind));
-    (duration, [unary, stream].map(|kind| histogram!(CALL_HEAD, "kind" => kind)))
+fn histograms_of_calls() -> ([Histogram; 5], [Histogram; 3]) {
+    let kinds = Kind::ALL.map(Kind::label);
+    let [unary, stream, other] = kinds;
+    let of = |kind: &'static str| histogram!(CALL_DURATION, "kind" => kind);
+    let duration = [unary, stream, other, REFUSED, OWN].map(of);
+    (duration, kinds.map(|kind| histogram!(CALL_HEAD, "kind" => kind)))
 }
 
 /// One whose histograms have buckets.

@@ -5,7 +5,7 @@ mod lately;
 mod methods;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use switch::Stall;
 pub(crate) use self::heads::{HEAD_BOUNDS, Heads};
 pub(crate) use self::lately::{Lately, RECENT_STEP, Rates};
 pub(crate) use self::methods::{MethodTally, Methods};
+use crate::limits::NAMES_LATELY;
 use crate::message::refusal::Refusal;
 use crate::observe::ending::{Ending, Kind};
 use crate::observe::outcome::Outcome;
@@ -28,9 +29,9 @@ pub(crate) struct Tallies {
 #[derive(Debug)]
 struct Shared {
     /// Names that have series of their own.
-    told: AtomicUsize,
-    /// How many may.
-    most: usize,
+    told: Places,
+    /// Names whose last minutes are remembered.
+    remembered: Places,
     /// Of all others together.
     rest: Counts,
     /// Methods that are told one by one, of all names.
@@ -42,7 +43,9 @@ struct Shared {
 pub(crate) struct Tally {
     pub(crate) counts: Counts,
     /// It has series of its own.
-    pub(crate) is_told: bool,
+    is_told: AtomicBool,
+    /// It is one of those whose last minutes are remembered.
+    is_remembered: AtomicBool,
     /// From the first call on.
     lately: Mutex<Option<Box<(Lately, Methods)>>>,
     shared: Arc<Shared>,
@@ -59,7 +62,7 @@ pub(crate) struct Counts {
     /// Of requests, and of answers.
     pub(crate) bytes: [AtomicU64; 2],
     /// Time to the head of the answer, by kind.
-    pub(crate) heads: [Heads; 2],
+    pub(crate) heads: [Heads; 3],
     /// Milliseconds that calls have waited, by whom for.
     pub(crate) stalls: [AtomicU64; STALLS.len()],
 }
@@ -78,19 +81,16 @@ fn place(stall: Stall) -> usize {
 impl Tallies {
     /// So many names at most have series of their own.
     pub(crate) fn new(most: usize) -> Self {
-        let (told, methods) = Default::default();
-        Self { shared: Arc::new(Shared { told, most, rest: Counts::default(), methods }) }
+        let (told, remembered) = (Places::new(most), Places::new(NAMES_LATELY));
+        let (rest, methods) = Default::default();
+        Self { shared: Arc::new(Shared { told, remembered, rest, methods }) }
     }
 
     /// One for a name that has just come.
     pub(crate) fn begin(&self) -> Arc<Tally> {
-        let shared = self.shared.clone();
-        let told = shared.told.fetch_add(1, Ordering::Relaxed);
-        let is_told = told < shared.most;
-        if !is_told {
-            shared.told.fetch_sub(1, Ordering::Relaxed);
-        }
-        Arc::new(Tally { counts: Counts::default(), is_told, lately: Mutex::default(), shared })
+        let (counts, shared) = (Counts::default(), self.shared.clone());
+        let (is_told, is_remembered, lately) = Default::default();
+        Arc::new(Tally { counts, is_told, is_remembered, lately, shared })
     }
 
     /// Of all names together that have no series of their own.
@@ -101,17 +101,65 @@ impl Tallies {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        if self.is_told {
-            self.shared.told.fetch_sub(1, Ordering::Relaxed);
+        self.shared.told.leave(&self.is_told);
+        self.shared.remembered.leave(&self.is_remembered);
+    }
+}
+
+/// Places for some of those that want one.
+#[derive(Debug)]
+struct Places {
+    taken: AtomicUsize,
+    most: usize,
+}
+
+impl Places {
+    fn new(most: usize) -> Self {
+        Self { taken: AtomicUsize::new(0), most }
+    }
+
+    /// Whoever has none takes one, if there is one. Returns whether it has one now.
+    fn take(&self, has: &AtomicBool) -> bool {
+        if has.load(Ordering::Relaxed) {
+            return true;
+        }
+        if self.taken.fetch_add(1, Ordering::Relaxed) < self.most {
+            // Of two at once, one gives its own back.
+            if has.swap(true, Ordering::Relaxed) {
+                self.taken.fetch_sub(1, Ordering::Relaxed);
+            }
+            return true;
+        }
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+
+    fn leave(&self, has: &AtomicBool) {
+        if has.swap(false, Ordering::Relaxed) {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Tally {
-    /// A call is over. Its bytes were told by [`Self::moved`].
-    pub(crate) fn ended(&self, end: &Ending<'_>) {
-        self.each(|counts| counts.ended(end));
+    /// An agent of its name has come: it gets series of its own, if there is a place by now.
+    pub(crate) fn comes(&self) {
+        self.shared.told.take(&self.is_told);
+    }
+
+    /// Whether it has series of its own.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Relaxed)
+    }
+
+    /// A call is over, and so much more of it has passed than was told before.
+    pub(crate) fn ended(&self, end: &Ending<'_>, (request, response): (u64, u64)) {
+        self.each(|counts| {
+            counts.moved(request, response);
+            counts.ended(end);
+        });
         self.recently(|lately, methods| {
+            lately.moved(request, response);
             lately.ended(end);
             methods.ended(end, &self.shared.methods);
         });
@@ -122,10 +170,7 @@ impl Tally {
         if request == 0 && response == 0 {
             return;
         }
-        self.each(|counts| {
-            counts.bytes[0].fetch_add(request, Ordering::Relaxed);
-            counts.bytes[1].fetch_add(response, Ordering::Relaxed);
-        });
+        self.each(|counts| counts.moved(request, response));
         self.recently(|lately, _| lately.moved(request, response));
     }
 
@@ -144,6 +189,9 @@ impl Tally {
 
     fn recently(&self, tell: impl FnOnce(&mut Lately, &mut Methods)) {
         let mut lately = self.lately.lock();
+        if lately.is_none() && !self.shared.remembered.take(&self.is_remembered) {
+            return;
+        }
         let both = lately.get_or_insert_with(Box::default);
         tell(&mut both.0, &mut both.1);
     }
@@ -151,13 +199,18 @@ impl Tally {
     /// Where it is to be counted.
     fn each(&self, count: impl Fn(&Counts)) {
         count(&self.counts);
-        if !self.is_told {
+        if !self.is_told() {
             count(&self.shared.rest);
         }
     }
 }
 
 impl Counts {
+    fn moved(&self, request: u64, response: u64) {
+        self.bytes[0].fetch_add(request, Ordering::Relaxed);
+        self.bytes[1].fetch_add(response, Ordering::Relaxed);
+    }
+
     fn ended(&self, end: &Ending<'_>) {
         match end.refusal {
             Some(refusal) => &self.refusals[refusal.index()],

@@ -61,6 +61,10 @@ impl Traces {
 
     /// A call is over.
     pub(crate) fn write(&self, ending: &Ending<'_>) {
+        if ending.refusal.is_some_and(Refusal::is_of_stranger) {
+            // Or anybody could fill the collector.
+            return;
+        }
         let is_chosen = match &ending.trace {
             Some(trace) => trace.is_sampled,
             None => self.sample > 0.0 && fastrand::f64() < self.sample,
@@ -74,7 +78,7 @@ impl Traces {
         let end = SystemTime::now();
         let start = end.checked_sub(ending.total).unwrap_or(end);
         let parent = ending.trace.map(parent).unwrap_or_default();
-        let method = ending.method.trim_start_matches('/').to_owned();
+        let method = ending.method_cut().trim_start_matches('/').to_owned();
         let builder = self
             .tracer
             .span_builder(method)
@@ -106,29 +110,26 @@ fn parent(trace: Trace) -> Context {
 
 /// By OpenTelemetry's conventions for RPC spans, and what only a hub knows.
 fn attributes(ending: &Ending<'_>) -> Vec<KeyValue> {
-    let (service, method) =
-        ending.method.trim_start_matches('/').split_once('/').unwrap_or_default();
     let text = |key: &'static str, value: &str| KeyValue::new(key, value.to_owned());
     let mut all = vec![
         text("client.address", &ending.peer.ip().to_string()),
-        KeyValue::new("client.port", i64::from(ending.peer.port())),
         text("hub.kind", ending.kind.label()),
         KeyValue::new("hub.request_bytes", whole(ending.bytes.0)),
         KeyValue::new("hub.response_bytes", whole(ending.bytes.1)),
     ];
     match ending.outcome {
-        Outcome::Grpc(code) => {
-            all.push(text("rpc.system", "grpc"));
-            all.push(text("rpc.service", service));
-            all.push(text("rpc.method", method));
-            all.push(KeyValue::new("rpc.grpc.status_code", i64::from(code)));
-        }
+        Outcome::Grpc(code) => all.push(KeyValue::new("rpc.grpc.status_code", i64::from(code))),
         Outcome::Http(status) => {
             all.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
         }
         Outcome::Reset(_) => {}
     }
     if let Some((request, response)) = ending.messages {
+        let path = ending.method_cut().trim_start_matches('/');
+        let (service, method) = path.split_once('/').unwrap_or((path, ""));
+        all.push(text("rpc.system", "grpc"));
+        all.push(text("rpc.service", service));
+        all.push(text("rpc.method", method));
         all.push(KeyValue::new("hub.request_messages", whole(request)));
         all.push(KeyValue::new("hub.response_messages", whole(response)));
     }

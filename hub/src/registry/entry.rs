@@ -20,6 +20,8 @@ pub(super) struct Entry {
     /// By instance, and for each in the order in which they came.
     pub(super) sessions: Vec<Arc<Session>>,
     pub(super) gone_since: Option<Instant>,
+    /// The same by the clock on the wall.
+    pub(super) gone_at: Option<SystemTime>,
     /// Instances from which another one has taken the name over: they do not take it back.
     ousted: Vec<String>,
     /// When its sessions were probed last.
@@ -102,7 +104,9 @@ impl Entry {
 
     /// What is counted of it, from now on.
     pub(super) fn tally(&mut self, tallies: &Tallies) -> Arc<Tally> {
-        self.tally.get_or_insert_with(|| tallies.begin()).clone()
+        let tally = self.tally.get_or_insert_with(|| tallies.begin());
+        tally.comes();
+        tally.clone()
     }
 
     /// Takes a session in. Returns the one that it replaces: an older one of the same instance and slot, unless that is

@@ -1,6 +1,7 @@
 //! All names that somebody has, or had a while ago.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 use tunnel::name::Name;
@@ -41,7 +42,7 @@ impl Names {
         }
         if was_shown {
             let now = Instant::now();
-            entry.gone_since = Some(now);
+            (entry.gone_since, entry.gone_at) = (Some(now), Some(SystemTime::now()));
             self.gone.push_back((name.clone(), now));
         } else if entry.sessions.is_empty() {
             self.entries.remove(name);

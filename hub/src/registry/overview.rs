@@ -1,21 +1,41 @@
 //! All names at a glance, for whoever looks after the hub.
 
 use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tunnel::name::Name;
 
 use super::{Entry, Link, Registry, Session, Upstream};
+use crate::limits::LIST_SCAN;
 use crate::observe::metrics::There;
 use crate::observe::name_view::{NameState, NameView};
 use crate::observe::tally::Tally;
 
 impl Registry {
-    /// All names that somebody has, or had a while ago, in order. It takes as long as there are agents.
+    /// All names that somebody has, or had a while ago, in order. It takes as long as there are agents, but nobody waits so long:
+    /// between some and the next, others have their turn.
     pub(crate) fn overview(&self) -> Vec<NameView> {
-        let names = self.names.read();
-        names.entries.iter().filter_map(|(name, entry)| entry.view(name)).collect()
+        let (mut views, mut last) = (Vec::new(), None::<Name>);
+        loop {
+            let begin = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let (mut looks, mut reached) = (LIST_SCAN, None);
+            let names = self.names.read();
+            for (name, entry) in names.entries.range::<Name, _>((begin, Bound::Unbounded)) {
+                views.extend(entry.view(name));
+                looks = looks.saturating_sub(1 + entry.sessions.len());
+                if looks == 0 {
+                    reached = Some(name.clone());
+                    break;
+                }
+            }
+            drop(names);
+            match reached {
+                Some(name) => last = Some(name),
+                None => return views,
+            }
+        }
     }
 
     /// Who is there, at this hub.
@@ -94,9 +114,7 @@ impl Entry {
             Some(remote) => remote.state().since,
             None => session.link.since,
         });
-        let gone = self.gone_since.map(|since| since.elapsed()).unwrap_or_default();
-        let now = SystemTime::now();
-        came.min().unwrap_or_else(|| now.checked_sub(gone).unwrap_or(now))
+        came.min().or(self.gone_at).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 

@@ -69,12 +69,20 @@ impl Registry {
     }
 }
 
-impl Place {
-    /// Before the first agent of a name.
-    pub(crate) fn before(name: &Name) -> Self {
-        Self { name: name.clone(), instance: Some(String::new()) }
+impl Registry {
+    /// The first agents of a name.
+    pub(crate) fn agents_of(&self, name: &Name, most: usize) -> Vec<Listed> {
+        let names = self.names.read();
+        let Some(entry) = names.entries.get(name) else { return Vec::new() };
+        let is_same =
+            |one: &Arc<Session>, next: &Arc<Session>| one.agent.instance == next.agent.instance;
+        let agents = entry.sessions.chunk_by(is_same);
+        let shown = agents.filter(|agent| agent.iter().any(|session| session.is_shown()));
+        shown.take(most).map(|agent| entry.listed(agent)).collect()
     }
+}
 
+impl Place {
     /// The place of the agent whose session it is.
     pub(crate) fn of(session: &Session) -> Self {
         let agent = &session.agent;

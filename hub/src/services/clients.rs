@@ -50,8 +50,8 @@ impl Clients {
     }
 
     /// What is told of these agents.
-    pub(super) fn told(&self, page: &Page) -> Vec<Client> {
-        page.agents.iter().filter_map(|listed| client(listed, &self.node)).collect()
+    pub(super) fn told(&self, agents: &[Listed]) -> Vec<Client> {
+        agents.iter().filter_map(|listed| client(listed, &self.node)).collect()
     }
 }
 

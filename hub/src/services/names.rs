@@ -10,21 +10,22 @@ use hub_proto::hub::v1::{
     GetHubRequest, GetHubResponse, GetNameRequest, GetNameResponse, ListNamesRequest,
     ListNamesResponse, NameOrder, StateCount,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use tunnel::name::Name;
 
 use self::told::{Row, limit_told, method_told};
 use super::clients::Clients;
+use crate::config::auth::Caller;
 use crate::guard::held_bytes::HeldBytes;
-use crate::limits::{NAME_AGENTS, NAMES_PAGE, NAMES_PAGE_MAX, OVERVIEW_AGE};
+use crate::limits::{NAME_AGENTS, NAMES_LISTS, NAMES_PAGE, NAMES_PAGE_MAX, OVERVIEW_AGE};
 use crate::observe::heard::Heard;
 use crate::observe::limit::Limits;
 use crate::observe::metrics::Metrics;
 use crate::observe::name_view::NameState;
 use crate::observe::tally::RECENT_STEP;
-use crate::registry::{Place, Registry};
+use crate::registry::Registry;
 use crate::stop::Stop;
 
 /// What is told of the hub beside its registry.
@@ -58,11 +59,14 @@ pub(super) struct Names {
     state: State,
     /// What was told last, and when.
     overview: Mutex<Option<(Instant, Arc<[Row]>)>>,
+    /// Lists that are put together at once.
+    lists: Semaphore,
 }
 
 impl Names {
     pub(super) fn new(registry: Arc<Registry>, clients: Arc<Clients>, state: State) -> Self {
-        Self { registry, clients, state, overview: Mutex::default() }
+        let (overview, lists) = (Mutex::default(), Semaphore::new(NAMES_LISTS));
+        Self { registry, clients, state, overview, lists }
     }
 
     /// All names, as they were a moment ago. It takes some milliseconds where there are many, so it is done for all who ask
@@ -75,12 +79,74 @@ impl Names {
             return Ok(rows.clone());
         }
         let registry = self.registry.clone();
-        let all = move || registry.overview().into_iter().map(Row::of).collect();
-        let rows: Arc<[Row]> = tokio::task::spawn_blocking(all)
-            .await
-            .map_err(|_| Status::internal("the list could not be made"))?;
+        let rows: Arc<[Row]> =
+            elsewhere(move || registry.overview().into_iter().map(Row::of).collect()).await?;
         *last = Some((Instant::now(), rows.clone()));
         Ok(rows)
+    }
+}
+
+/// Does what takes longer than calls should wait for.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Status::internal("the list could not be made"))
+}
+
+/// A list that somebody asks for.
+struct Asked {
+    caller: Caller,
+    filter: String,
+    /// By [`NameState`]; none, for all.
+    states: Option<[bool; NameState::ALL.len()]>,
+    order: NameOrder,
+    descending: bool,
+    offset: usize,
+    limit: usize,
+}
+
+impl Asked {
+    fn of(request: ListNamesRequest, caller: Caller) -> Result<Self, Status> {
+        let order = NameOrder::try_from(request.order);
+        let order = order.map_err(|_| Status::invalid_argument("there is no such order"))?;
+        let mut states = None;
+        for state in request.states {
+            let state = told::state_asked(state)?;
+            states.get_or_insert([false; NameState::ALL.len()])[state as usize] = true;
+        }
+        let limit = match request.limit {
+            0 => NAMES_PAGE,
+            limit => NAMES_PAGE_MAX.min(limit as usize),
+        };
+        let ListNamesRequest { filter, descending, offset, .. } = request;
+        let offset = offset as usize;
+        Ok(Self { caller, filter, states, order, descending, offset, limit })
+    }
+
+    /// What it shows of all there are.
+    fn list(&self, all: &[Row]) -> ListNamesResponse {
+        let is_found = |row: &&Row| {
+            let name = &row.view.name;
+            name.as_str().contains(&self.filter) && self.caller.may_call(name)
+        };
+        let found: Vec<&Row> = all.iter().filter(is_found).collect();
+        let states = count_states(&found);
+        let is_asked =
+            |row: &&Row| self.states.is_none_or(|states| states[row.view.state as usize]);
+        let mut shown: Vec<&Row> = found.into_iter().filter(is_asked).collect();
+        // They come in the order of their names, which this keeps where they are equal.
+        shown.sort_by(|one, next| {
+            let ordering = compare(self.order, one, next);
+            if self.descending { ordering.reverse() } else { ordering }
+        });
+        let page = shown.iter().skip(self.offset).take(self.limit);
+        ListNamesResponse {
+            names: page.map(|row| row.told()).collect(),
+            total: told::number(shown.len()),
+            states,
+            step: RECENT_STEP.try_into().ok(),
+        }
     }
 }
 
@@ -91,33 +157,11 @@ impl NamesService for Names {
         request: Request<ListNamesRequest>,
     ) -> Result<Response<ListNamesResponse>, Status> {
         let caller = super::caller(&request)?.clone();
-        let asked = request.into_inner();
-        let order = NameOrder::try_from(asked.order);
-        let order = order.map_err(|_| Status::invalid_argument("there is no such order"))?;
-        let states = asked.states.iter().map(|state| told::state_asked(*state));
-        let states: Vec<NameState> = states.collect::<Result<_, _>>()?;
+        let asked = Asked::of(request.into_inner(), caller)?;
+        // A few at once: each goes over all names.
+        let _turn = self.lists.acquire().await.map_err(|_| Status::internal("no more lists"))?;
         let all = self.overview().await?;
-        let is_found = |row: &&Row| {
-            row.view.name.as_str().contains(&asked.filter) && caller.may_call(&row.view.name)
-        };
-        let found: Vec<&Row> = all.iter().filter(is_found).collect();
-        let counts = count_states(&found);
-        let is_asked = |row: &&&Row| states.is_empty() || states.contains(&row.view.state);
-        let mut shown: Vec<&Row> = found.iter().filter(is_asked).copied().collect();
-        // They come in the order of their names, which this keeps where they are equal.
-        shown.sort_by(|one, next| {
-            let ordering = compare(order, one, next);
-            if asked.descending { ordering.reverse() } else { ordering }
-        });
-        let limit =
-            if asked.limit == 0 { NAMES_PAGE } else { NAMES_PAGE_MAX.min(asked.limit as usize) };
-        let page = shown.iter().skip(asked.offset as usize).take(limit);
-        Ok(Response::new(ListNamesResponse {
-            names: page.map(|row| row.told()).collect(),
-            total: told::number(shown.len()),
-            states: counts,
-            step: RECENT_STEP.try_into().ok(),
-        }))
+        Ok(Response::new(elsewhere(move || asked.list(&all)).await?))
     }
 
     async fn get_name(
@@ -135,8 +179,7 @@ impl NamesService for Names {
         }
         let view = self.registry.view(&name);
         let view = view.ok_or_else(|| Status::not_found("nobody has registered this name"))?;
-        let begin = Place::before(&name);
-        let agents = self.registry.agents_after(Some(begin), NAME_AGENTS, |other| *other == name);
+        let agents = self.registry.agents_of(&name, NAME_AGENTS);
         let methods = view.tally.look(|_, methods| methods.all().map(method_told).collect());
         let mut methods: Vec<_> = methods.unwrap_or_default();
         methods.sort_by_key(|(calls, _)| std::cmp::Reverse(*calls));
@@ -190,7 +233,10 @@ fn count_states(rows: &[&Row]) -> Vec<StateCount> {
 fn compare(order: NameOrder, one: &Row, next: &Row) -> Ordering {
     let by = |value: fn(&Row) -> f64| value(one).total_cmp(&value(next));
     match order {
-        NameOrder::Unspecified => one.view.state.cmp(&next.view.state),
+        NameOrder::Unspecified => {
+            let by_errors = next.rates.errors.total_cmp(&one.rates.errors);
+            one.view.state.cmp(&next.view.state).then(by_errors)
+        }
         NameOrder::Name => one.view.name.cmp(&next.view.name),
         NameOrder::Calls => by(|row| row.rates.calls),
         NameOrder::Errors => by(|row| row.rates.errors),

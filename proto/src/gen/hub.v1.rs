@@ -1082,7 +1082,7 @@ pub struct Name {
     #[prost(double, tag = "9")]
     pub calls_rate: f64,
     /// The same: those that ended badly by the server's fault, or the hub's: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
-    /// UNAVAILABLE, DATA_LOSS, HTTP 5xx, an upstream's reset, and what the hub itself refused.
+    /// UNAVAILABLE, DATA_LOSS, HTTP 5xx, an upstream's reset, and what the hub itself refused by no fault of the caller's.
     #[prost(double, tag = "10")]
     pub errors_rate: f64,
     /// Bytes of requests and of answers that passed, a second.
@@ -1273,7 +1273,7 @@ impl NameState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum NameOrder {
-    /// By state, the worst first.
+    /// By state, the worst first; of one state, those with more errors a second first.
     Unspecified = 0,
     /// By name.
     Name = 1,

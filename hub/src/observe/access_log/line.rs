@@ -29,7 +29,9 @@ struct Line<'c> {
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<&'c str>,
     address: IpAddr,
-    port: u16,
+    /// Not where a proxy has said the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     /// The agent process, and its session.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'c str>,
@@ -62,7 +64,7 @@ pub(super) fn of(ending: &Ending<'_>) -> Vec<u8> {
     let line = Line {
         time: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
         name: ending.name.map(Name::as_str),
-        method: ending.method,
+        method: ending.method_cut(),
         status: ending.outcome.to_string(),
         hub_reason: ending.refusal.map(Refusal::reason),
         error: ending.is_error(),
@@ -70,7 +72,7 @@ pub(super) fn of(ending: &Ending<'_>) -> Vec<u8> {
         kind: ending.kind.label(),
         caller: ending.caller,
         address: ending.peer.ip(),
-        port: ending.peer.port(),
+        port: Some(ending.peer.port()).filter(|port| *port > 0),
         instance: ending.instance,
         session: ending.session,
         lane: ending.lane,

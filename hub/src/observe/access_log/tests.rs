@@ -88,10 +88,14 @@ fn calls_with_errors_are_written_whatever_the_sample() {
     let path = folder.path().join("access.log");
     let (log, _) = open(&path, 0.0);
     log.write(&ending("/fine", None));
-    log.write(&ending("/refused", Some(&Refusal::NoName)));
+    // What a client may not do is no error of anybody's who reads this.
+    log.write(&ending("/bad", Some(&Refusal::NoToken)));
+    let refusal = Refusal::UnknownName("nobody".parse().expect("a name"));
+    log.write(&ending("/refused", Some(&refusal)));
     log.close();
     let [line] = &lines(&path)[..] else { panic!("one line") };
-    assert_eq!((&line["method"], &line["hub_reason"]), (&"/refused".into(), &"no-name".into()));
+    let said = (&line["method"], &line["hub_reason"]);
+    assert_eq!(said, (&"/refused".into(), &"unknown-name".into()));
     assert_eq!(line["error"], true);
 }
 
@@ -102,7 +106,9 @@ fn a_file_that_was_moved_away_is_made_anew() {
     let (log, _) = open(&path, 1.0);
     log.write(&ending("/first", None));
     // Until it is there, the line is on its way.
+    let begun = std::time::SystemTime::now();
     while fs::metadata(&path).expect("a file").len() == 0 {
+        assert!(begun.elapsed().expect("a clock").as_secs() < 60, "it never comes");
         std::thread::yield_now();
     }
     fs::rename(&path, &moved).expect("moved");
@@ -133,4 +139,15 @@ fn a_disk_that_takes_nothing_costs_lines_and_they_are_counted() {
 fn a_file_that_cannot_be_made_is_told_at_once() {
     let config = AccessLogConfig { to: LogPlace::File("/nowhere/at/all".into()), sample: 1.0 };
     assert!(AccessLog::open(&config, Metrics::new()).is_err());
+}
+
+#[test]
+fn what_clients_choose_is_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("access.log");
+    let (log, _) = open(&path, 1.0);
+    log.write(&ending(&"\u{20ac}".repeat(10_000), None));
+    log.close();
+    let method = lines(&path)[0]["method"].as_str().expect("text").len();
+    assert!((200..=256).contains(&method), "{method}");
 }

@@ -91,6 +91,8 @@ impl Writer {
         let out = std::mem::replace(&mut self.out, buffered(Box::new(io::sink())));
         // Without what it holds, which dropping it would write.
         self.out = buffered(out.into_parts().0);
+        // Of the last one, a part may be there: what follows is a line of its own.
+        let _ = self.out.write_all(b"\n");
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const SESSIONS_DRAINING: &str = "hub_sessions_draining";
 pub(super) const SUSPICIONS: &str = "hub_session_suspicions_total";
 pub(super) const REPLACED: &str = "hub_sessions_replaced_total";
 pub(super) const CALLS_PARKED: &str = "hub_calls_parked";
-pub(super) const PARKED_TOTAL: &str = "hub_calls_parked_total";
+pub(super) const PARKED_TOTAL: &str = "hub_call_parkings_total";
 pub(super) const REPLAYS: &str = "hub_call_replays_total";
 pub(super) const CERT_NOT_AFTER: &str = "hub_tls_cert_not_after_seconds";
 pub(super) const RELOADS: &str = "hub_reloads_total";
@@ -88,7 +88,7 @@ fn describe_calls() {
     describe_histogram!(
         CALL_DURATION,
         Unit::Seconds,
-        "From the request head to the end of the response, by kind: unary, stream, refused by the hub, or for the hub itself"
+        "From the request head to the end of the response, by kind: unary, stream, other (no gRPC), refused by the hub, or for the hub itself"
     );
     describe_histogram!(
         CALL_HEAD,

@@ -25,7 +25,7 @@ type Labelled = fn(&Counts) -> Vec<(&'static str, u64)>;
 
 /// Appends them, in the Prometheus text format.
 pub(super) fn write(text: &mut String, names: &[NameView], tallies: &Tallies) {
-    let told = names.iter().filter(|view| view.tally.is_told);
+    let told = names.iter().filter(|view| view.tally.is_told());
     let mut series: Vec<_> = told.map(Series::of).collect();
     let untold = names.len() - series.len();
     let rest = Series { name: OTHER, view: None, counts: tallies.rest() };
@@ -125,8 +125,8 @@ fn write_counters(text: &mut String, series: &[Series<'_>]) {
         }
     }
     let stalls = "hub_name_stall_seconds_total";
-    let help = "Time that calls of the name have waited with bytes in hand, by whom for: the client or the server, whose \
-                window is used up, or the link to the agent";
+    let help = "Time that calls of the name have waited with bytes in hand, by whom for: the client, which takes no more, the \
+                server, whose window is used up, or the link to the agent";
     head(text, stalls, "counter", help);
     for of_name in series {
         for (cause, millis) in labelled(&of_name.counts.stalls, |index| STALLS[index]) {

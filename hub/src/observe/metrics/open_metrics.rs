@@ -14,6 +14,16 @@ use crate::observe::trace::{Trace, TraceId};
 /// What an answer of this form is called.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Whether an `Accept` takes it: it may say of something that it is not taken (RFC 9110 12.4.2).
+pub(crate) fn is_accepted(accept: &str) -> bool {
+    accept.split(',').map(str::trim).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let weight = |part: &str| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+        parts.next() == Some("application/openmetrics-text")
+            && parts.find_map(weight).is_none_or(|weight| weight > 0.0)
+    })
+}
+
 /// A call that somebody records, and how long the head of its answer took.
 #[derive(Clone, Copy, Debug)]
 struct Exemplar {
@@ -24,7 +34,7 @@ struct Exemplar {
 
 /// The last of each bucket of the times to the head of an answer, by kind. The last bucket is of what is above all bounds.
 #[derive(Debug)]
-pub(super) struct Exemplars([[Mutex<Option<Exemplar>>; CALL_SECONDS.len() + 1]; 2]);
+pub(super) struct Exemplars([[Mutex<Option<Exemplar>>; CALL_SECONDS.len() + 1]; 3]);
 
 impl Default for Exemplars {
     fn default() -> Self {

@@ -80,7 +80,11 @@ fn view(metrics: &Metrics, name: &str, state: NameState) -> NameView {
         lanes: 3,
         in_flight: 4,
         rtt: Some(Duration::from_millis(5)),
-        tally: metrics.tallies.begin(),
+        tally: {
+            let tally = metrics.tallies.begin();
+            tally.comes();
+            tally
+        },
     }
 }
 
@@ -91,8 +95,8 @@ fn names_have_series_of_their_own_and_those_beyond_are_counted_together() {
     let mut views: Vec<_> =
         states.map(|(name, state)| view(&metrics, name, state)).into_iter().collect();
     for view in &views {
-        view.tally.ended(&ending(Outcome::Grpc(0), Kind::Unary, None));
-        view.tally.ended(&ending(Outcome::Grpc(14), Kind::Unary, Some(&Refusal::NoName)));
+        view.tally.ended(&ending(Outcome::Grpc(0), Kind::Unary, None), (0, 0));
+        view.tally.ended(&ending(Outcome::Grpc(14), Kind::Unary, Some(&Refusal::NoName)), (0, 0));
         view.tally.moved((10, 20));
         view.tally.stalled(switch::Stall::Upstream, Duration::from_millis(1500));
     }
@@ -118,7 +122,7 @@ fn names_have_series_of_their_own_and_those_beyond_are_counted_together() {
         ],
     );
     assert!(!text.contains("name=\"c\""), "{text}");
-    // One is forgotten: the next that comes has its place. What the others had done is not undone.
+    // One is forgotten: the next that comes has its place, one that comes back too. What the others had done is not undone.
     views.remove(0);
     views.push(view(&metrics, "d", NameState::Online));
     let text = metrics.render(&There::default(), &views);
@@ -139,7 +143,7 @@ fn openmetrics_names_families_and_a_call_of_a_bucket() {
     metrics.call(Target::Agent, &recorded);
     metrics.call(Target::Agent, &ending(Outcome::Grpc(0), Kind::Stream, None));
     let views = [view(&metrics, "a", NameState::Online)];
-    views[0].tally.ended(&recorded);
+    views[0].tally.ended(&recorded, (0, 0));
     let text = metrics.render_open(&There::default(), &views);
     assert!(text.ends_with("\n# EOF\n") && !text.contains("\n\n"), "{text}");
     assert_has(
@@ -156,11 +160,33 @@ fn openmetrics_names_families_and_a_call_of_a_bucket() {
     let bucket = "hub_call_head_seconds_bucket{kind=\"unary\",le=\"0.1\"} 1 # \
                   {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 0.1 ";
     assert!(line.starts_with(bucket), "{line}");
-    // One family is in one piece.
+    // One family is in one piece, whatever has been counted by then.
+    metrics.call_was_parked("served");
+    let _parked = metrics.call_parked();
+    metrics.access_log_dropped(1);
+    metrics.replayed();
+    let text = metrics.render_open(&There::default(), &views);
     let mut families: Vec<_> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let all = families.len();
     families.sort_unstable();
     families.dedup();
     assert_eq!(families.len(), all, "{text}");
+}
+
+#[test]
+fn openmetrics_is_for_who_takes_it() {
+    use super::open_metrics::is_accepted;
+    for (accept, is) in [
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;q=0.3",
+            true,
+        ),
+        ("text/plain, application/openmetrics-text", true),
+        ("text/plain;version=0.0.4", false),
+        ("application/openmetrics-text;q=0, text/plain", false),
+        ("*/*", false),
+    ] {
+        assert_eq!(is_accepted(accept), is, "{accept}");
+    }
 }

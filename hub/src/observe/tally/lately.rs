@@ -17,7 +17,7 @@ const RATE_STEPS: usize = 12;
 const RATE_LEAST: Duration = Duration::from_secs(1);
 /// Of how long ago times are told at most, and half of it at least.
 const SPREAD: Duration = Duration::from_secs(60);
-/// Four of them double: a time is told to within a tenth. The last one is an hour.
+/// Four of them double: a time is told to within an eighth. The last one is an hour.
 const BUCKETS: usize = 4 * 32;
 
 /// What happened in one step.

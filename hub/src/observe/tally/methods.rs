@@ -46,7 +46,9 @@ impl Methods {
         if self.of_name.contains_key(end.method) {
             return true;
         }
-        let is_there = end.refusal.is_none() && !end.outcome.is_of_no_method();
+        // Whoever gives up before an answer begins has not found it either.
+        let is_given_up = end.is_clients && end.head.is_none();
+        let is_there = !is_given_up && end.refusal.is_none() && !end.outcome.is_of_no_method();
         let is_room = self.of_name.len() < METHODS_OF_NAME && end.method.len() <= METHOD_LEN;
         if !is_there || !is_room || of_all.load(Ordering::Relaxed) >= METHODS_OF_ALL {
             return false;

@@ -72,7 +72,7 @@ async fn calls_wait_for_the_only_agent_to_be_back() {
         assert_eq!((answer.grpc_status(), answer.hub_reason()), (Some("0"), None));
     }
     parking.until_parked(0).await;
-    let served = parking.hub.metric("hub_calls_parked_total{outcome=\"served\"}").await;
+    let served = parking.hub.metric("hub_call_parkings_total{outcome=\"served\"}").await;
     assert_eq!(served, CALLS as f64);
 }
 
@@ -84,7 +84,7 @@ async fn who_waits_in_vain_is_told_why_and_when_to_try_again() {
     assert_eq!((answer.grpc_status(), answer.hub_reason()), (Some("14"), Some("offline")));
     assert_eq!(answer.metadata("grpc-retry-pushback-ms"), Some("1000"));
     assert!(answer.metadata("grpc-status-details-bin").is_some());
-    let refused = parking.hub.metric("hub_calls_parked_total{outcome=\"refused\"}").await;
+    let refused = parking.hub.metric("hub_call_parkings_total{outcome=\"refused\"}").await;
     assert_eq!(refused, 1.0);
 }
 
@@ -107,7 +107,7 @@ async fn who_gives_up_waits_no_longer() {
     parking.until_parked(1).await;
     drop((response, sending));
     parking.until_parked(0).await;
-    let given_up = parking.hub.metric("hub_calls_parked_total{outcome=\"given-up\"}").await;
+    let given_up = parking.hub.metric("hub_call_parkings_total{outcome=\"given-up\"}").await;
     assert_eq!(given_up, 1.0);
 }
 

@@ -51,6 +51,8 @@ async fn calls_are_counted_once_however_they_end() {
     assert_eq!(hub.metric(&of_kind("unary")).await, 4.0);
     assert_eq!(hub.metric(&of_kind("refused")).await, 3.0);
     assert_eq!(hub.metric(&of_kind("hub")).await, 2.0);
+    // Of a whole answer, and of one that is nothing but its head.
+    assert_eq!(hub.metric("hub_call_head_seconds_count{kind=\"unary\"}").await, 2.0);
 }
 
 impl World {
@@ -190,7 +192,7 @@ async fn refused_registrations_are_counted_by_reason() {
 }
 
 #[tokio::test]
-async fn the_admin_listener_serves_three_pages() {
+async fn the_admin_listener_serves_what_probes_ask_for() {
     let hub = Hub::start().await;
     assert_eq!(get(hub.admin, "/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(get(hub.admin, "/readyz").await.0, 200);

@@ -281,6 +281,9 @@ async fn the_page_is_served_with_what_it_is_fed_by() {
     assert!(answer.contains("grpc-status:0") && !answer.contains("access-control"), "{answer}");
     let answer = exchange(admin, &asked("stranger.test", "application/grpc-web+proto")).await;
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    let reload = "POST /reload HTTP/1.1\r\nHost: localhost\r\nOrigin: http://stranger.test\r\n\
+                  Content-Length: 0\r\nConnection: close\r\n\r\n";
+    assert!(exchange(admin, reload).await.starts_with("HTTP/1.1 403 "));
     // What a page may send without asking.
     let answer = exchange(admin, &asked("127.0.0.1", "text/plain")).await;
     assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");

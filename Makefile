@@ -160,6 +160,12 @@ helm: build ## Lint and render the Helm chart, and start hubs as it says (instal
 	scripts/helm/install.sh
 	scripts/helm/run
 
+.PHONY: prometheus
+prometheus: build ## Rules, alerts, dashboard and scrapes by a real Prometheus, into docs/metrics.md (ARGS="--short" writes nothing; installs it with apt)
+	scripts/prometheus/install.sh
+	$(CARGO) build --locked -p bench --bin steady --bin isolation --bin crowd
+	scripts/prometheus/run $(or $(ARGS),--write docs/metrics.md)
+
 .PHONY: interop
 interop: build $(CERTS)/hub.pem ## gRPC's interop cases, five clients with seven servers (SHORT=1: some of it; installs them into .tools/)
 	scripts/interop/install.sh

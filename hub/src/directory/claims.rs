@@ -48,7 +48,7 @@ struct Written {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It may be there or not: the directory was asked, and the answer was lost, or nobody has waited for it.
+    /// It may be there or not: the directory was asked to write it, or to take it back, and the answer was lost.
     Asked,
     /// It is there, with the lease that the hub has now.
     Held,
@@ -95,6 +95,17 @@ impl Claims {
         name: &Name,
         who: &str,
     ) -> Result<Claim, ClaimError> {
+        let (claims, of, who) = (self.clone(), name.clone(), who.to_owned());
+        // To its end, though whoever waits for it leaves: what is asked without hearing of it may be decided at any time.
+        let claim = tokio::spawn(async move { claims.claim_to_its_end(&of, &who).await });
+        claim.await.unwrap_or_else(|_| Err(ClaimError::Away(name.clone())))
+    }
+
+    async fn claim_to_its_end(
+        self: &Arc<Self>,
+        name: &Name,
+        who: &str,
+    ) -> Result<Claim, ClaimError> {
         loop {
             let claimed = self.names.lock().entry(name.clone()).or_default().clone();
             let mut written = claimed.written.lock().await;
@@ -132,11 +143,12 @@ impl Claims {
             ClaimError::Away(name.clone())
         };
         let place = self.place.borrow().clone().ok_or_else(|| away(None))?;
-        if written.is_some() {
+        if let Some(of_another) = written {
+            of_another.state = State::Asked;
             place.take_back(name).await.map_err(|error| away(Some(error)))?;
             *written = None;
         }
-        // Until the contrary is known: an answer may be lost, and whoever waits for it may leave. Then it is taken back.
+        // Until the contrary is known: an answer may be lost. Then it is taken back.
         self.is_unsettled(name);
         let who = who.to_owned();
         let Written { who, state } = written.insert(Written { who, state: State::Asked });
@@ -227,7 +239,10 @@ impl Claims {
                 }
                 return Ok(*state == State::Held);
             }
-            Some(_) => place.take_back(name).await?,
+            Some(Written { state, .. }) => {
+                *state = State::Asked;
+                place.take_back(name).await?;
+            }
             None => {}
         }
         *written = None;

@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod tenure;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,18 +30,11 @@ use self::connection::over;
 use self::connection::{Ending, connect};
 pub(super) use self::error::EtcdError;
 use self::error::is_of_user;
+pub(super) use self::tenure::Tenure;
+use self::tenure::compare;
 use crate::config::directory::Directory;
 use crate::config::peer_addr::PeerAddr;
 use crate::limits::{DIRECTORY_MESSAGE_BYTES, DIRECTORY_TIMEOUT};
-
-/// By what etcd knows that a hub still means what it asks for: its own key is written with this lease. What comes late, when
-/// the hub has another lease, changes nothing then.
-#[derive(Clone, Debug)]
-pub(super) struct Tenure {
-    /// The hub's own key.
-    pub(super) key: String,
-    pub(super) lease: i64,
-}
 
 type Token = MetadataValue<Ascii>;
 
@@ -182,13 +176,13 @@ impl Etcd {
     /// Writes the hub's own key, which goes with its lease, unless it was written after this change.
     pub(super) async fn begin_tenure(
         &self,
-        Tenure { key, lease }: &Tenure,
+        tenure: &Tenure,
         value: &str,
         last_change: i64,
     ) -> Result<(), EtcdError> {
         let target = TargetUnion::ModRevision(last_change.saturating_add(1));
-        let no_later = compare(key, CompareResult::Less, CompareTarget::Mod, target);
-        self.only_if(no_later, put(key, value, *lease)).await.map(|_| ())
+        let no_later = compare(&tenure.key, CompareResult::Less, CompareTarget::Mod, target);
+        self.only_if(no_later, put(&tenure.key, value, tenure.lease)).await.map(|_| ())
     }
 
     /// Writes a key, which goes with the hub's lease, unless another one that begins with this says something else. Returns
@@ -213,7 +207,7 @@ impl Etcd {
         let or_same = pb::TxnRequest { compare: vec![same], success: put(), failure: Vec::new() };
         let failure = vec![op(Op::RequestTxn(or_same))];
         let write = pb::TxnRequest { compare: vec![nobody], success: put(), failure };
-        let done = self.only_if(tenure.lasts(), op(Op::RequestTxn(write))).await?;
+        let done = self.change(tenure, op(Op::RequestTxn(write))).await?;
         let is_done = |done: &pb::ResponseOp| {
             let Some(Done::ResponseTxn(txn)) = &done.response else { return None };
             Some((txn.succeeded, txn.responses.clone()))
@@ -226,7 +220,25 @@ impl Etcd {
     pub(super) async fn delete(&self, key: &str, tenure: &Tenure) -> Result<(), EtcdError> {
         let delete = pb::DeleteRangeRequest { key: key.into(), range_end: Vec::new() };
         let delete = op(Op::RequestDeleteRange(delete));
-        self.only_if(tenure.lasts(), delete).await.map(|_| ())
+        self.change(tenure, delete).await.map(|_| ())
+    }
+
+    /// Changes something while the tenure lasts. One that gets no answer is the last of it.
+    async fn change(
+        &self,
+        tenure: &Tenure,
+        change: pb::RequestOp,
+    ) -> Result<Vec<pb::ResponseOp>, EtcdError> {
+        if let Some(why) = &*tenure.unclear.borrow() {
+            return Err(EtcdError::Unclear(why.clone()));
+        }
+        let done = self.only_if(tenure.lasts(), change).await;
+        if let Err(error) = &done
+            && error.leaves_unclear()
+        {
+            tenure.unclear.send_replace(Some(error.to_string()));
+        }
+        done
     }
 
     async fn only_if(
@@ -306,13 +318,6 @@ impl Etcd {
     }
 }
 
-impl Tenure {
-    fn lasts(&self) -> pb::Compare {
-        let lease = TargetUnion::Lease(self.lease);
-        compare(&self.key, CompareResult::Equal, CompareTarget::Lease, lease)
-    }
-}
-
 /// With what shows who asks.
 fn shown<T>(message: T, token: Option<&Token>) -> Request<T> {
     let mut request = Request::new(message);
@@ -328,22 +333,6 @@ fn shown<T>(message: T, token: Option<&Token>) -> Request<T> {
 fn in_time<T>(mut request: Request<T>) -> Request<T> {
     request.set_timeout(DIRECTORY_TIMEOUT);
     request
-}
-
-/// Of this key alone.
-fn compare(
-    key: &str,
-    result: CompareResult,
-    target: CompareTarget,
-    with: TargetUnion,
-) -> pb::Compare {
-    pb::Compare {
-        result: result.into(),
-        target: target.into(),
-        key: key.into(),
-        range_end: Vec::new(),
-        target_union: Some(with),
-    }
 }
 
 fn put(key: &str, value: &str, lease: i64) -> pb::RequestOp {

@@ -117,6 +117,15 @@ impl FakeEtcd {
         });
     }
 
+    /// Somebody deletes the first key that ends so.
+    pub(super) fn delete(&self, ending: &str) {
+        self.change(|kept| {
+            let mut keys = kept.keys.keys();
+            let found = keys.find(|key| key.ends_with(ending.as_bytes())).cloned();
+            kept.delete(|key, _| Some(key) == found.as_deref());
+        });
+    }
+
     /// What is written, under keys that begin so.
     pub(super) fn written(&self, prefix: &str) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

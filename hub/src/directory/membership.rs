@@ -44,7 +44,7 @@ impl Membership {
     ) -> Result<Self, EtcdError> {
         let (lease, last_change) = etcd.grant(DIRECTORY_LEASE).await?;
         let prefix = format!("{}/nodes/", directory.uri.prefix);
-        let tenure = Tenure { key: format!("{prefix}{node}"), lease };
+        let tenure = Tenure::new(format!("{prefix}{node}"), lease);
         let peer = directory.address.to_string();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let written = serde_json::json!(Written { peer, version }).to_string();
@@ -69,6 +69,7 @@ impl Membership {
             ended = self.keep_lease(|| hears(None)) => ended,
             ended = self.follow(&hears) => ended,
             ended = claims.keep(self.owners.clone()) => ended,
+            ended = self.tenure.ends_unclear() => ended,
         };
         ended.map_err(|error| self.etcd.explained(error))
     }
@@ -96,12 +97,15 @@ impl Membership {
     }
 
     /// All that are there, and then each change. Where changes are missed, all is read anew: by the caller, in another
-    /// membership.
+    /// membership. So it is where this hub is not among them: others dial only who is.
     async fn follow(&self, hears: &impl Fn(Option<Nodes>)) -> Result<Infallible, EtcdError> {
         let (kvs, revision) = self.etcd.read(&self.prefix).await?;
         let mut known: BTreeMap<Vec<u8>, PeerAddr> = kvs.into_iter().filter_map(node).collect();
-        let nodes = |known: &BTreeMap<_, PeerAddr>| known.values().cloned().collect();
-        hears(Some(nodes(&known)));
+        let tell = |known: &BTreeMap<_, PeerAddr>| {
+            hears(Some(known.values().cloned().collect()));
+            if known.contains_key(self.tenure.key()) { Ok(()) } else { Err(EtcdError::Superseded) }
+        };
+        tell(&known)?;
         let (_held, mut changes) = self.etcd.watch(&self.prefix, revision + 1).await?;
         while let Some(response) = changes.message().await? {
             let pb::WatchResponse { canceled, compact_revision, cancel_reason, events } = response;
@@ -116,7 +120,7 @@ impl Membership {
             for event in events {
                 take(&mut known, event);
             }
-            hears(Some(nodes(&known)));
+            tell(&known)?;
         }
         Err(EtcdError::WatchEnded("no more is told".into()))
     }

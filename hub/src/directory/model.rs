@@ -1,6 +1,8 @@
 //! Hubs that come and go at random, on an etcd that fails at random: what is known in the end is what there is, and no name has
 //! two agents that were each promised to have it alone.
 
+mod cases;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +34,15 @@ enum Step {
     Crash(u8),
     BreakWatches,
     Compact,
-    /// The etcd is like that for so many seconds.
-    Sick(Health, u8),
+    /// The etcd is like that for so many seconds. All agents of a hub go at its beginning.
+    Sick(Health, u8, Option<u8>),
     /// For so many seconds what is to be written does not come, nor what this hub has to take back; it comes so many seconds
-    /// after all connections were made anew.
-    Late(u8, u8, u8),
+    /// later, after all connections were made anew, or on the same ones.
+    Late(u8, u8, u8, bool),
     /// A hub's lease ends though it lives.
     Revoke(u8),
+    /// Its own key is deleted though its lease lives.
+    Delete(u8),
     /// At this hub, one of two agents wants a name for itself.
     Claim(u8, u8, u8),
     /// All agents of a hub go.
@@ -53,15 +57,22 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4_u8).prop_map(Step::Crash),
         1 => Just(Step::BreakWatches),
         1 => Just(Step::Compact),
-        1 => (1..40_u8).prop_map(|seconds| Step::Sick(Health::Away, seconds)),
-        1 => (1..40_u8).prop_map(|seconds| Step::Sick(Health::Silent, seconds)),
-        1 => (1..20_u8).prop_map(|seconds| Step::Sick(Health::Unheard, seconds)),
-        1 => (0..4_u8, 1..12_u8, 0..20_u8).prop_map(|(hub, lasts, after)| Step::Late(hub, lasts, after)),
+        1 => sick(Health::Away, 40),
+        1 => sick(Health::Silent, 40),
+        1 => sick(Health::Unheard, 20),
+        1 => (0..4_u8, 1..12_u8, 0..20_u8, any::<bool>())
+            .prop_map(|(hub, lasts, after, anew)| Step::Late(hub, lasts, after, anew)),
         1 => (0..4_u8).prop_map(Step::Revoke),
+        1 => (0..4_u8).prop_map(Step::Delete),
         5 => (0..4_u8, 0..2_u8, 0..2_u8).prop_map(|(hub, name, who)| Step::Claim(hub, name, who)),
         1 => (0..4_u8).prop_map(Step::Empty),
         3 => (0..20_u8).prop_map(Step::Wait),
     ]
+}
+
+fn sick(health: Health, less_than: u8) -> impl Strategy<Value = Step> {
+    (1..less_than, prop::option::of(0..4_u8))
+        .prop_map(move |(seconds, left)| Step::Sick(health, seconds, left))
 }
 
 /// A hub, as far as the directory knows one.
@@ -152,19 +163,17 @@ impl Model {
             }
             Step::BreakWatches => self.etcd.break_watches(),
             Step::Compact => self.etcd.compact(),
-            Step::Sick(health, seconds) => {
-                let lasts = Duration::from_secs(seconds.into());
-                // A lease is kept each fifth of its time.
-                self.leases_held &= lasts < DIRECTORY_LEASE * 3 / 4;
-                self.etcd.set_health(health);
-                self.sick_for(lasts).await;
-                self.etcd.set_health(Health::Well);
-            }
-            Step::Late(at, lasts, after) => self.late(at, lasts, after).await,
+            Step::Sick(health, seconds, left) => self.sick(health, seconds, left).await,
+            Step::Late(at, lasts, after, anew) => self.late(at, lasts, after, anew).await,
             Step::Revoke(at) => {
                 if let Some(hub) = self.hubs.get(&at) {
                     self.leases_held = false;
                     self.etcd.revoke(&hub.node);
+                }
+            }
+            Step::Delete(at) => {
+                if let Some(hub) = self.hubs.get(&at) {
+                    self.etcd.delete(&hub.node);
                 }
             }
             Step::Claim(at, name, who) => {
@@ -182,14 +191,29 @@ impl Model {
         }
     }
 
-    async fn late(&mut self, at: u8, lasts: u8, after: u8) {
+    async fn sick(&mut self, health: Health, seconds: u8, left: Option<u8>) {
+        let lasts = Duration::from_secs(seconds.into());
+        // A lease is kept each fifth of its time.
+        self.leases_held &= lasts < DIRECTORY_LEASE * 3 / 4;
+        self.etcd.set_health(health);
+        if let Some(hub) = left.and_then(|at| self.hubs.get_mut(&at)) {
+            hub.sessions.clear();
+            sleep(BETWEEN).await;
+        }
+        self.sick_for(lasts).await;
+        self.etcd.set_health(Health::Well);
+    }
+
+    async fn late(&mut self, at: u8, lasts: u8, after: u8, anew: bool) {
         self.etcd.set_health(Health::Late);
         if let Some(hub) = self.hubs.get_mut(&at) {
             hub.sessions.clear();
         }
         self.sick_for(Duration::from_secs(lasts.into())).await;
-        self.etcd.set_health(Health::Away);
-        sleep(Duration::from_secs(1)).await;
+        if anew {
+            self.etcd.set_health(Health::Away);
+            sleep(Duration::from_secs(1)).await;
+        }
         self.etcd.set_health(Health::Well);
         sleep(Duration::from_secs(after.into())).await;
         // Who has come back has what it had.
@@ -279,60 +303,4 @@ proptest! {
             model.check_settled();
         });
     }
-}
-
-/// A hub that has just found its etcd, in a model of its own.
-async fn joined() -> Model {
-    let mut model = Model::new();
-    model.step(Step::Join(0)).await;
-    sleep(BETWEEN).await;
-    model
-}
-
-fn owners(model: &Model) -> Vec<(String, String)> {
-    model.etcd.written("/grpc-hub/owners/")
-}
-
-/// With the lease that the hub had when it was written; which ends.
-#[tokio::test(start_paused = true)]
-async fn a_late_write_takes_no_name_from_who_has_it() {
-    let mut model = joined().await;
-    model.late(0, 1, 10).await;
-    assert_eq!(owners(&model), [("name-0/1-of-0".to_owned(), "agent-0".to_owned())]);
-    sleep(SETTLED).await;
-    model.check_settled();
-}
-
-/// Of what its agent had before it left, and came back.
-#[tokio::test(start_paused = true)]
-async fn a_late_delete_takes_no_name_from_who_has_it() {
-    let mut model = joined().await;
-    model.step(Step::Claim(0, 0, 0)).await;
-    model.etcd.set_health(Health::Late);
-    model.step(Step::Empty(0)).await;
-    sleep(BETWEEN).await;
-    model.etcd.set_health(Health::Away);
-    sleep(BETWEEN).await;
-    model.etcd.set_health(Health::Well);
-    sleep(SETTLED).await;
-    model.step(Step::Claim(0, 0, 0)).await;
-    model.etcd.late_arrives();
-    sleep(SETTLED).await;
-    model.check_settled();
-}
-
-/// Nor a hub its place.
-#[tokio::test(start_paused = true)]
-async fn a_late_write_takes_no_hub_out() {
-    let mut model = Model::new();
-    model.etcd.set_health(Health::Late);
-    model.step(Step::Join(0)).await;
-    sleep(DIRECTORY_TIMEOUT + BETWEEN).await;
-    model.etcd.set_health(Health::Well);
-    // The lease that is late lasts for longer.
-    sleep(DIRECTORY_TIMEOUT).await;
-    model.check_settled();
-    model.etcd.late_arrives();
-    sleep(SETTLED).await;
-    model.check_settled();
 }

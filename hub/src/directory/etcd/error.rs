@@ -1,4 +1,4 @@
-//! Why a directory is lost, or was never there.
+//! What ends a connection with an etcd, and what that leaves open.
 
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub(in crate::directory) enum EtcdError {
     LeaseGone,
     #[error("what this hub has written of itself is gone, or was written anew")]
     Superseded,
+    #[error("a change has got no answer, and may come late: {0}")]
+    Unclear(String),
     #[error("nothing was heard for {}s", .0.as_secs())]
     Silent(Duration),
     #[error("the watch was ended: {0}")]
@@ -48,8 +50,27 @@ impl EtcdError {
             | Self::NoUser(_)
             | Self::Password(_)
             | Self::Token
+            | Self::Unclear(_)
             | Self::Superseded => true,
             Self::Status(status) => is_of_user(status),
+            _ => false,
+        }
+    }
+
+    /// Whether a change that has failed so may have come to pass, or still may. etcd answers with other codes what it has
+    /// decided, or has not let in.
+    pub(super) fn leaves_unclear(&self) -> bool {
+        match self {
+            Self::Ended(_) => true,
+            Self::Status(status) => !matches!(
+                status.code(),
+                Code::InvalidArgument
+                    | Code::NotFound
+                    | Code::PermissionDenied
+                    | Code::Unauthenticated
+                    | Code::ResourceExhausted
+                    | Code::FailedPrecondition
+            ),
             _ => false,
         }
     }

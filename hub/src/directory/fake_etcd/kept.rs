@@ -41,7 +41,7 @@ impl Kept {
         Ok(())
     }
 
-    fn delete(&mut self, is_gone: impl Fn(&[u8], &Key) -> bool) {
+    pub(super) fn delete(&mut self, is_gone: impl Fn(&[u8], &Key) -> bool) {
         let gone = self.keys.extract_if(.., |key, kept| is_gone(key, kept));
         for (key, _) in gone {
             let kv = Some(pb::KeyValue { key, value: Vec::new() });

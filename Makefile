@@ -112,6 +112,12 @@ growth: build ## What a crowd costs a hub and who calls beside it, into docs/ben
 	$(CARGO) build --release --locked -p bench
 	scripts/bench/growth $(or $(ARGS),--write docs/benchmarks)
 
+.PHONY: seen
+seen: build ## What a page, an access log and spans cost calls, into docs/metrics.md (installs Python's gRPC into .tools/)
+	scripts/e2e/install.sh
+	$(CARGO) build --release --locked -p bench --bin load --bin isolation
+	.tools/venv/bin/python scripts/bench/seen $(or $(ARGS),--write docs/metrics.md)
+
 .PHONY: cost
 cost: ## Fails if a call takes the switch more instructions than docs/benchmarks/cost.json says (wants valgrind)
 	$(CARGO) build --release --locked -p switch --example calls

@@ -46,7 +46,8 @@ fn answer<B>(request: &Request<B>, agent: &Shared) -> Response<String> {
     response
 }
 
-/// Whether calls get through to all servers, or to that of the name that is asked for (`name=`).
+/// Whether the agent is registered, which it is with all of its names, and calls get through to all servers, or to that of the
+/// name that is asked for (`name=`).
 fn readiness(agent: &Shared, query: Option<&str>) -> (StatusCode, &'static str, String) {
     let mut pairs = query.unwrap_or_default().split('&');
     let asked = pairs.find_map(|pair| pair.strip_prefix("name="));
@@ -81,9 +82,9 @@ fn why_not_ready(agent: &Shared, reach: &Reach) -> Option<String> {
 }
 
 fn metrics(agent: &Shared) -> String {
-    let is_registered = agent.standing.why_not_registered().is_none();
+    agent.metrics.set_registered(agent.standing.why_not_registered().is_none());
     for reach in &agent.reaches {
-        reach.metrics.set(is_registered, reach.monitor.why_not_up().is_none());
+        reach.metrics.set_up(reach.monitor.why_not_up().is_none());
     }
     agent.metrics.render(&agent.standing.seen())
 }

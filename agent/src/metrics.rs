@@ -54,11 +54,12 @@ impl DialResult {
     }
 }
 
-/// The metrics of one agent. Handles of what happens often are made once; counting then takes no lock and no allocation.
+/// The metrics of one agent. Handles of what happens often are made once; what is rare has its series looked up each time.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    registered: Gauge,
     connecting: Gauge,
     connected: Gauge,
     draining: Gauge,
@@ -71,19 +72,23 @@ impl Metrics {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let sessions = |state: &'static str| gauge!(SESSIONS, "state" => state);
-        let (connecting, connected, draining, hubs, session_rtt) =
+        let (registered, [connecting, connected, draining], hubs, session_rtt) =
             with_local_recorder(&recorder, || {
                 describe();
-                let [connecting, connected, draining] =
-                    ["connecting", "connected", "draining"].map(sessions);
-                (connecting, connected, draining, gauge!(HUBS), gauge!(SESSION_RTT))
+                let states = ["connecting", "connected", "draining"].map(sessions);
+                (gauge!(REGISTERED), states, gauge!(HUBS), gauge!(SESSION_RTT))
             });
-        Self { recorder, handle, connecting, connected, draining, hubs, session_rtt }
+        Self { recorder, handle, registered, connecting, connected, draining, hubs, session_rtt }
     }
 
     /// Those of one of the agent's names.
     pub(crate) fn of_name(&self, name: &str) -> NameMetrics {
         with_local_recorder(&self.recorder, || NameMetrics::new(name))
+    }
+
+    /// Whether the agent is registered now, with all of its names.
+    pub(crate) fn set_registered(&self, is_registered: bool) {
+        self.registered.set(if is_registered { 1.0 } else { 0.0 });
     }
 
     /// The Prometheus text format.
@@ -131,7 +136,8 @@ mod tests {
         }
         metrics.reloaded(false);
         let name = metrics.of_name("testserver");
-        name.set(true, false);
+        name.set_up(false);
+        metrics.set_registered(true);
         let open = name.lane_opened();
         name.lane_refused(LaneRefused::Unreachable);
         let Meters { mut up, mut down } = name.meters();
@@ -148,7 +154,7 @@ mod tests {
             "agent_registration_refusals_total{status=\"401\"} 2",
             "agent_registration_refusals_total{status=\"other\"} 2",
             "agent_reloads_total{result=\"failed\"} 1",
-            "agent_name_registered{name=\"testserver\"} 1",
+            "agent_registered 1",
             "agent_upstream_up{name=\"testserver\"} 0",
             "agent_lanes{name=\"testserver\"} 1",
             "agent_lanes_opened_total{name=\"testserver\",outcome=\"opened\"} 1",

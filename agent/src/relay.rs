@@ -134,8 +134,11 @@ impl Pipe {
     ) -> Poll<Result<(), Broken>> {
         loop {
             if !self.message.is_empty() {
-                let written = ready!(to.poll_write_message(cx, &mut self.message));
-                written.map_err(|_| Broken::To)?;
+                let written = to.poll_write_message(cx, &mut self.message);
+                if written.is_pending() {
+                    self.meter.tell();
+                }
+                ready!(written).map_err(|_| Broken::To)?;
                 self.message = BytesMut::new();
             }
             if !self.is_bulk || self.is_stuck() {
@@ -230,6 +233,7 @@ impl Pipe {
                 }
                 Poll::Ready(_) => return Poll::Ready(Err(Broken::To)),
                 Poll::Pending => {
+                    self.meter.tell();
                     self.left = bytes.copy_to_bytes(bytes.remaining());
                     return Poll::Pending;
                 }

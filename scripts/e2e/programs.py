@@ -194,7 +194,7 @@ def agent_admin(world, hub):
         samples, types = metrics.scrape(admin)
         kind = types.get("agent_relayed_bytes_total")
         check(kind == "counter", f"no agent_relayed_bytes_total in {sorted(types)}")
-        for one in ("agent_name_registered", "agent_upstream_up", "agent_hubs"):
+        for one in ("agent_registered", "agent_upstream_up", "agent_hubs"):
             check(metrics.total(samples, one) == 1, f"{one} is not 1")
         return all(
             metrics.total(samples, "agent_relayed_bytes_total", direction=direction) > 0

@@ -26,7 +26,7 @@ impl Meter {
         self.untold += bytes as u64;
     }
 
-    /// All that were added until now are counted. Of an idle lane nobody knows when it will end.
+    /// All that were added until now are counted: whenever there is something to wait for, and nobody knows for how long.
     pub(crate) fn tell(&mut self) {
         if self.untold > 0 {
             self.counter.increment(std::mem::take(&mut self.untold));

@@ -3,7 +3,7 @@
 use metrics::{Counter, Gauge, counter, gauge};
 
 use super::meter::{Meter, Meters};
-use super::names::{LANES, LANES_OPENED, REGISTERED, RELAYED_BYTES, UPSTREAM_UP};
+use super::names::{LANES, LANES_OPENED, RELAYED_BYTES, UPSTREAM_UP};
 
 /// Why a lane was not opened: a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,6 @@ impl LaneRefused {
 /// All of them; the handles are made once.
 #[derive(Debug)]
 pub(crate) struct NameMetrics {
-    registered: Gauge,
     upstream_up: Gauge,
     lanes: Gauge,
     opened: Counter,
@@ -41,7 +40,6 @@ impl NameMetrics {
         let opened = |outcome: &'static str| counter!(LANES_OPENED, "name" => name.clone(), "outcome" => outcome);
         let relayed = |direction: &'static str| counter!(RELAYED_BYTES, "name" => name.clone(), "direction" => direction);
         Self {
-            registered: gauge!(REGISTERED, "name" => name.clone()),
             upstream_up: gauge!(UPSTREAM_UP, "name" => name.clone()),
             lanes: gauge!(LANES, "name" => name.clone()),
             opened: opened("opened"),
@@ -51,9 +49,8 @@ impl NameMetrics {
         }
     }
 
-    /// How it is now.
-    pub(crate) fn set(&self, is_registered: bool, is_up: bool) {
-        self.registered.set(if is_registered { 1.0 } else { 0.0 });
+    /// Whether its server takes connections now.
+    pub(crate) fn set_up(&self, is_up: bool) {
         self.upstream_up.set(if is_up { 1.0 } else { 0.0 });
     }
 

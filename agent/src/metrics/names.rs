@@ -3,7 +3,7 @@
 use metrics::{Unit, describe_counter, describe_gauge, gauge};
 
 pub(super) const BUILD_INFO: &str = "agent_build_info";
-pub(super) const REGISTERED: &str = "agent_name_registered";
+pub(super) const REGISTERED: &str = "agent_registered";
 pub(super) const UPSTREAM_UP: &str = "agent_upstream_up";
 pub(super) const SESSIONS: &str = "agent_sessions";
 pub(super) const SESSION_RTT: &str = "agent_session_rtt_seconds";
@@ -19,7 +19,10 @@ pub(super) const RELOADS: &str = "agent_reloads_total";
 pub(super) fn describe() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");
-    describe_gauge!(REGISTERED, "Whether a hub shows the name to callers: 1, or 0");
+    describe_gauge!(
+        REGISTERED,
+        "Whether a hub has said that the agent is registered, with all of its names: 1, or 0"
+    );
     describe_gauge!(UPSTREAM_UP, "Whether the name's server takes connections: 1, or 0");
     describe_gauge!(SESSIONS, "Sessions now; connecting: those that are dialled, or will be");
     describe_gauge!(
@@ -30,8 +33,18 @@ pub(super) fn describe() {
     describe_gauge!(HUBS, "Hubs at which there are sessions now");
     describe_counter!(DIALS, "Times that a hub was dialled, by what came of it");
     describe_counter!(REFUSALS, "Dials that a hub, or who is in front of it, refused, by status");
-    describe_gauge!(LANES, "Lanes that are open now: connections of callers to the name's server");
-    describe_counter!(LANES_OPENED, "Lanes that were to be opened, by what came of it");
-    describe_counter!(RELAYED_BYTES, Unit::Bytes, "Bytes between lanes and the name's server");
+    describe_gauge!(
+        LANES,
+        "Lanes that are open now: connections of callers to the name's server, or to services of the agent's own"
+    );
+    describe_counter!(
+        LANES_OPENED,
+        "Lanes that were to be opened for a name of the agent's, by what came of it"
+    );
+    describe_counter!(
+        RELAYED_BYTES,
+        Unit::Bytes,
+        "Bytes between lanes and the name's server; none of services of the agent's own"
+    );
     describe_counter!(RELOADS, "Times that files were read anew; failed: all stayed as it was");
 }

@@ -2,26 +2,24 @@
 
 use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tunnel::lanes::{LaneEnd, Lanes};
 use tunnel::limits::{LANE_FIRST_CREDIT, LANE_QUEUE};
 use tunnel::wire::CloseCode;
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::standing::Seen;
 use crate::tests::{lane as open_lane, session, soon};
 
 /// Bytes that the upstream's socket takes before it is read.
 const SOCKET: usize = 100;
 
-fn meters() -> Meters {
-    Metrics::new().of_name("testserver").meters()
-}
-
 struct Scene {
     hub: Lane,
     upstream: DuplexStream,
     relay: JoinHandle<RelayEnd>,
+    metrics: Metrics,
     sessions: (Lanes, Lanes),
     start: Instant,
 }
@@ -38,14 +36,25 @@ impl Scene {
     {
         let sessions = session();
         let (hub, mut lane) = open_lane(&sessions).await;
+        let metrics = Metrics::new();
+        let meters = metrics.of_name("testserver").meters();
         let relay = tokio::spawn(async move {
-            let end = relay(&mut lane, &mut ours, meters()).await;
+            let end = relay(&mut lane, &mut ours, meters).await;
             if end == RelayEnd::Upstream {
                 ignore(lane).await;
             }
             end
         });
-        Self { hub, upstream, relay, sessions, start: Instant::now() }
+        Self { hub, upstream, relay, metrics, sessions, start: Instant::now() }
+    }
+
+    /// Bytes that were counted until now.
+    fn counted(&self, direction: &str) -> usize {
+        let text = self.metrics.render(&Seen::default());
+        let series =
+            format!("agent_relayed_bytes_total{{name=\"testserver\",direction=\"{direction}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&series));
+        value.expect("a counter").parse().expect("a number")
     }
 
     async fn upstream_says(&mut self, bytes: &[u8]) {
@@ -140,7 +149,8 @@ async fn an_upstream_that_has_ended_is_sent_nothing() {
     let (mut marks, mut mark) = open_lane(&sessions).await;
     marks.write_all(b"x").await.expect("written");
     mark.read_exact(&mut [0]).await.expect("the mark");
-    assert_eq!(soon(relay(&mut lane, &mut ours, meters())).await, RelayEnd::Upstream);
+    let meters = Metrics::new().of_name("testserver").meters();
+    assert_eq!(soon(relay(&mut lane, &mut ours, meters)).await, RelayEnd::Upstream);
     assert_eq!(hub.read(&mut [0]).await.expect("an orderly end"), 0);
     assert_eq!(hub.status().end(), Some(&LaneEnd::Finished { delivered: 0 }));
     drop(ours);
@@ -212,4 +222,21 @@ async fn a_hub_that_reads_nothing_stops_one_direction_alone() {
     let most = LANE_FIRST_CREDIT as usize + LANE_QUEUE + RELAY_BUFFER + SOCKET;
     let told = told.await.expect("no panic");
     assert!((LANE_FIRST_CREDIT as usize..=most).contains(&told), "{told}");
+}
+
+/// Not only once a lane has nothing more to say.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_who_takes_nothing_is_counted() {
+    let (ours, upstream) = duplex(1 << 20);
+    let mut scene = Scene::start_with(ours, upstream).await;
+    // More than the lane takes: what is read last waits for the hub.
+    scene.upstream_says(&pattern(200_000)).await;
+    sleep(LANE_AFTER_HUB).await;
+    assert!(scene.counted("response") >= LANE_FIRST_CREDIT as usize);
+
+    let mut scene = Scene::start().await;
+    scene.hub.write_all(&pattern(3 * SOCKET)).await.expect("written");
+    scene.upstream_hears(1).await;
+    sleep(LANE_AFTER_HUB).await;
+    assert_eq!(scene.counted("request"), 3 * SOCKET);
 }

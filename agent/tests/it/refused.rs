@@ -129,7 +129,11 @@ async fn at_the_admin_listener() {
     let hub = Hub::start(&[]).await;
     let admin = hub.process.log.said("admin listening", &[]).await.field("address");
     let agent = Agent::start("testserver", &format!("ws://{admin}/ws"), &[]);
-    assert_soon(agent, "this is the hub's admin listener: /metrics, /healthz, /readyz").await;
+    assert_soon(
+        agent,
+        "this is the hub's admin listener: a page at /, /metrics, /healthz, /readyz",
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from statistics import median
+from urllib.request import Request
 
 from harness import DIRECT, eventually
 from report import table, write
@@ -21,6 +22,7 @@ GATHER_LIMIT_S = 240
 # they have several.
 ADDRESSES = 200
 CALLS_A_SECOND = 500
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def measure(world, programs, told):
@@ -72,8 +74,9 @@ def row(told, what, hub):
 
 
 def page(hub):
-    """A scrape."""
-    with DIRECT.open(f"http://{hub.admin}/metrics", timeout=60) as answer:
+    """A scrape, in the form that Prometheus asks for."""
+    request = Request(f"http://{hub.admin}/metrics", headers={"Accept": OPEN_METRICS})
+    with DIRECT.open(request, timeout=60) as answer:
         return answer.read()
 
 

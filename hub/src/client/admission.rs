@@ -153,7 +153,7 @@ impl Connection {
                 Next::Agent(self.groups.of(
                     &name,
                     &key,
-                    source(&self.origin.hub.source_key, &caller, address),
+                    || source(&self.origin.hub.source_key, &caller, address),
                     self.origin.worker,
                 ))
             }

@@ -178,6 +178,11 @@ fn matches(patterns: &[Pattern], name: &Name) -> bool {
 pub struct Caller(Option<Holder>);
 
 impl Caller {
+    #[cfg(test)]
+    pub(crate) fn of(holder: Holder) -> Self {
+        Self(Some(holder))
+    }
+
     /// Whoever it is, who may see everything.
     pub(crate) fn anybody() -> Self {
         Self(None)

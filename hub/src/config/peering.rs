@@ -65,7 +65,8 @@ impl Peering {
         if token.is_empty() { Err(TokenError::Bytes(path.clone())) } else { Ok(Some(token)) }
     }
 
-    /// What all hubs know that have this token, and nobody else: by it they tell callers apart in the same way.
+    /// What all hubs know that have this token, and nobody else: by it they tell callers apart in the same way. What is made
+    /// with it is for hubs alone: by it, others could try tokens until one fits.
     pub(crate) fn source_key(&self) -> Option<[u8; 32]> {
         let token = self.token().ok()??;
         Some(Sha256::new_with_prefix("sources of lanes").chain_update(token).finalize().into())
@@ -95,6 +96,22 @@ mod tests {
         writeln!(file, "secret").expect("written");
         let is = |token: Option<&str>| peering.is_token(token.map(str::as_bytes)).expect("known");
         assert!(is(Some("secret")));
+        assert_ne!(peering.source_key(), None);
         assert!(!is(None) && !is(Some("")) && !is(Some("Secret")));
+    }
+
+    #[test]
+    fn hubs_with_one_token_have_one_source_key() {
+        let key = |token: &str| {
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            writeln!(file, "{token}").expect("written");
+            let token_file = Some(file.path().to_owned());
+            Peering { token_file, ..Peering::default() }.source_key()
+        };
+        assert!(key("secret").is_some());
+        assert_eq!(key("secret"), key("secret"));
+        assert_ne!(key("secret"), key("Secret"));
+        assert_eq!(Peering::default().source_key(), None);
+        assert_eq!(key(""), None);
     }
 }

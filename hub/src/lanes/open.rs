@@ -1,5 +1,6 @@
 //! Opens lanes on agents' sessions.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use http2::error::Reason;
@@ -31,11 +32,14 @@ pub(crate) struct Opened {
 pub(crate) struct LaneOpener {
     pub(super) registry: Arc<Registry>,
     metrics: Arc<Metrics>,
+    /// By what sources are renumbered.
+    renumbered: RandomState,
 }
 
 impl LaneOpener {
     pub(crate) fn new(registry: &Arc<Registry>, metrics: &Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { registry: registry.clone(), metrics: metrics.clone() })
+        let (registry, metrics) = (registry.clone(), metrics.clone());
+        Arc::new(Self { registry, metrics, renumbered: RandomState::new() })
     }
 
     /// Opens a lane for `source`. Whether there is an upstream is not known yet.
@@ -59,8 +63,14 @@ impl LaneOpener {
         };
         let place = timeout(LANE_PLACE_TIMEOUT, place).await.map_err(|_| OpenError::Full)?;
         let (under_way, seat) = place?;
-        let io = session.open(source).ok_or(OpenError::Lost)?;
+        let io = session.open(self.told(&session, source)).ok_or(OpenError::Lost)?;
         Ok(Opened { io, seat, under_way })
+    }
+
+    /// The source as the other end is told of it. Another hub tells it from others as this one does; an agent gets numbers that
+    /// mean nothing elsewhere, for those that hubs have in common are made with what is secret.
+    fn told(&self, session: &Session, source: Source) -> Source {
+        if session.is_local() { Source(self.renumbered.hash_one(source)) } else { source }
     }
 
     /// Notes what came of opening a lane on the session: its upstream has spoken, or why there is none.

@@ -162,7 +162,8 @@ async fn an_agent_of_the_callers_own_hub_is_preferred() {
     assert_eq!(answers(), [10, 10]);
 }
 
-/// So it has one share of each limit at an agent, by whichever hub it comes.
+/// So it has one share of each limit of a session, by whichever hub it comes. What agents of other hubs are told of it is
+/// something else: they cannot compare.
 #[tokio::test]
 async fn a_caller_is_the_same_by_way_of_each_hub() {
     let file = AuthFile::new(&[
@@ -171,26 +172,34 @@ async fn a_caller_is_the_same_by_way_of_each_hub() {
         auth_file::caller("other", "*"),
     ]);
     let (hubs, _cluster) = two_with(file.config()).await;
-    let headers = [("hub-name", NAME), ("hub-instance", "i"), ("hub-token", "a")];
-    let mut agent = RawAgent::connect(&hubs[0], &headers).await.expect("an upgrade");
-    agent.settings().await;
-    let calls = async |hub: &Hub, token: &str| {
-        hub.until(NAME, ServingStatus::Serving, Some("ops")).await;
+    let agent = async |hub: &Hub, name: &str| {
+        let headers = [("hub-name", name), ("hub-instance", "i"), ("hub-token", "a")];
+        let mut agent = RawAgent::connect(hub, &headers).await.expect("an upgrade");
+        agent.settings().await;
+        agent
+    };
+    let mut at_first = agent(&hubs[0], "first").await;
+    let mut at_second = agent(&hubs[1], "second").await;
+    let calls = async |hub: &Hub, name: &str, token: &str| {
+        hub.until(name, ServingStatus::Serving, Some("ops")).await;
         let client = hub.client().await;
-        let mut call = grpc(NAME, "/a.B/C");
+        let mut call = grpc(name, "/a.B/C");
         call.headers_mut().insert("hub-token", token.parse().unwrap());
         let calling = client.open(call, true).await;
         (client, calling)
     };
-    let _other = calls(&hubs[1], "other").await;
-    let other = agent.opened_by().await.1;
-    let _far = calls(&hubs[1], "ops").await;
-    let far = agent.opened_by().await.1;
+    let _other = calls(&hubs[1], "first", "other").await;
+    let other = at_first.opened_by().await.1;
+    let _far = calls(&hubs[1], "first", "ops").await;
+    let far = at_first.opened_by().await.1;
     // One of them may have got the lane by which its hub has seen the server.
-    let _near = (calls(&hubs[0], "ops").await, calls(&hubs[0], "ops").await);
-    let near = agent.opened_by().await.1;
+    let twice = async |hub, name| (calls(hub, name, "ops").await, calls(hub, name, "ops").await);
+    let _near = twice(&hubs[0], "first").await;
+    let near = at_first.opened_by().await.1;
     assert_eq!(near, far);
     assert_ne!(near, other);
+    let _elsewhere = twice(&hubs[1], "second").await;
+    assert_ne!(near, at_second.opened_by().await.1);
 }
 
 #[tokio::test]

@@ -63,8 +63,8 @@ page: ## Build the hub's page anew from hub/page/src, to be committed (wants Nod
 
 .PHONY: page-test
 page-test: build ## The hub's page in Chromium, read as a person reads it (ARGS="--only key", "--write docs/page"; installs it; wants Node.js)
-	hub/page/check.sh
 	scripts/browser/install.sh chromium
+	hub/page/check.sh
 	$(CARGO) build --locked -p bench --bin crowd
 	scripts/browser/hub-page $(ARGS)
 

@@ -10,6 +10,7 @@ notice='/* Contains uPlot (MIT), Copyright (c) 2025 Leon Sorokin, and @bufbuild/
 Copyright 2021-2026 Buf Technologies, Inc., Copyright 2008 Google Inc. */'
 
 main() {
+    has_node || { echo "the page wants npm and Node.js 20 or newer" >&2; exit 1; }
     cmp -s package-lock.json node_modules/.made-of || install_packages
     $bin/tsc --noEmit
     rm -rf "$out" && mkdir -p "$out"
@@ -18,6 +19,10 @@ main() {
         --banner:js="$notice" --outfile="$out/page.js" --log-level=warning
     $bin/esbuild src/page.css --bundle --minify --target=chrome100,firefox110,safari16 \
         --outfile="$out/page.css" --log-level=warning
+}
+
+has_node() {
+    command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 20)'
 }
 
 install_packages() {

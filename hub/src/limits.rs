@@ -80,7 +80,7 @@ pub const PEER_AGAIN_LATER: Duration = Duration::from_secs(60);
 pub const PEER_ANSWER: Duration = Duration::from_secs(10);
 /// How long a hub that has just started is not ready, while it has not heard all names of all other hubs: those that live dial
 /// it within [`PEER_BACKOFF`], and tell 10,000 names in less than a second (docs/cluster.md); one that has died may stay in the
-/// directory for [`DIRECTORY_LEASE`].
+/// directory for [`DIRECTORY_LEASE`]. Calls are parked for longer: [`STARTING`].
 pub const BEGINNING: Duration = Duration::from_secs(5);
 /// How long an agent of another hub is left alone that this one said it has not: that it has gone is on its way.
 pub const PEER_DOUBT: Duration = Duration::from_millis(100);
@@ -306,7 +306,7 @@ pub const REMEMBER_NAME: Duration = Duration::from_secs(3600);
 /// A name that went so lately is expected back: agents dial again within 30 s at most, and so does one that is started anew.
 pub const PARKED_AFTER: Duration = Duration::from_secs(60);
 /// For how long a hub that has just started expects every name, of which it knows none yet. A fleet of 5,000 is back in
-/// that time (docs/faults.md).
+/// that time (docs/faults.md). For which of them other hubs have, [`BEGINNING`] is enough.
 pub const STARTING: Duration = Duration::from_secs(10);
 /// Default of `--park-timeout`: what a restart of an agent takes, and less than callers commonly wait.
 pub const PARK_TIMEOUT: Duration = Duration::from_secs(5);

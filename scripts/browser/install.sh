@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs Chromium with apt, where it is missing, and makes the page with its clients in $TOOLS_DIR/browser
 # (default: .tools/browser in the repository's root). Does only what its inputs have changed since the last time. With
-# `chromium`, only that.
+# `chromium`, only that, and npm.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,8 +14,8 @@ echo=$here/../e2e/proto
 
 main() {
     need chromium chromium
-    [ "${1:-}" != chromium ] || return 0
     need npm npm
+    [ "${1:-}" != chromium ] || return 0
     need_venv "$requirements"
     step browser make_page "$here/install.sh" "$here/package.json" "$here/package-lock.json" "$here/page" \
         "$requirements" "$proto" "$echo"

@@ -193,15 +193,20 @@ def blackbox(world, hub, services):
     (port,) = free_ports(1)
     argv = [shutil.which(BLACKBOX), f"--web.listen-address=127.0.0.1:{port}"]
     process = world.start("blackbox", [*argv, f"--config.file={config}"])
-    process.wait_for(re.compile(".*Listening on").match, "it listens")
-    told = {}
-    for service in services:
-        page = fetch(f"http://127.0.0.1:{port}/probe?module=of-{service}&target={hub.target}")[1]
-        success = re.search(r"^probe_success (\d)$", page, re.M).group(1) == "1"
-        status = re.search(r'healthcheck_response\{serving_status="(\w+)"\} 1$', page, re.M)
-        told[service] = success, status and status.group(1)
-    process.stop()
-    return told
+    try:
+        process.wait_for(re.compile(".*Listening on").match, "it listens")
+        return {service: probed(port, service, hub) for service in services}
+    finally:
+        process.stop()
+
+
+def probed(port, service, hub):
+    """What it finds of one."""
+    page = fetch(f"http://127.0.0.1:{port}/probe?module=of-{service}&target={hub.target}")[1]
+    success = re.search(r"^probe_success (\d)$", page, re.M)
+    check(success, f"blackbox_exporter says of {service}: {page[:200]}")
+    status = re.search(r'healthcheck_response\{serving_status="(\w+)"\} 1$', page, re.M)
+    return success.group(1) == "1", status and status.group(1)
 
 
 def blackbox_public(world, hub):

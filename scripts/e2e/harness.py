@@ -181,6 +181,11 @@ def after(prefix):
     return lambda line: line[len(prefix) :] if line.startswith(prefix) else None
 
 
+def on_path(program):
+    """Where a program is that the system has, or that was unpacked here."""
+    return shutil.which(program, path=f"{os.environ['PATH']}:{TOOLS / 'bin'}")
+
+
 def logged(message):
     """A finder of one message in a log of JSON lines; it returns the line's fields."""
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from contextlib import contextmanager
 from urllib.error import HTTPError
 
-from harness import DIRECT, TOOLS, check, command, eventually, free_ports
+from harness import DIRECT, TOOLS, check, command, eventually, free_ports, on_path
 
 SECRET = "a token of some length"
 CALLS = 100
@@ -191,7 +190,7 @@ def blackbox(world, hub, services):
     # JSON is YAML.
     config.write_text(json.dumps({"modules": modules}))
     (port,) = free_ports(1)
-    argv = [shutil.which(BLACKBOX), f"--web.listen-address=127.0.0.1:{port}"]
+    argv = [on_path(BLACKBOX), f"--web.listen-address=127.0.0.1:{port}"]
     process = world.start("blackbox", [*argv, f"--config.file={config}"])
     try:
         process.wait_for(re.compile(".*Listening on").match, "it listens")

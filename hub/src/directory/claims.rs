@@ -226,6 +226,10 @@ impl Claims {
     async fn try_settle(&self, name: &Name, place: &Place) -> Result<bool, EtcdError> {
         let Some(claimed) = self.names.lock().get(name).cloned() else { return Ok(true) };
         let mut written = claimed.written.lock().await;
+        if !self.is_current(name, &claimed) {
+            // Taken back while this was waiting for it; what is there now is settled by itself.
+            return Ok(true);
+        }
         let is_claimed = claimed.sessions.load(Ordering::SeqCst) > 0;
         match &mut *written {
             Some(Written { state: State::Held, .. }) if is_claimed => return Ok(true),

@@ -54,6 +54,8 @@ pub const OVERVIEW_AGE: Duration = Duration::from_secs(1);
 /// Lines of the access log on their way to the disk: 4 MiB. A disk that stands still for a tenth of a second loses none, at 50,000
 /// calls a second.
 pub const ACCESS_LOG_LINES: usize = 8192;
+/// For how long lines gather before they are written together: a person who follows the file does not notice.
+pub const ACCESS_LOG_PAUSE: Duration = Duration::from_millis(10);
 /// Bytes that are written to it at once.
 pub const ACCESS_LOG_BUFFER: usize = 64 * KIB as usize;
 /// Time that a collector has to take a lot of spans. What comes meanwhile waits, 2,048 spans unless `OTEL_BSP_MAX_QUEUE_SIZE` says

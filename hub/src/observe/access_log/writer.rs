@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::Told;
 use crate::config::access_log::LogPlace;
-use crate::limits::{ACCESS_LOG_BUFFER, LIMIT_LOG_INTERVAL};
+use crate::limits::{ACCESS_LOG_BUFFER, ACCESS_LOG_PAUSE, LIMIT_LOG_INTERVAL};
 use crate::observe::metrics::Metrics;
 
 /// Where lines go.
@@ -21,6 +21,8 @@ pub(super) struct Writer {
     out: BufWriter<Box<dyn Write + Send>>,
     /// Lines that the file has not seen yet.
     unwritten: u64,
+    /// All that have come so far.
+    taken: u64,
     metrics: Arc<Metrics>,
     /// When it was last said that they cannot be written.
     warned: Option<Instant>,
@@ -33,19 +35,23 @@ impl Writer {
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
         let out = buffered(opened(&place)?);
-        Ok(Self { place, reopen, out, unwritten: 0, metrics, warned: None })
+        Ok(Self { place, reopen, out, unwritten: 0, taken: 0, metrics, warned: None })
     }
 
-    /// Until nobody can send any more. All that has come is written before it waits.
+    /// Until nobody can send any more. What comes is left to gather for a moment: to wake this thread for each line would cost
+    /// a call more than the line itself.
     pub(super) fn run(mut self, receiver: &Receiver<Told>) {
         while let Ok(told) = receiver.recv() {
             self.take(told);
-            while self.unwritten < FLUSH_LINES
-                && let Ok(told) = receiver.try_recv()
-            {
-                self.take(told);
+            loop {
+                std::thread::sleep(ACCESS_LOG_PAUSE);
+                let before = self.taken;
+                receiver.try_iter().for_each(|told| self.take(told));
+                self.flush();
+                if self.taken == before {
+                    break;
+                }
             }
-            self.flush();
         }
     }
 
@@ -56,6 +62,7 @@ impl Writer {
         }
         let Told::Line(line) = told else { return };
         self.unwritten += 1;
+        self.taken += 1;
         if let Err(error) = self.out.write_all(&line) {
             self.failed(&error);
         }
@@ -95,9 +102,6 @@ impl Writer {
         let _ = self.out.write_all(b"\n");
     }
 }
-
-/// Lines that are written at most before the file sees them.
-const FLUSH_LINES: u64 = 1024;
 
 fn buffered(out: Box<dyn Write + Send>) -> BufWriter<Box<dyn Write + Send>> {
     BufWriter::with_capacity(ACCESS_LOG_BUFFER, out)

@@ -22,7 +22,7 @@ main() {
 }
 
 has_node() {
-    command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 20)'
+    command -v npm >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0] < 20))'
 }
 
 install_packages() {

@@ -12,6 +12,8 @@ Copyright 2021-2026 Buf Technologies, Inc., Copyright 2008 Google Inc. */'
 main() {
     has_node || { echo "the page wants npm and Node.js 20 or newer" >&2; exit 1; }
     cmp -s package-lock.json node_modules/.made-of || install_packages
+    # The code of the protobuf files is committed with the page.
+    [ "$out" != dist ] || $bin/buf generate
     $bin/tsc --noEmit
     rm -rf "$out" && mkdir -p "$out"
     cp src/index.html src/favicon.svg "$out/"

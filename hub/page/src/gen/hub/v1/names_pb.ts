@@ -213,7 +213,7 @@ export type Name = Message<"hub.v1.Name"> & {
 
   /**
    * The same: those that ended badly by the server's fault, or the hub's: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
-   * UNAVAILABLE, DATA_LOSS, HTTP 5xx, an upstream's reset, and what the hub itself refused.
+   * UNAVAILABLE, DATA_LOSS, HTTP 5xx, an upstream's reset, and what the hub itself refused by no fault of the caller's.
    *
    * @generated from field: double errors_rate = 10;
    */
@@ -654,7 +654,7 @@ export const NameStateSchema: GenEnum<NameState> = /*@__PURE__*/
  */
 export enum NameOrder {
   /**
-   * By state, the worst first.
+   * By state, the worst first; of one state, those with more errors a second first.
    *
    * @generated from enum value: NAME_ORDER_UNSPECIFIED = 0;
    */

@@ -11,6 +11,7 @@ mod answer;
 mod answering;
 mod call;
 mod callers;
+mod calls_look;
 pub(crate) mod connection;
 mod dispatch;
 pub(crate) mod groups;

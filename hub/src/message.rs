@@ -1,6 +1,7 @@
 //! What the hub answers itself.
 
 pub(crate) mod connect;
+mod fault;
 pub(crate) mod form;
 pub(crate) mod forwarded;
 pub(crate) mod refusal;

@@ -20,9 +20,9 @@ use tunnel::box_io::BoxIo;
 
 use super::call::Call;
 use super::callers::Callers;
+use super::calls_look::CallsLook;
 use super::groups::{GroupId, Groups};
 use super::lane::ClientLane;
-use super::progress::CallsLook;
 use super::wakers::Wakers;
 use crate::config::networks::network;
 use crate::context::origin::Origin;

@@ -6,15 +6,6 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use crate::limits::CALLS_LOOK;
 
-/// When a connection's calls are looked at.
-#[derive(Debug, Default)]
-pub(super) struct CallsLook {
-    /// When next, and since when nobody has; not while nothing moves.
-    due: Option<(Instant, Instant)>,
-    /// What had moved when somebody looked last.
-    moved: (u64, u64),
-}
-
 impl Connection {
     /// Tells the meters what has moved, and has it told soon whose it was.
     pub(super) fn note_moved(&mut self) {

@@ -134,8 +134,10 @@ impl Record {
         if let Some(stall) = progress.waits_for {
             agent.tally.stalled(stall, time.min(self.started.elapsed()));
         }
-        agent.tally.moved(since(progress.bytes, self.told));
-        self.told = progress.bytes;
+        let (now, told) = (progress.bytes, self.told);
+        agent.tally.moved(since(now, told));
+        // One that is sent once more begins anew, behind what was told.
+        self.told = (now.0.max(told.0), now.1.max(told.1));
     }
 
     /// The call waits for its name to come back.

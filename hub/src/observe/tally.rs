@@ -159,8 +159,7 @@ impl Tally {
             counts.ended(end);
         });
         self.recently(|lately, methods| {
-            lately.moved(request, response);
-            lately.ended(end);
+            lately.ended(end, request, response);
             methods.ended(end, &self.shared.methods);
         });
     }

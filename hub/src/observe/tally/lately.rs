@@ -57,30 +57,33 @@ impl Default for Lately {
 }
 
 impl Lately {
-    pub(super) fn ended(&mut self, end: &Ending<'_>) {
-        let step = self.step();
+    /// A call has ended, and so much of it has passed that was not told yet.
+    pub(super) fn ended(&mut self, end: &Ending<'_>, request: u64, response: u64) {
+        let age = self.began.elapsed();
+        let step = self.step(age);
+        step.bytes = (step.bytes.0 + request, step.bytes.1 + response);
         step.calls = step.calls.saturating_add(1);
         step.errors = step.errors.saturating_add(u32::from(end.is_error()));
         if let (Kind::Unary, Some(head)) = (end.kind, end.head) {
-            self.turn_halves();
+            self.turn_halves(age);
             let count = &mut self.spread[0][bucket(head)];
             *count = count.saturating_add(1);
         }
     }
 
     pub(super) fn moved(&mut self, request: u64, response: u64) {
-        let step = self.step();
+        let step = self.step(self.began.elapsed());
         step.bytes = (step.bytes.0 + request, step.bytes.1 + response);
     }
 
     /// Oldest first; the last one is not over.
     pub(crate) fn steps(&mut self) -> impl Iterator<Item = Step> {
-        self.step();
+        self.step(self.began.elapsed());
         self.steps.iter().copied()
     }
 
     pub(crate) fn rates(&mut self) -> Rates {
-        self.step();
+        self.step(self.began.elapsed());
         let last = self.steps.iter().rev().take(RATE_STEPS);
         let first = self.now.saturating_sub(RATE_STEPS as u64 - 1);
         let begin = self.began + RECENT_STEP * u32::try_from(first).unwrap_or(u32::MAX);
@@ -97,7 +100,7 @@ impl Lately {
 
     /// The times within which such shares of the unary calls had the head of their answer; none, where there were none.
     pub(crate) fn quantiles<const N: usize>(&mut self, shares: [f64; N]) -> Option<[Duration; N]> {
-        self.turn_halves();
+        self.turn_halves(self.began.elapsed());
         let [now, before] = &self.spread;
         let count = |place: usize| u64::from(now[place]) + u64::from(before[place]);
         let all: u64 = (0..BUCKETS).map(count).sum();
@@ -113,9 +116,9 @@ impl Lately {
         (all > 0).then(|| shares.map(quantile))
     }
 
-    /// The step that it is now.
-    fn step(&mut self) -> &mut Step {
-        let now = self.began.elapsed().as_secs() / RECENT_STEP.as_secs();
+    /// The step that it is so long after the beginning.
+    fn step(&mut self, age: Duration) -> &mut Step {
+        let now = age.as_secs() / RECENT_STEP.as_secs();
         let passed = usize::try_from(now - self.now).unwrap_or(usize::MAX);
         if passed >= STEPS {
             self.steps.clear();
@@ -131,8 +134,8 @@ impl Lately {
     }
 
     /// Forgets what is older than two halves.
-    fn turn_halves(&mut self) {
-        let half = self.began.elapsed().as_secs() / (SPREAD.as_secs() / 2);
+    fn turn_halves(&mut self, age: Duration) {
+        let half = age.as_secs() / (SPREAD.as_secs() / 2);
         match half - self.half {
             0 => return,
             1 => self.spread.swap(0, 1),

@@ -18,6 +18,17 @@ pub(crate) struct MethodTally {
     pub(crate) time: Duration,
 }
 
+impl MethodTally {
+    fn ended(&mut self, end: &Ending<'_>) {
+        self.time = self.time.saturating_add(end.total);
+        let index = end.outcome.index();
+        match self.outcomes.iter_mut().find(|(outcome, _)| outcome.index() == index) {
+            Some((_, times)) => *times += 1,
+            None => self.outcomes.push((end.outcome, 1)),
+        }
+    }
+}
+
 /// The methods of a name. Callers choose their names, so they are bounded; what is beyond is counted as the method "".
 #[derive(Debug, Default)]
 pub(crate) struct Methods {
@@ -28,24 +39,15 @@ pub(crate) struct Methods {
 
 impl Methods {
     pub(super) fn ended(&mut self, end: &Ending<'_>, of_all: &Arc<AtomicUsize>) {
-        let method = if self.is_told(end, of_all) { end.method } else { "" };
-        let tally = match self.of_name.get_mut(method) {
-            Some(tally) => tally,
-            None => self.of_name.entry(method.into()).or_default(),
-        };
-        tally.time = tally.time.saturating_add(end.total);
-        let index = end.outcome.index();
-        match tally.outcomes.iter_mut().find(|(outcome, _)| outcome.index() == index) {
-            Some((_, times)) => *times += 1,
-            None => tally.outcomes.push((end.outcome, 1)),
+        if let Some(tally) = self.of_name.get_mut(end.method) {
+            return tally.ended(end);
         }
+        let method = if self.may_tell(end, of_all) { end.method } else { "" };
+        self.of_name.entry(method.into()).or_default().ended(end);
     }
 
-    /// Whether the method stands for itself. One that no server has does not: whoever tries names would fill the list.
-    fn is_told(&mut self, end: &Ending<'_>, of_all: &Arc<AtomicUsize>) -> bool {
-        if self.of_name.contains_key(end.method) {
-            return true;
-        }
+    /// Whether a method that is new may stand for itself. One that no server has may not: whoever tries names would fill the list.
+    fn may_tell(&mut self, end: &Ending<'_>, of_all: &Arc<AtomicUsize>) -> bool {
         // Whoever gives up before an answer begins has not found it either.
         let is_given_up = end.is_clients && end.head.is_none();
         let is_there = !is_given_up && end.refusal.is_none() && !end.outcome.is_of_no_method();

@@ -118,7 +118,8 @@ impl Lately {
 
     /// The step that it is so long after the beginning.
     fn step(&mut self, age: Duration) -> &mut Step {
-        let now = age.as_secs() / RECENT_STEP.as_secs();
+        // A call that is dropped with its runtime is told after tokio's clock has stopped, which may go back then.
+        let now = (age.as_secs() / RECENT_STEP.as_secs()).max(self.now);
         let passed = usize::try_from(now - self.now).unwrap_or(usize::MAX);
         if passed >= STEPS {
             self.steps.clear();
@@ -136,7 +137,7 @@ impl Lately {
     /// Forgets what is older than two halves.
     fn turn_halves(&mut self, age: Duration) {
         let half = age.as_secs() / (SPREAD.as_secs() / 2);
-        match half - self.half {
+        match half.saturating_sub(self.half) {
             0 => return,
             1 => self.spread.swap(0, 1),
             _ => self.spread[1].fill(0),

@@ -136,3 +136,21 @@ async fn methods_are_bounded_and_those_that_nobody_has_stand_together() {
     drop(tally);
     assert_eq!(shared.methods.load(Ordering::Relaxed), 0, "others have their places");
 }
+
+#[test]
+fn a_clock_that_goes_back_takes_nothing_away() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    let tally = runtime.block_on(async {
+        let tally = Tallies::new(1).begin();
+        tally.ended(&ending("/a/b", OK, 1), (0, 0));
+        advance(Duration::from_secs(40)).await;
+        tally.ended(&ending("/a/b", OK, 1), (0, 0));
+        tally
+    });
+    drop(runtime);
+    // By the real clock, for there is no runtime now: as when a call is dropped with it.
+    tally.ended(&ending("/a/b", OK, 1), (0, 0));
+    assert_eq!(calls(&tally), [1, 0, 0, 0, 0, 0, 0, 0, 2]);
+    assert!(tally.look(|lately, _| lately.quantiles([0.5])).flatten().is_some());
+}

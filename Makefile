@@ -167,7 +167,7 @@ helm: build ## Lint and render the Helm chart, and start hubs as it says (instal
 	scripts/helm/run
 
 .PHONY: prometheus
-prometheus: build ## Rules, alerts, dashboard and scrapes by a real Prometheus, into docs/metrics.md (ARGS="--short" writes nothing; installs it with apt)
+prometheus: build ## Rules, alerts, dashboard and scrapes by a real Prometheus, into docs/metrics.md (ARGS="--short" writes nothing; installs it with apt, and models of Grafana into .tools/)
 	scripts/prometheus/install.sh
 	$(CARGO) build --locked -p bench --bin steady --bin isolation --bin crowd
 	scripts/prometheus/run $(or $(ARGS),--write docs/metrics.md)

@@ -124,6 +124,13 @@ fn write_counters(text: &mut String, series: &[Series<'_>]) {
             }
         }
     }
+    let errors = "hub_name_errors_total";
+    let help = "Calls of the name that failed by no fault of the caller's";
+    head(text, errors, "counter", help);
+    for of_name in series.iter().filter(|of_name| of_name.counts.calls().0 > 0) {
+        let count = of_name.counts.errors.load(Ordering::Relaxed);
+        line(text, errors, &format!("name=\"{}\"", of_name.name), count);
+    }
     let stalls = "hub_name_stall_seconds_total";
     let help = "Time that calls of the name have waited with bytes in hand, by whom for: the client, which takes no more, the \
                 server, whose window is used up, or the link to the agent";

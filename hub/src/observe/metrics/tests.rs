@@ -97,6 +97,8 @@ fn names_have_series_of_their_own_and_those_beyond_are_counted_together() {
     for view in &views {
         view.tally.ended(&ending(Outcome::Grpc(0), Kind::Unary, None), (0, 0));
         view.tally.ended(&ending(Outcome::Grpc(14), Kind::Unary, Some(&Refusal::NoName)), (0, 0));
+        let failed = Refusal::UnknownName(view.name.clone());
+        view.tally.ended(&ending(Outcome::Grpc(14), Kind::Unary, Some(&failed)), (0, 0));
         view.tally.moved((10, 20));
         view.tally.stalled(switch::Stall::Upstream, Duration::from_millis(1500));
     }
@@ -111,6 +113,8 @@ fn names_have_series_of_their_own_and_those_beyond_are_counted_together() {
             "hub_name_calls_in_flight{name=\"a\"} 4",
             "hub_name_calls_total{name=\"a\",outcome=\"OK\"} 1",
             "hub_name_refusals_total{name=\"b\",hub_reason=\"no-name\"} 1",
+            // Whoever names nobody is at fault.
+            "hub_name_errors_total{name=\"a\"} 1",
             "hub_name_bytes_total{name=\"a\",direction=\"response\"} 20",
             "hub_name_stall_seconds_total{name=\"a\",cause=\"server\"} 1.5",
             "hub_name_head_seconds_bucket{name=\"a\",kind=\"unary\",le=\"0.025\"} 0",

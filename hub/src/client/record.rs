@@ -39,8 +39,7 @@ pub(crate) struct Record {
     queue: Option<Duration>,
     head: Option<Duration>,
     bytes: (u64, u64),
-    /// What of that has been told while it ran.
-    told: (u64, u64),
+    told: Told,
     messages: (u64, u64),
     /// How long it has waited for its name to come back.
     parked: Option<Duration>,
@@ -50,6 +49,20 @@ pub(crate) struct Record {
     replays: u32,
     written: bool,
     running: Option<GaugeGuard>,
+}
+
+/// What of a call's bytes has been told, of its request and of its answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told(u64, u64);
+
+impl Told {
+    /// So many there are by now: tells how many more that is. A call that is sent once more begins anew, behind what was told, and
+    /// what passes again is not told again.
+    fn more(&mut self, (request, response): (u64, u64)) -> (u64, u64) {
+        let more = (request.saturating_sub(self.0), response.saturating_sub(self.1));
+        *self = Self(self.0 + more.0, self.1 + more.1);
+        more
+    }
 }
 
 /// How it ended.
@@ -81,7 +94,7 @@ impl Record {
             queue: None,
             head: None,
             bytes: (0, 0),
-            told: (0, 0),
+            told: Told::default(),
             messages: (0, 0),
             parked: None,
             parking: None,
@@ -134,10 +147,7 @@ impl Record {
         if let Some(stall) = progress.waits_for {
             agent.tally.stalled(stall, time.min(self.started.elapsed()));
         }
-        let (now, told) = (progress.bytes, self.told);
-        agent.tally.moved(since(now, told));
-        // One that is sent once more begins anew, behind what was told.
-        self.told = (now.0.max(told.0), now.1.max(told.1));
+        agent.tally.moved(self.told.more(progress.bytes));
     }
 
     /// The call waits for its name to come back.
@@ -191,12 +201,12 @@ impl Record {
 
     fn write(&mut self, end: &End<'_>) {
         self.written = true;
+        let moved = self.told.more(self.bytes);
         let hub = &self.origin.hub;
         let ending = self.ending(end);
         let is_elsewhere = self.agent.as_ref().is_some_and(|agent| agent.remote.is_some());
         let target = if is_elsewhere { Target::Elsewhere } else { self.target };
         hub.metrics.call(target, &ending);
-        let moved = since(self.bytes, self.told);
         match (&self.agent, &self.name) {
             (Some(agent), _) => agent.tally.ended(&ending, moved),
             // It has reached nobody, and was not given up before it could.
@@ -245,11 +255,6 @@ impl Record {
     }
 }
 
-/// How much more there is now than was told. What passes once more is not told twice.
-fn since(now: (u64, u64), told: (u64, u64)) -> (u64, u64) {
-    (now.0.saturating_sub(told.0), now.1.saturating_sub(told.1))
-}
-
 fn log(ending: &Ending<'_>, level: Level) {
     macro_rules! line {
         ($macro:ident) => {
@@ -289,6 +294,27 @@ impl Drop for Record {
         if !self.written {
             let outcome = Outcome::Reset(h2::Reason::CANCEL);
             self.write(&End { outcome, refusal: None, is_clients: true, level: Level::DEBUG });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_once_more_is_not_told_twice() {
+        let mut told = Told::default();
+        let steps = [
+            ((10, 0), (10, 0)),
+            ((30, 5), (20, 5)),
+            // It is sent once more.
+            ((0, 0), (0, 0)),
+            ((20, 0), (0, 0)),
+            ((40, 9), (10, 4)),
+        ];
+        for (now, more) in steps {
+            assert_eq!(told.more(now), more);
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod keys;
 mod memory;
 pub(crate) mod networks;
 pub(crate) mod otlp;
+pub(crate) mod otlp_headers;
 pub(crate) mod pattern;
 pub(crate) mod peer_addr;
 pub(crate) mod peering;
@@ -33,7 +34,7 @@ use crate::config::cors::CorsOrigins;
 use crate::config::directory::{Directory, PasswordError};
 use crate::config::keys::{KeyFiles, Keys};
 use crate::config::networks::Networks;
-use crate::config::otlp::OtlpConfig;
+use crate::config::otlp::{OtlpConfig, OtlpConfigError};
 use crate::config::peering::{PeerTls, Peering};
 use crate::config::routing::Routing;
 use crate::limits::{
@@ -107,6 +108,9 @@ pub enum ConfigError {
     /// User and password of the directory.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// What says where spans go.
+    #[error(transparent)]
+    Otlp(#[from] OtlpConfigError),
     /// A setting.
     #[error(transparent)]
     Setting(#[from] SettingError),

@@ -13,13 +13,12 @@ use tunnel::listen_addr::{ListenAddr, OptionalListen, optional_listen};
 use tunnel::log::{LogConfig, LogFilter, LogFormat};
 use tunnel::name::Name;
 use tunnel::setting::Setting;
-use tunnel::tls::TlsError;
 
 use crate::config::access_log::{AccessLogConfig, LogPlace};
 use crate::config::cors::CorsOrigin;
 use crate::config::directory::DirectoryUri;
 use crate::config::networks::Network;
-use crate::config::otlp::{OtlpConfig, OtlpEndpoint};
+use crate::config::otlp::{OtlpConfig, OtlpConfigError, OtlpEndpoint};
 use crate::config::peer_addr::PeerAddr;
 use crate::config::routing::Domain;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, METRICS_NAMES, WORKERS_MAX};
@@ -243,7 +242,7 @@ impl Args {
     }
 
     /// Where spans go, if anywhere.
-    pub(super) fn otlp(&self) -> Result<Option<OtlpConfig>, TlsError> {
+    pub(super) fn otlp(&self) -> Result<Option<OtlpConfig>, OtlpConfigError> {
         let endpoint = self.otlp_endpoint.clone();
         let config =
             |endpoint| OtlpConfig::new(endpoint, self.otlp_tls_ca_file.clone(), self.trace_sample);

@@ -8,6 +8,8 @@ use http::uri::Scheme;
 use tunnel::dial::TlsClient;
 use tunnel::tls::{TlsError, Trust, client_config};
 
+use crate::config::otlp_headers::{OtlpHeaders, OtlpHeadersError};
+
 /// What `--otlp-endpoint` and its like say.
 #[derive(Clone, Debug)]
 pub struct OtlpConfig {
@@ -15,19 +17,32 @@ pub struct OtlpConfig {
     pub endpoint: OtlpEndpoint,
     /// Without, in clear text.
     pub tls: Option<TlsClient>,
+    /// What it is told with each lot.
+    pub headers: OtlpHeaders,
     /// Of calls whose callers say nothing of a trace, such a share gets one, from 0 to 1. Those that say something decide
     /// themselves.
     pub sample: f64,
 }
 
+/// Why a collector cannot be told anything.
+#[derive(Debug, thiserror::Error)]
+pub enum OtlpConfigError {
+    /// The CA file.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The environment.
+    #[error(transparent)]
+    Headers(#[from] OtlpHeadersError),
+}
+
 impl OtlpConfig {
     /// # Errors
-    /// Names the CA file that cannot be used.
-    pub(super) fn new(
+    /// Names the CA file, or the variable of the environment, that cannot be used.
+    pub(crate) fn new(
         endpoint: OtlpEndpoint,
         ca_file: Option<PathBuf>,
         sample: f64,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, OtlpConfigError> {
         let trust = Trust::from_flags(ca_file, false);
         let is_secret = endpoint.0.scheme() == Some(&Scheme::HTTPS);
         let tls = if is_secret {
@@ -36,7 +51,7 @@ impl OtlpConfig {
         } else {
             None
         };
-        Ok(Self { endpoint, tls, sample })
+        Ok(Self { endpoint, tls, headers: OtlpHeaders::from_env()?, sample })
     }
 }
 

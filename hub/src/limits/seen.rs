@@ -61,3 +61,9 @@ pub const ACCESS_LOG_BUFFER: usize = 64 * KIB as usize;
 /// Time that a collector has to take a lot of spans. What comes meanwhile waits, 2,048 spans unless `OTEL_BSP_MAX_QUEUE_SIZE` says
 /// otherwise, and is lost beyond.
 pub const SPANS_EXPORT: Duration = Duration::from_secs(5);
+/// Before such a lot is sent again: a collector that restarts, or is short of memory for a moment, costs no spans. Together they
+/// are shorter than what a hub that ends waits for.
+pub const SPANS_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+/// Characters of what a collector says that the log has.
+pub const SPANS_WORDS: usize = 300;

@@ -20,18 +20,15 @@ impl Books {
     /// Opens them. `node` is the id of this hub process.
     ///
     /// # Errors
-    /// The access log cannot be opened, or spans cannot be sent at all.
+    /// The access log cannot be opened.
     pub(crate) fn open(config: &Config, node: &str, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let access_log = config.access_log.as_ref();
         let access_log = access_log.map(|config| {
             let opened = AccessLog::open(config, metrics.clone());
             opened.map_err(|error| told(error, &format!("the access log {}", config.to)))
         });
-        let traces = config.otlp.as_ref().map(|config| {
-            let started = Traces::start(config, node);
-            started.map_err(|error| told(error, "spans (--otlp-endpoint)"))
-        });
-        Ok(Self { access_log: access_log.transpose()?, traces: traces.transpose()? })
+        let traces = config.otlp.as_ref().map(|config| Traces::start(config, node));
+        Ok(Self { access_log: access_log.transpose()?, traces })
     }
 
     /// A call is over.

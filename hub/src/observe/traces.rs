@@ -4,9 +4,10 @@
 //! once its call is over, and handed to a thread that sends them in lots; where that is behind, they are lost.
 
 mod channel;
+mod exporter;
+mod losses;
 
 use std::borrow::Cow;
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
@@ -14,17 +15,16 @@ use opentelemetry::trace::{
     TraceId, TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::{SpanExporter, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tunnel::limits::CLOSE_TIMEOUT;
 
 use crate::config::otlp::OtlpConfig;
-use crate::limits::SPANS_EXPORT;
 use crate::message::refusal::Refusal;
 use crate::observe::ending::Ending;
 use crate::observe::outcome::Outcome;
 use crate::observe::trace::Trace;
+use crate::observe::traces::exporter::Exporter;
 
 /// Makes spans.
 #[derive(Debug)]
@@ -36,15 +36,7 @@ pub(crate) struct Traces {
 
 impl Traces {
     /// Begins, though the collector may not be there yet. `node` is the id of this hub process.
-    ///
-    /// # Errors
-    /// They cannot be sent at all.
-    pub(crate) fn start(config: &OtlpConfig, node: &str) -> io::Result<Self> {
-        let exporter = SpanExporter::builder()
-            .with_tonic()
-            .with_channel(channel::lazy(config, SPANS_EXPORT))
-            .build()
-            .map_err(io::Error::other)?;
+    pub(crate) fn start(config: &OtlpConfig, node: &str) -> Self {
         let resource = Resource::builder()
             .with_service_name("grpc-hub")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -53,10 +45,10 @@ impl Traces {
             .with_resource(resource.build())
             // It is decided here.
             .with_sampler(Sampler::AlwaysOn)
-            .with_batch_exporter(exporter)
+            .with_batch_exporter(Exporter::new(config))
             .build();
         let tracer = provider.tracer("grpc-hub");
-        Ok(Self { provider, tracer, sample: config.sample })
+        Self { provider, tracer, sample: config.sample }
     }
 
     /// A call is over.

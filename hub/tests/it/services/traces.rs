@@ -29,6 +29,8 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let token = request.metadata().get("authorization").expect("a token");
+        assert_eq!(token, "Bearer secret");
         for of_resource in request.into_inner().resource_spans {
             let resource = of_resource.resource.expect("a resource");
             let is_named = resource
@@ -69,7 +71,8 @@ async fn world(sample: f64) -> (World, mpsc::UnboundedReceiver<Span>) {
         .serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(server);
     let endpoint = endpoint.parse().expect("an endpoint");
-    let otlp = Some(hub::OtlpConfig { endpoint, tls: None, sample });
+    let headers = "authorization=Bearer%20secret".parse().expect("headers");
+    let otlp = Some(hub::OtlpConfig { endpoint, tls: None, headers, sample });
     let config = hub::Config { otlp, ..hub_config() };
     (World::start_with(config, h2::server::Builder::new()).await, spans)
 }

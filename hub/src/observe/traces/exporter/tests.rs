@@ -1,0 +1,102 @@
+//! A lot of spans, and a collector that answers as it is made to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_sdk::trace::SpanExporter as _;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Response;
+use tonic_types::ErrorDetails;
+
+use super::*;
+
+/// Answers each time what it is made to, and counts.
+struct Collector<F>(F, Arc<AtomicUsize>);
+
+type Answer = Result<Option<ExportTracePartialSuccess>, Status>;
+
+#[tonic::async_trait]
+impl<F: Fn(usize) -> Answer + Send + Sync + 'static> TraceService for Collector<F> {
+    async fn export(
+        &self,
+        _request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let partial_success = (self.0)(self.1.fetch_add(1, Ordering::SeqCst))?;
+        Ok(Response::new(ExportTraceServiceResponse { partial_success }))
+    }
+}
+
+/// What comes of a lot, and how often it was sent.
+async fn sent(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> (OTelSdkResult, usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    let times = Arc::new(AtomicUsize::new(0));
+    let server = tonic::transport::Server::builder()
+        .add_service(TraceServiceServer::new(Collector(answer, times.clone())))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    tokio::spawn(server);
+    let config = OtlpConfig::new(endpoint.parse().expect("an endpoint"), None, 1.0);
+    let exporter = Exporter::new(&config.expect("good"));
+    let result = exporter.export(Vec::new()).await;
+    (result, times.load(Ordering::SeqCst))
+}
+
+/// What the log has.
+fn words(result: OTelSdkResult) -> String {
+    match result {
+        Err(OTelSdkError::InternalFailure(words)) => words,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_collector_says_is_known() {
+    let (refused, times) = sent(|_| Err(Status::permission_denied("no such token"))).await;
+    assert_eq!((&*words(refused), times), ("PermissionDenied: no such token", 1));
+    let partial =
+        ExportTracePartialSuccess { rejected_spans: 2, error_message: "too old".to_owned() };
+    let (refused, times) = sent(move |_| Ok(Some(partial.clone()))).await;
+    assert_eq!((&*words(refused), times), ("too old", 1));
+    // A warning, and no more.
+    let warning = ExportTracePartialSuccess { rejected_spans: 0, error_message: "x".to_owned() };
+    assert!(sent(move |_| Ok(Some(warning.clone()))).await.0.is_ok());
+}
+
+#[tokio::test]
+async fn what_passes_is_waited_for() {
+    let busy = |time| if time < 2 { Err(Status::unavailable("busy")) } else { Ok(None) };
+    let (taken, times) = sent(busy).await;
+    assert!(taken.is_ok(), "{taken:?}");
+    assert_eq!(times, 3);
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    drop(listener);
+    let config = OtlpConfig::new(endpoint.parse().expect("an endpoint"), None, 1.0);
+    let result = Exporter::new(&config.expect("good")).export(Vec::new()).await;
+    assert!(words(result).contains("refused"));
+}
+
+#[test]
+fn what_passes_is_sent_again() {
+    for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Aborted] {
+        assert_eq!(may_be_sent_again(&Status::new(code, "")), Some(Duration::ZERO), "{code}");
+    }
+    for code in [Code::Unauthenticated, Code::Unimplemented, Code::ResourceExhausted] {
+        assert_eq!(may_be_sent_again(&Status::new(code, "")), None, "{code}");
+    }
+    let asked = Duration::from_secs(1);
+    let details = ErrorDetails::with_retry_info(Some(asked));
+    for code in [Code::Unavailable, Code::ResourceExhausted] {
+        let status = Status::with_error_details(code, "", details.clone());
+        assert_eq!(may_be_sent_again(&status), Some(asked), "{code}");
+    }
+}

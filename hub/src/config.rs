@@ -4,6 +4,7 @@ pub(crate) mod access_log;
 pub(crate) mod args;
 pub(crate) mod auth;
 mod auth_file;
+pub(crate) mod cautions;
 pub(crate) mod cors;
 pub(crate) mod directory;
 pub(crate) mod keys;

@@ -51,6 +51,7 @@ use tunnel::service_manager;
 pub use self::config::access_log::{AccessLogConfig, LogPlace};
 pub use self::config::args::Args;
 pub use self::config::auth::{Auth, AuthFileError, Caller, Denied, Holder, Ownership, Tokens};
+use self::config::cautions::cautions;
 pub use self::config::cors::{CorsOrigin, CorsOriginError, CorsOrigins};
 pub use self::config::directory::{Directory, DirectoryUri, DirectoryUriError, PasswordError};
 pub use self::config::keys::{KeyFiles, Keys};
@@ -198,17 +199,8 @@ fn announce(listeners: &Listeners, hub: &Hub) -> io::Result<()> {
     if let Some(admin) = &listeners.admin {
         info!(address = %admin.local_addr()?, "admin listening");
     }
-    let Keys { auth, tls } = &hub.config.keys;
-    if matches!(auth, Auth::Open) {
-        warn!("no --auth-file: whoever reaches this port may register any name and call any name");
-    }
-    if auth.is_shut() {
-        warn!("--auth-file lists no agents and no callers: nobody can register or call");
-    }
-    if matches!(auth, Auth::Tokens(_)) && tls.is_none() {
-        warn!(
-            "--auth-file without --tls: tokens cross the network in clear text, unless something in front speaks TLS"
-        );
+    for caution in cautions(&hub.config) {
+        warn!("{caution}");
     }
     Ok(())
 }

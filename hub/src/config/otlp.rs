@@ -1,5 +1,6 @@
 //! Where spans of calls go.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -53,6 +54,11 @@ impl OtlpConfig {
         };
         Ok(Self { endpoint, tls, headers: OtlpHeaders::from_env()?, sample })
     }
+
+    /// Whether others on the network can read what the collector is told.
+    pub(crate) fn is_overheard(&self) -> bool {
+        self.tls.is_none() && !self.endpoint.is_this_machine()
+    }
 }
 
 /// `http://HOST:PORT` or `https://HOST:PORT`.
@@ -71,6 +77,12 @@ impl OtlpEndpoint {
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.0
+    }
+
+    fn is_this_machine(&self) -> bool {
+        let host = self.0.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
     }
 }
 
@@ -106,6 +118,24 @@ mod tests {
             "http://user:secret@localhost:4317",
         ] {
             assert_eq!(bad.parse::<OtlpEndpoint>(), Err(OtlpEndpointError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_and_tls_are_not_overheard() {
+        for (endpoint, is_overheard) in [
+            ("http://collector.test:4317", true),
+            ("http://192.0.2.1:4317", true),
+            ("http://[2001:db8::1]:4317", true),
+            ("http://localhost.test:4317", true),
+            ("https://192.0.2.1:4317", false),
+            ("http://localhost:4317", false),
+            ("http://127.0.0.2:4317", false),
+            ("http://[::1]:4317", false),
+            ("http://[::ffff:127.0.0.1]:4317", false),
+        ] {
+            let config = OtlpConfig::new(endpoint.parse().expect("one"), None, 0.0).expect("it");
+            assert_eq!(config.is_overheard(), is_overheard, "{endpoint}");
         }
     }
 }

@@ -74,6 +74,12 @@ tools: build $(CERTS)/hub.pem ## What people call gRPC servers with, through the
 	scripts/tools/install.sh all
 	scripts/e2e/run --only /tools/
 
+.PHONY: traces
+traces: build $(CERTS)/hub.pem ## Spans of calls at a real OpenTelemetry Collector: docs/traces.md (builds it into .tools/, in some minutes)
+	scripts/e2e/install.sh
+	scripts/e2e/collector/install.sh
+	scripts/e2e/run --only /collector/
+
 .PHONY: h2spec
 h2spec: build $(CERTS)/hub.pem ## Conformance with HTTP/2, of the hub and through it (installs h2spec into .tools/; wants libnghttp2)
 	$(CARGO) build --release --locked -p http2 --example hpack

@@ -319,10 +319,10 @@ class World:
             self.hubs[transport] = self.new_hub(transport)
         return self.hubs[transport]
 
-    def new_hub(self, transport, *flags):
-        """Starts a hub of its own."""
-        argv = [self.bin / "hub", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
-        argv += ["--log-format", "json"]
+    def new_hub(self, transport, *flags, variables=()):
+        """Starts a hub of its own, with more in its environment."""
+        argv = ["env", *variables, self.bin / "hub", "--log-format", "json"]
+        argv += ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         argv += ["--tls", *self.certificate()] if transport == "tls" else []
         process = self.start(f"hub-{transport}", [*argv, *flags])
         address = process.wait_for(logged("listening"), "it listens")["address"]
@@ -331,9 +331,9 @@ class World:
         return Hub(process, transport, int(address.rsplit(":", 1)[1]), admin, ca)
 
     @contextmanager
-    def own_hub(self, transport, *flags):
+    def own_hub(self, transport, *flags, variables=()):
         """A hub for one case, which ends with its agents."""
-        hub = self.new_hub(transport, *flags)
+        hub = self.new_hub(transport, *flags, variables=variables)
         try:
             yield hub
         finally:

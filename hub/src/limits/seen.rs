@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{KIB, MIB};
+use super::MIB;
 
 /// Events that a slow watcher of activity may be behind before it loses some.
 pub const ACTIVITY_BUFFER: usize = 1024;
@@ -51,13 +51,13 @@ pub const PAGE_STREAMS: usize = tunnel::limits::ADMIN_CONNECTIONS / 2;
 pub const NAME_AGENTS: usize = 100;
 /// How old what the page is told of all names may be. However many look, it is put together once in this time.
 pub const OVERVIEW_AGE: Duration = Duration::from_secs(1);
-/// Lines of the access log on their way to the disk: 4 MiB. A disk that stands still for a tenth of a second loses none, at 50,000
-/// calls a second.
-pub const ACCESS_LOG_LINES: usize = 8192;
+/// Bytes of the access log on their way to the disk. One that stands still for a fifth of a second loses none, at 60,000 calls a
+/// second and 350 bytes each.
+pub const ACCESS_LOG_WAITING: usize = 4 * MIB as usize;
+/// What of that is kept for the next lines, once they are written.
+pub const ACCESS_LOG_KEPT: usize = MIB as usize;
 /// For how long lines gather before they are written together: a person who follows the file does not notice.
 pub const ACCESS_LOG_PAUSE: Duration = Duration::from_millis(10);
-/// Bytes that are written to it at once.
-pub const ACCESS_LOG_BUFFER: usize = 64 * KIB as usize;
 /// Time that a collector has to take a lot of spans. What comes meanwhile waits, 2,048 spans unless `OTEL_BSP_MAX_QUEUE_SIZE` says
 /// otherwise, and is lost beyond.
 pub const SPANS_EXPORT: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use h2::Reason;
 use http::StatusCode;
+use serde::{Serialize, Serializer};
 
 use crate::message::form::AnswerForm;
 use crate::message::refusal::Refusal;
@@ -115,6 +116,15 @@ impl fmt::Display for Outcome {
             Self::Grpc(code) => f.write_str(GRPC_STATUSES[grpc_index(*code)]),
             Self::Http(status) => write!(f, "HTTP {}", status.as_u16()),
             Self::Reset(reason) => write!(f, "RESET {}", reset_name(*reason)),
+        }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Grpc(_) => serializer.serialize_str(self.label()),
+            Self::Http(_) | Self::Reset(_) => serializer.collect_str(self),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Connection {
         let call = Call { who, is_session, ..Call::new(record, form, paces, next) };
         if let Some(user) = self.switch.user(id) {
             self.sessions += usize::from(call.is_session);
-            *user = Some(call);
+            *user = Some(Box::new(call));
         }
         self.look_at_calls_soon();
         let (may_begin, limit) = self.callers.may_begin(paces, id, size);
@@ -254,7 +254,7 @@ impl Connection {
 
     /// What is known of a call, while its client waits for an answer.
     pub(super) fn call(&mut self, id: CallId) -> Option<&mut Call> {
-        self.switch.user(id)?.as_mut()
+        self.switch.user(id)?.as_deref_mut()
     }
 
     /// A limit that the client has reached.

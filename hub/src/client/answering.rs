@@ -171,7 +171,7 @@ impl Connection {
     }
 
     /// The call is over for its client.
-    pub(super) fn ended(&mut self, id: CallId, call: Option<Call>, end: &Ended) {
+    pub(super) fn ended(&mut self, id: CallId, call: Option<Box<Call>>, end: &Ended) {
         let Some(mut call) = call else { return };
         let gave_up = matches!(end.how, How::ClientReset(_) | How::ClientBreach(_));
         self.callers.forget(call.caller, id);

@@ -85,7 +85,7 @@ pub(super) enum Next {
     Refuse(Refusal),
 }
 
-impl LaneView for Switch<Call, PeerGuard> {
+impl LaneView for Switch<Box<Call>, PeerGuard> {
     fn has_room(&self, lane: LaneId) -> bool {
         !self.is_overfull() && Self::has_room(self, lane)
     }

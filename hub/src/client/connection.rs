@@ -50,7 +50,7 @@ pub(crate) type Web = fn(Origin, Arc<AtomicBool>) -> DuplexStream;
 /// One client, for as long as its connection lives.
 pub(super) struct Connection {
     pub(super) origin: Origin,
-    pub(super) switch: Switch<Call, PeerGuard>,
+    pub(super) switch: Switch<Box<Call>, PeerGuard>,
     pub(super) callers: Callers,
     pub(super) groups: Groups,
     /// Beside the switch's, by the same numbers.

@@ -28,7 +28,7 @@ impl Connection {
     // --- events ---
 
     /// Does what the hub has to do about something that has happened.
-    pub(super) fn handle(&mut self, event: Event<Call>) {
+    pub(super) fn handle(&mut self, event: Event<Box<Call>>) {
         match event {
             Event::Call(id) => self.begin(id),
             Event::Returned(id) => self.returned(id),

@@ -12,8 +12,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let (_reporter, health) = tonic_health::server::health_reporter();
-//! let upstream = agent::Upstream::Services(tonic::service::Routes::new(health));
+//! let upstream = agent::Upstream::Services(agent::builtin_services(None));
 //! let exposed = agent::Exposed::new("testserver".parse()?, upstream);
 //! let config = agent::Config::new(exposed, "ws://localhost:8080/ws".parse()?);
 //! agent::run(config, std::future::pending()).await?;

@@ -46,7 +46,7 @@ async fn pass_on(mut signals: impl AsyncFnMut(), reload: Arc<Notify>) {
 }
 
 async fn config(args: Args, supervisor: Option<Supervisor>) -> anyhow::Result<Config> {
-    let services = builtin_services(supervisor).await;
+    let services = builtin_services(supervisor);
     let mut exposed = args.behind.into_iter().map(|behind| exposed(behind, &services));
     let first = exposed.next().ok_or_else(|| anyhow!("no name given"))?;
     if let Some(path) = &args.token_file {

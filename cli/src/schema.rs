@@ -96,7 +96,7 @@ pub(crate) async fn services(caller: &Caller) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// hub.v1 and fluentd.v1: no round trip, and they work where reflection is missing.
+/// hub.v1, fluentd.v1 and grpc.health.v1: no round trip, and they work where reflection is missing.
 fn built_in() -> Result<DescriptorPool, Status> {
     let broken = |error| Status::internal(format!("built-in descriptors: {error}"));
     DescriptorPool::decode(hub_proto::DESCRIPTORS).map_err(broken)

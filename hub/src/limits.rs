@@ -287,6 +287,9 @@ pub const HEALTH_LOOK: Duration = Duration::from_micros(50);
 /// Watches of health at once: as many as connections by default. Beyond, each caller of a connection still has one, which is
 /// what a gRPC client with health checks needs.
 pub const HEALTH_WATCHES: usize = CONNECTIONS;
+/// Bytes of a list of health, which has no pages: some 40,000 names of 16 characters, or 7,600 of 128. A quarter of what gRPC clients
+/// take by default (4 MiB), for the [`OWN_CALLS`] lists that a connection can leave unread hold 256 MiB.
+pub const HEALTH_LIST_BYTES: usize = MIB as usize;
 /// Agents on one page of a list, at most.
 pub const LIST_PAGE: usize = 500;
 /// Bytes of a page, at most: gRPC clients take 4 MiB. The [`OWN_CALLS`] pages that a connection can leave unread

@@ -14,6 +14,7 @@ pub(crate) mod visit;
 
 use std::sync::Arc;
 
+use hub_proto::grpc::health::v1::health_server::HealthServer;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
 use hub_proto::hub::v1::names_server::NamesServer;
@@ -23,7 +24,6 @@ use tonic::metadata::MetadataValue;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::{Request, Status};
-use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::{v1, v1alpha};
 use tunnel::limits::CLOSE_TIMEOUT;
 use tunnel::wire::HUB_REASON;
@@ -43,6 +43,7 @@ const HUB: &str = HubServer::<Clients>::NAME;
 const NAMES: &str = NamesServer::<Names>::NAME;
 const ACTIVITY: &str = ActivityServer::<Events>::NAME;
 const HEALTH: &str = HealthServer::<Health>::NAME;
+const HEALTH_LIST: &str = "/grpc.health.v1.Health/List";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
@@ -113,6 +114,11 @@ pub(crate) fn is_health(path: &str) -> bool {
     service(path) == Some(HEALTH)
 }
 
+/// Whether the path is a method of health whose answers are short.
+pub(crate) fn is_short(path: &str) -> bool {
+    is_health(path) && path != HEALTH_LIST
+}
+
 fn service(path: &str) -> Option<&str> {
     path.strip_prefix('/')?.split_once('/').map(|(service, _)| service)
 }
@@ -120,7 +126,6 @@ fn service(path: &str) -> Option<&str> {
 fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(hub_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
         .with_service_name(HUB)
@@ -134,6 +139,14 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// Who calls, as `call` found out.
 fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
     request.extensions().get().ok_or_else(|| refused(&Refusal::NoToken))
+}
+
+/// Does what takes longer than calls should wait for.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Status::internal("the list could not be made"))
 }
 
 fn refused(refusal: &Refusal) -> Status {

@@ -32,6 +32,19 @@ pub mod fluentd {
     }
 }
 
+/// `grpc`: services that gRPC itself has defined.
+pub mod grpc {
+    /// `grpc.health.v1`: whether services serve.
+    pub mod health {
+        /// Version 1.
+        #[allow(missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+        #[allow(clippy::all, clippy::use_self, reason = "generated")]
+        pub mod v1 {
+            include!("gen/grpc.health.v1.rs");
+        }
+    }
+}
+
 /// As much of etcd's API as a hub uses. Not in [`DESCRIPTORS`].
 #[allow(missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
 #[allow(clippy::all, clippy::use_self, reason = "generated")]

@@ -22,6 +22,7 @@ const SERVICES: Set = Set {
         "hub/v1/names.proto",
         "hub/peer/v1/peers.proto",
         "fluentd/v1/fluentd.proto",
+        "grpc/health/v1/health.proto",
     ],
     kept: "proto/src/gen",
     descriptors: true,

@@ -1,8 +1,8 @@
 //! Programs that are killed while calls run.
 
+use hub_proto::grpc::health::v1::HealthCheckResponse;
 use rustix::process::Signal;
 use tonic::{Code, Status, Streaming};
-use tonic_health::pb::HealthCheckResponse;
 
 use crate::support::grpc::{Caller, about, reason};
 use crate::support::port::Port;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
 use tunnel::wire;
 

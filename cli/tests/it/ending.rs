@@ -1,16 +1,16 @@
 //! How the program ends: status, deadline, Ctrl-C, a closed pipe.
 
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_server::HealthServer;
 use hub_proto::hub::v1::ActivityEvent;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use tonic::transport::Server;
-use tonic_health::ServingStatus;
-use tonic_health::server::health_reporter;
 
 use crate::reflection::v1;
 use crate::support::echo::echo;
 use crate::support::program::{run, start};
 use crate::support::server::serve;
-use crate::support::services::events;
+use crate::support::services::{Healthy, events};
 
 async fn hub() -> String {
     serve(Server::builder().add_service(echo().0).add_service(v1())).await
@@ -78,8 +78,10 @@ async fn a_reader_that_has_seen_enough_is_no_failure() {
 
 #[tokio::test]
 async fn a_ping_tells_health_and_round_trip() {
-    let (reporter, service) = health_reporter();
-    let hub = serve(Server::builder().add_service(service)).await;
+    let of = async |status| {
+        serve(Server::builder().add_service(HealthServer::new(Healthy(status)))).await
+    };
+    let hub = of(ServingStatus::Serving).await;
     let ping = ["ping", "testserver", "-c", "3", "--interval", "1ms"];
     let ended = run(&hub, &ping, "").await;
     let lines: Vec<&str> = ended.succeeded().lines().collect();
@@ -89,7 +91,7 @@ async fn a_ping_tells_health_and_round_trip() {
     }
     assert_eq!(lines.len(), 3);
 
-    reporter.set_service_status("", ServingStatus::NotServing).await;
+    let hub = of(ServingStatus::NotServing).await;
     let ended = run(&hub, &["ping", "testserver", "-o", "json"], "").await;
     assert_eq!(ended.code, Some(14));
     assert_eq!(ended.stderr, "UNAVAILABLE: testserver is NOT_SERVING\n");

@@ -225,14 +225,14 @@ impl Connection {
         }
     }
 
-    /// Answers of the hub's own services wait for their client, too. Health is short, and asked when all is not well.
+    /// Answers of the hub's own services wait for their client, too. Health of one name is short, and asked when all is not well.
     fn refuse_own_if_too_much(&mut self, id: CallId) {
         if !self.holding.is_too_much() {
             return;
         }
-        let is_health =
-            self.switch.request(id).is_some_and(|head| services::is_health(Head::of(head).path()));
-        if !is_health
+        let is_short =
+            self.switch.request(id).is_some_and(|head| services::is_short(Head::of(head).path()));
+        if !is_short
             && let Some(call) = self.call(id)
             && matches!(call.next, Next::Own(_))
         {

@@ -118,6 +118,15 @@ impl Auth {
         matches!(self, Self::Tokens(tokens) if tokens.spelled_out.contains(name))
     }
 
+    /// All names of which that is so.
+    pub(crate) fn all_spelled_out(&self) -> impl Iterator<Item = &Name> {
+        let tokens = match self {
+            Self::Open => None,
+            Self::Tokens(tokens) => Some(tokens),
+        };
+        tokens.into_iter().flat_map(|tokens| &tokens.spelled_out)
+    }
+
     /// What a caller that was let in may do now.
     ///
     /// # Errors

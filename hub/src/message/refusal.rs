@@ -86,6 +86,12 @@ pub(crate) enum Refusal {
     /// Health has as many watchers as the hub takes, this connection one of them.
     #[error("too many watch the health of names at this hub")]
     Watches,
+    /// A list of health would be longer than an answer may be.
+    #[error(
+        "the list would have more than the {0} bytes of one answer: \
+         ask for one name at a time (Check), or for pages (hub.v1.Names/ListNames)"
+    )]
+    HealthList(usize),
     /// The request's header list is larger than the hub takes.
     #[error("the metadata is larger than the {0} bytes that the hub takes")]
     HeaderList(usize),
@@ -159,6 +165,7 @@ impl Refusal {
             | Self::Held
             | Self::OwnCalls
             | Self::Watches
+            | Self::HealthList(_)
             | Self::HeaderList(_)
             | Self::MessageTooLarge(_) => 7,
             Self::SessionLost(_) => 8,
@@ -188,6 +195,7 @@ impl Refusal {
             | Self::Held
             | Self::OwnCalls
             | Self::Watches
+            | Self::HealthList(_)
             | Self::UpstreamClosed { .. } => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)
             }

@@ -27,6 +27,7 @@ pub(crate) enum Limit {
     Answers,
     Connections,
     Handshakes,
+    HealthList,
     Held,
     OwnCalls,
     Registrations,
@@ -36,7 +37,7 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::ClientFrames,
         Self::ClientResets,
         Self::ClientHeads,
@@ -47,6 +48,7 @@ impl Limit {
         Self::Answers,
         Self::Connections,
         Self::Handshakes,
+        Self::HealthList,
         Self::Held,
         Self::OwnCalls,
         Self::Registrations,
@@ -68,6 +70,7 @@ impl Limit {
             Self::Answers => "answers",
             Self::Connections => "connections",
             Self::Handshakes => "handshakes",
+            Self::HealthList => "health-list",
             Self::Held => "held",
             Self::OwnCalls => "own-calls",
             Self::Registrations => "registrations",
@@ -106,6 +109,7 @@ impl Limit {
             }
             Self::Connections => "connections are as many as --max-connections allows: hung up",
             Self::Handshakes => "too many connections say nothing: hung up on the oldest",
+            Self::HealthList => "a list of health would be longer than an answer may be: refused",
             Self::Held => {
                 "too many bytes wait in the hub for peers that do not take them: addresses with no less than the average get no new calls"
             }

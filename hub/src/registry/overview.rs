@@ -14,16 +14,23 @@ use crate::observe::name_view::{NameState, NameView};
 use crate::observe::tally::Tally;
 
 impl Registry {
-    /// All names that somebody has, or had a while ago, in order. It takes as long as there are agents, but nobody waits so long:
-    /// between some and the next, others have their turn.
+    /// All names that somebody has, or had a while ago, in order.
     pub(crate) fn overview(&self) -> Vec<NameView> {
-        let (mut views, mut last) = (Vec::new(), None::<Name>);
+        let mut views = Vec::new();
+        self.each_name(|name, entry| views.extend(entry.view(name)));
+        views
+    }
+
+    /// Looks at each name, in order. It takes as long as there are agents, but nobody waits so long: between some and the next,
+    /// others have their turn.
+    pub(super) fn each_name(&self, mut look: impl FnMut(&Name, &Entry)) {
+        let mut last = None::<Name>;
         loop {
             let begin = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let (mut looks, mut reached) = (LIST_SCAN, None);
             let names = self.names.read();
             for (name, entry) in names.entries.range::<Name, _>((begin, Bound::Unbounded)) {
-                views.extend(entry.view(name));
+                look(name, entry);
                 looks = looks.saturating_sub(1 + entry.sessions.len());
                 if looks == 0 {
                     reached = Some(name.clone());
@@ -33,7 +40,7 @@ impl Registry {
             drop(names);
             match reached {
                 Some(name) => last = Some(name),
-                None => return views,
+                None => return,
             }
         }
     }

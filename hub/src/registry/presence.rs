@@ -1,5 +1,7 @@
 //! Whether calls for a name can be served, and why they cannot.
 
+use std::collections::HashMap;
+
 use tunnel::name::Name;
 
 use super::{Away, Registry};
@@ -29,6 +31,21 @@ impl Registry {
             Some(Refusal::UnknownName(_)) => Presence::Unknown,
             Some(_) => Presence::Offline,
         }
+    }
+
+    /// The same of all names that are not unknown.
+    pub(crate) fn presences(&self) -> HashMap<Name, Presence> {
+        let auth = self.auth.read().clone();
+        let spelled_out = auth.all_spelled_out().map(|name| (name.clone(), Presence::Offline));
+        let mut presences: HashMap<_, _> = spelled_out.collect();
+        self.each_name(|name, entry| {
+            if entry.is_known() {
+                let is_online = entry.usable().next().is_some();
+                let presence = if is_online { Presence::Online } else { Presence::Offline };
+                presences.insert(name.clone(), presence);
+            }
+        });
+        presences
     }
 
     /// Why calls for a name cannot be served, if they cannot.

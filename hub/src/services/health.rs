@@ -1,23 +1,29 @@
 //! `grpc.health.v1.Health`: of the hub itself, and of each name as a service.
 
+mod list;
+mod sight;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_server::Health as HealthService;
+use hub_proto::grpc::health::v1::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_server::Health as HealthService;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tunnel::name::Name;
 
+use self::sight::Sight;
 use super::visit::Visit;
 use crate::config::keys::Keys;
-use crate::limits::{HEALTH_LOOK, HEALTH_PAUSE, HEALTH_WATCHES};
+use crate::limits::{HEALTH_LIST_BYTES, HEALTH_LOOK, HEALTH_PAUSE, HEALTH_WATCHES, NAMES_LISTS};
 use crate::message::refusal::Refusal;
 use crate::observe::limit::{Limit, Limits};
-use crate::registry::{Presence, Registry};
+use crate::registry::Registry;
 use crate::stop::Stop;
 
 /// Answers from the registry.
@@ -27,6 +33,8 @@ pub(super) struct Health {
     limits: Arc<Limits>,
     /// Places for watchers.
     watches: Arc<Semaphore>,
+    /// Lists that are put together at once.
+    lists: Arc<Semaphore>,
     stop: Stop,
 }
 
@@ -34,16 +42,16 @@ pub(super) struct Health {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     Hub,
-    Name(Name),
-    /// A name that whoever asks may not call, and whose health is for everybody.
-    Public(Name),
+    /// A name, and what whoever asks may know of it.
+    Name(Name, Sight),
     /// Something that can never be registered.
     Nobody,
 }
 
 impl Health {
     pub(super) fn new(registry: Arc<Registry>, limits: Arc<Limits>, stop: Stop) -> Self {
-        Self { registry, limits, watches: Arc::new(Semaphore::new(HEALTH_WATCHES)), stop }
+        let (watches, lists) = (Semaphore::new(HEALTH_WATCHES), Semaphore::new(NAMES_LISTS));
+        Self { registry, limits, watches: Arc::new(watches), lists: Arc::new(lists), stop }
     }
 
     fn status(&self, subject: &Subject) -> ServingStatus {
@@ -51,16 +59,7 @@ impl Health {
             Subject::Hub if self.stop.is_leaving() => ServingStatus::NotServing,
             Subject::Hub => ServingStatus::Serving,
             Subject::Nobody => ServingStatus::ServiceUnknown,
-            Subject::Name(name) => match self.registry.presence(name) {
-                Presence::Online => ServingStatus::Serving,
-                Presence::Offline => ServingStatus::NotServing,
-                Presence::Unknown => ServingStatus::ServiceUnknown,
-            },
-            // Which names there have been is for those who may call them.
-            Subject::Public(name) => match self.registry.presence(name) {
-                Presence::Online => ServingStatus::Serving,
-                Presence::Offline | Presence::Unknown => ServingStatus::NotServing,
-            },
+            Subject::Name(name, sight) => sight.status(self.registry.presence(name)),
         }
     }
 
@@ -110,6 +109,27 @@ impl HealthService for Health {
         }
     }
 
+    async fn list(
+        &self,
+        request: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        let visit = visit(&request)?;
+        let (caller, auth) = (super::caller(&request).ok().cloned(), visit.auth());
+        let turn = self.lists.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| Status::internal("no more lists"))?;
+        let (hub, registry) = (self.status(&Subject::Hub), self.registry.clone());
+        let listed = super::elsewhere(move || {
+            // Also where nobody waits for it any more.
+            let _turn = turn;
+            list::list(hub, &registry, caller.as_ref(), &auth)
+        });
+        let listed = listed.await?;
+        listed.map(Response::new).map_err(|list::TooMany| {
+            self.limits.reached(Limit::HealthList, visit.peer, None);
+            super::refused(&Refusal::HealthList(HEALTH_LIST_BYTES))
+        })
+    }
+
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,
@@ -145,11 +165,8 @@ fn subject(request: &Request<HealthCheckRequest>) -> Result<Subject, Status> {
     let Ok(name) = service.parse() else {
         return caller.map(|_| Subject::Nobody);
     };
-    if caller.as_ref().is_ok_and(|caller| caller.may_call(&name)) {
-        return Ok(Subject::Name(name));
-    }
-    if visit(request)?.keys.borrow().auth.has_public_health(&name) {
-        return Ok(Subject::Public(name));
+    if let Some(sight) = Sight::of(&name, caller.as_ref().ok().copied(), &visit(request)?.auth()) {
+        return Ok(Subject::Name(name, sight));
     }
     // To who may not call it, a name looks the same whether it is registered or not.
     caller.and_then(|_| Err(super::refused(&Refusal::Denied(name))))
@@ -163,7 +180,7 @@ fn visit<T>(request: &Request<T>) -> Result<&Visit, Status> {
 /// Waits until whoever asks may not know any more.
 async fn private(subject: &Subject, mut keys: watch::Receiver<Arc<Keys>>) {
     match subject {
-        Subject::Public(name) => {
+        Subject::Name(name, Sight::Public) => {
             let changed = keys.wait_for(|keys| !keys.auth.has_public_health(name)).await.is_ok();
             if !changed {
                 std::future::pending().await

@@ -80,18 +80,11 @@ impl Names {
         }
         let registry = self.registry.clone();
         let rows: Arc<[Row]> =
-            elsewhere(move || registry.overview().into_iter().map(Row::of).collect()).await?;
+            super::elsewhere(move || registry.overview().into_iter().map(Row::of).collect())
+                .await?;
         *last = Some((Instant::now(), rows.clone()));
         Ok(rows)
     }
-}
-
-/// Does what takes longer than calls should wait for.
-async fn elsewhere<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Status::internal("the list could not be made"))
 }
 
 /// A list that somebody asks for.
@@ -161,7 +154,7 @@ impl NamesService for Names {
         // A few at once: each goes over all names.
         let _turn = self.lists.acquire().await.map_err(|_| Status::internal("no more lists"))?;
         let all = self.overview().await?;
-        Ok(Response::new(elsewhere(move || asked.list(&all)).await?))
+        Ok(Response::new(super::elsewhere(move || asked.list(&all)).await?))
     }
 
     async fn get_name(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::config::auth::Auth;
 use crate::config::keys::Keys;
 
 /// Goes with each of its calls. Cheap to clone.
@@ -21,5 +22,10 @@ pub(crate) struct Visit {
 impl Visit {
     pub(crate) fn new(peer: SocketAddr, keys: watch::Receiver<Arc<Keys>>) -> Self {
         Self { peer, keys, watch: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Who may come in now.
+    pub(super) fn auth(&self) -> Auth {
+        self.keys.borrow().auth.clone()
     }
 }

@@ -4,6 +4,7 @@ mod activity;
 mod auth;
 pub(crate) mod clients;
 pub(crate) mod health;
+pub(crate) mod health_list;
 mod metrics;
 mod names;
 mod public_health;

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
+use hub_proto::grpc::health::v1::HealthCheckRequest;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_client::HealthClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::{PATIENCE, soon};
 

@@ -2,6 +2,11 @@
 
 use std::net::SocketAddr;
 
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_server::{Health, HealthServer};
+use hub_proto::grpc::health::v1::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -9,9 +14,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::soon;
 
@@ -71,6 +73,14 @@ impl Health for Held {
             self.gate.cancelled().await;
         }
         Ok(Response::new(serving()))
+    }
+
+    /// Nobody asks.
+    async fn list(
+        &self,
+        _: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        Err(Status::unimplemented("no list"))
     }
 
     /// Says something at once, then nothing more until it is released.

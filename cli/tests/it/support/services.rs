@@ -7,6 +7,11 @@ use hub_proto::fluentd::v1::{
     Exit, ProcessStatus, RestartRequest, RestartResponse, StartRequest, StartResponse,
     StatusRequest, StatusResponse, StopRequest, StopResponse,
 };
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_server::Health;
+use hub_proto::grpc::health::v1::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
 use hub_proto::hub::v1::activity_server::Activity;
 use hub_proto::hub::v1::hub_server::Hub;
 use hub_proto::hub::v1::names_server::Names;
@@ -199,6 +204,35 @@ impl Names for ThreeNames {
     }
 
     async fn get_hub(&self, _: Request<GetHubRequest>) -> Result<Response<GetHubResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+}
+
+/// A server whose health is always this.
+pub(crate) struct Healthy(pub(crate) ServingStatus);
+
+#[tonic::async_trait]
+impl Health for Healthy {
+    type WatchStream = ReceiverStream<Result<HealthCheckResponse, Status>>;
+
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(HealthCheckResponse { status: self.0.into() }))
+    }
+
+    async fn list(
+        &self,
+        _: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("nobody asks"))
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use agent::Exposed;
 use http::{HeaderValue, StatusCode};
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic_health::pb::health_check_response::ServingStatus;
 use tunnel::lanes::Lanes;
 use tunnel::setting::Setting;
 use tunnel::wire::Control;

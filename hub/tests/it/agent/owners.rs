@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
 use hub_proto::hub::v1::ListClientsRequest;
 use hub_proto::hub::v1::hub_client::HubClient;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::auth_file::{Entry, agent, caller, guarded_hub, token_file};
 use crate::support::client::Client;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h2::Reason;
 use h2::server::Builder;
-use tonic_health::pb::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
 
 use crate::services::clients::list;
 use crate::services::health::check;

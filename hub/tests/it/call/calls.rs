@@ -2,11 +2,11 @@
 
 use agent::Upstream;
 use bytes::Bytes;
+use hub_proto::grpc::health::v1::HealthCheckRequest;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_client::HealthClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::services::health::reflected_services;
 use crate::support::agent::{Agent, config, server};

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use h2::Reason;
 use hub::{ListenAddr, Listeners};
+use hub_proto::grpc::health::v1::HealthCheckRequest;
+use hub_proto::grpc::health::v1::health_client::HealthClient;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Endpoint;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::agent::{Agent, exposed, server};
 use crate::support::client::Client;

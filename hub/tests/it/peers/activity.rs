@@ -1,10 +1,10 @@
 //! What happens at one hub, as another tells it.
 
 use bytes::Bytes;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
 use hub_proto::hub::v1::activity_client::ActivityClient;
 use hub_proto::hub::v1::{ActivityEvent, ConnectRequest, EventType};
 use tonic::Streaming;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::agent::{Agent, config, exposing, server};
 use crate::support::auth_file::{AuthFile, agent, caller};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
 use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus;
 
+use crate::services::health_list;
 use crate::support::agent::{Agent, config, exposed, exposing, server};
 use crate::support::auth_file::{self, AuthFile};
 use crate::support::client::answer;
@@ -33,6 +34,7 @@ async fn a_name_is_called_at_each_hub() {
         let failed = caller.unary("Fail", Bytes::new()).await.expect_err("a status");
         assert_eq!(failed.code(), Code::FailedPrecondition);
         seen.push(listed(hub, None).await);
+        assert_eq!(health_list::listed(hub, None).await[NAME], ServingStatus::Serving);
     }
     let [at_home, elsewhere] = [&seen[0][0], &seen[1][0]];
     assert_eq!((seen[0].len(), seen[1].len()), (1, 1));

@@ -1,13 +1,13 @@
 //! Callers of a hub with an auth file: who may call what, and who sees what.
 
 use http::{HeaderValue, Method, Request};
+use hub_proto::grpc::health::v1::HealthCheckRequest;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_client::HealthClient;
 use hub_proto::hub::v1::activity_client::ActivityClient;
 use hub_proto::hub::v1::hub_client::HubClient;
 use hub_proto::hub::v1::{ConnectRequest, EventType, ListClientsRequest};
 use tonic::Code;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::auth_file::{agent, caller, guarded_hub, token_file};

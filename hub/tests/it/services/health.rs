@@ -1,12 +1,12 @@
 //! grpc.health.v1.Health of the hub and of names, and reflection of the hub's own services.
 
 use hub::limits::OWN_REQUEST_MAX;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_client::HealthClient;
+use hub_proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use tokio_stream::iter;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Streaming};
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::agent::{Agent, config, server};

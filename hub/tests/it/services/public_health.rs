@@ -1,10 +1,10 @@
 //! Health of a hub with an auth file: for whom it is, and what it tells of names that nobody has registered yet.
 
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_client::HealthClient;
+use hub_proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::support::auth_file::{AuthFile, Entry, agent, caller, guarded_hub, public};
 use crate::support::grpc::with_token;
@@ -19,7 +19,7 @@ const SEEN: Entry = public("seen", "seen-*");
 const HIDDEN: Entry = agent("hidden", "hidden-*");
 
 /// An agent that is shown.
-async fn registered(hub: &Hub, token: &str, name: &str) -> RawAgent {
+pub(super) async fn registered(hub: &Hub, token: &str, name: &str) -> RawAgent {
     let headers = [("hub-name", name), ("hub-instance", "i"), ("hub-token", token)];
     let mut agent = RawAgent::connect(hub, &headers).await.expect("registered");
     agent.settings().await;

@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Request};
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
 use hub_proto::hub::v1::ConnectRequest;
 use hub_proto::hub::v1::activity_client::ActivityClient;
 use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::agent::{Agent, config, server};
 use crate::support::auth_file::{AuthFile, Entry, agent, caller, token_file};

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use agent::HubUri;
 use hub::{Config, Listeners};
+use hub_proto::grpc::health::v1::HealthCheckRequest;
+use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
+use hub_proto::grpc::health::v1::health_client::HealthClient;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::admin;
 use super::client::Client;

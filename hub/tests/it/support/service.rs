@@ -53,7 +53,7 @@ impl Test {
 
     /// With health, reflection and fluentd beside it.
     pub(crate) async fn routes(self) -> Routes {
-        agent::builtin_services(None).await.add_service(self)
+        agent::builtin_services(None).add_service(self)
     }
 
     /// Serves it at a TCP port.

@@ -135,6 +135,16 @@ def hub_health(world, hub):
         check(answers == [{"status": "SERVING"}], f"{service!r} is {answers}")
 
 
+def hub_health_list(world, hub):
+    """By reflection alone, which knows the method."""
+    world.through(hub, "go")
+    text = succeed(*to(hub).grpcurl("describe", "grpc.health.v1.Health"))
+    check("rpc List (" in text, text)
+    statuses = call(to(hub), "grpc.health.v1.Health/List")[0]["statuses"]
+    serving = {"status": "SERVING"}
+    check(statuses.get("") == serving and statuses.get("go") == serving, f"it lists {statuses}")
+
+
 def unknown_name(world, hub):
     failed = command(
         *to(hub, "nobody-here").grpcurl(f"{ECHO}/Unary", flags=["-v", *SCHEMA], data="{}")
@@ -190,6 +200,7 @@ HUB_CASES = {
     "describe": hub_describe,
     "list-clients": hub_list_clients,
     "health": hub_health,
+    "health-list": hub_health_list,
     "unknown-name": unknown_name,
     "activity": activity,
 }

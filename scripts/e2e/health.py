@@ -8,6 +8,7 @@ import re
 from contextlib import contextmanager
 from urllib.error import HTTPError
 
+from grpcurl import to
 from harness import DIRECT, TOOLS, check, command, eventually, free_ports, on_path
 
 SECRET = "a token of some length"
@@ -96,11 +97,57 @@ def go_open(world, hub):
         channel.until("READY", 2)
 
 
+# === grpc-go, which asks for all names at once ===
+
+
+def listed(route, *flags):
+    """What it is told, by name."""
+    done = command(*route.peer("go", "list-health"), *flags)
+    check(done.returncode == 0, done.stderr)
+    told = json.loads(done.stdout)
+    check(told["code"] == "OK", f"the list is refused: {told}")
+    return told["statuses"]
+
+
+def list_public(world, hub):
+    """Whoever may call a name hears all of it, everybody else which public names serve."""
+    with guarded(world, hub.transport, True) as (own, _):
+        told = listed(to(own), "--token", SECRET)
+        check(told == {"": "SERVING", "go": "SERVING", "absent": "NOT_SERVING"}, f"it hears {told}")
+        told = listed(to(own))
+        check(told == {"": "SERVING", "go": "SERVING"}, f"without a token it hears {told}")
+
+
+def list_private(world, hub):
+    """Without a token, and where nothing is public, the hub alone is in the list."""
+    with guarded(world, hub.transport, False) as (own, _):
+        for flags in ((), ("--token", "another")):
+            told = listed(to(own), *flags)
+            check(told == {"": "SERVING"}, f"{flags}: it hears {told}")
+
+
+def list_open(world, hub):
+    """A hub that wants no tokens; a name whose agent goes stays in the list. With `name`, it is the
+    server's own list."""
+    with world.own_hub(hub.transport) as own:
+        route = world.through(own, "go")
+        told = listed(to(own))
+        check(told == {"": "SERVING", "go": "SERVING"}, f"it hears {told}")
+        of_server = listed(route)
+        check(of_server.get("") == "SERVING" and "go" not in of_server, f"it hears {of_server}")
+        own.agents.pop("go").stop()
+        gone = {"": "SERVING", "go": "NOT_SERVING"}
+        eventually(lambda: listed(to(own)) == gone, "the name does not serve", 20)
+
+
 GO = {
     "go-public": go_public,
     "go-private": go_private,
     "go-token-everywhere": go_everywhere,
     "go-open": go_open,
+    "go-list-public": list_public,
+    "go-list-private": list_private,
+    "go-list-open": list_open,
 }
 
 

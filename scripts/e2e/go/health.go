@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	_ "google.golang.org/grpc/health" // the client's side of it, which grpc-go has only where it is imported
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -96,4 +97,33 @@ func callSeveral(client echopb.EchoClient, token string, calls int) {
 	}
 	told, _ := json.Marshal(map[string]any{"calls": calls, "lost": lost, "why": why})
 	fmt.Println(string(told))
+}
+
+// listHealth asks how all services are, and prints how each is, or with which code it was refused and why.
+func listHealth(args []string) error {
+	var to target
+	var token string
+	set := flag.NewFlagSet("list-health", flag.ExitOnError)
+	to.flags(set)
+	set.StringVar(&token, "token", "", "`hub-token` of the call")
+	set.Parse(args)
+	conn, err := to.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
+	defer cancel()
+	if token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "hub-token", token)
+	}
+	list, err := grpc_health_v1.NewHealthClient(conn).List(ctx, &grpc_health_v1.HealthListRequest{})
+	statuses := map[string]string{}
+	for service, told := range list.GetStatuses() {
+		statuses[service] = told.GetStatus().String()
+	}
+	told, _ := json.Marshal(map[string]any{
+		"code": status.Code(err).String(), "why": status.Convert(err).Message(), "statuses": statuses})
+	fmt.Println(string(told))
+	return nil
 }

@@ -21,18 +21,19 @@ import (
 const largestMessage = 80 << 20
 
 var commands = map[string]func(args []string) error{
-	"server":  serve,
-	"client":  runCases,
-	"hold":    hold,
-	"slow":    slow,
-	"healthy": healthy,
-	"plain":   servePlain,
-	"http":    runHTTPCases,
+	"server":      serve,
+	"client":      runCases,
+	"hold":        hold,
+	"slow":        slow,
+	"healthy":     healthy,
+	"list-health": listHealth,
+	"plain":       servePlain,
+	"http":        runHTTPCases,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: e2e-go server|client|hold|slow|healthy|plain|http [flags]")
+		fmt.Fprintln(os.Stderr, "usage: e2e-go server|client|hold|slow|healthy|list-health|plain|http [flags]")
 		os.Exit(64)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {

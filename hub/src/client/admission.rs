@@ -82,7 +82,8 @@ impl Connection {
             Ok(Route::Own | Route::Session) | Err(Refusal::NoName) => (Target::Hub, None),
             Err(_) => (Target::Agent, None),
         };
-        let mut record = Record::start(self.origin.of(behind), target, head.path(), name);
+        let (hub, peer) = (&self.origin.hub, self.origin.caller(behind));
+        let mut record = Record::start(hub, peer, target, head.path(), name);
         if let Some(caller) = caller {
             record.called_by(caller);
         }

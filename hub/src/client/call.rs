@@ -23,7 +23,6 @@ pub(super) struct Call {
     pub(super) who: Option<Caller>,
     pub(super) caller: CallerId,
     pub(super) next: Next,
-    pub(super) begun: Instant,
     /// It waits for a lane since then.
     pub(super) waits_since: Instant,
     /// It waits for its name to come back, and until when.
@@ -43,15 +42,14 @@ pub(super) struct Call {
 impl Call {
     /// One that has just come.
     pub(super) fn new(record: Record, form: AnswerForm, caller: CallerId, next: Next) -> Self {
-        let now = Instant::now();
+        let waits_since = record.started();
         Self {
             record,
             form,
             who: None,
             caller,
             next,
-            begun: now,
-            waits_since: now,
+            waits_since,
             parked: None,
             lane: None,
             running: None,

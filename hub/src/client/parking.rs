@@ -42,7 +42,7 @@ impl Connection {
         let name = self.groups.get(group)?.name.clone();
         let call = self.call(id)?;
         let parked = hub.registry.park(&name)?;
-        let own = own.and_then(|own| call.begun.checked_add(own));
+        let own = own.and_then(|own| call.record.started().checked_add(own));
         let until = parked.since + patience;
         let until = own.map_or(until, |own| own.min(until));
         call.record.parks();

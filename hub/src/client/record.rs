@@ -1,5 +1,6 @@
 //! The record of one call: logged once, counted once, told once, however it ends.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tracing::{Level, debug, info, warn};
 use tunnel::name::Name;
 
 use crate::config::auth::Caller;
-use crate::context::origin::Origin;
+use crate::context::hub::Hub;
 use crate::message::refusal::Refusal;
 use crate::observe::activity::{ProxiedCall, What};
 use crate::observe::ending::{Ending, Kind};
@@ -23,7 +24,8 @@ use crate::registry::{Agent, Link, Session};
 /// Written when the call ends; one that is dropped without an ending was cut off with its connection.
 #[derive(Debug)]
 pub(crate) struct Record {
-    origin: Origin,
+    hub: Arc<Hub>,
+    peer: SocketAddr,
     target: Target,
     method: String,
     name: Option<Name>,
@@ -77,10 +79,18 @@ struct End<'e> {
 }
 
 impl Record {
-    pub(crate) fn start(origin: Origin, target: Target, path: &str, name: Option<Name>) -> Self {
+    /// Of a call that this peer makes.
+    pub(crate) fn start(
+        hub: &Arc<Hub>,
+        peer: SocketAddr,
+        target: Target,
+        path: &str,
+        name: Option<Name>,
+    ) -> Self {
         Self {
-            running: Some(origin.hub.metrics.stream()),
-            origin,
+            hub: hub.clone(),
+            peer,
+            running: Some(hub.metrics.stream()),
             target,
             method: path.to_owned(),
             name,
@@ -103,6 +113,11 @@ impl Record {
         }
     }
 
+    /// When it came.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Whom it is for, if not the hub.
     pub(crate) fn name(&self) -> Option<&Name> {
         self.name.as_ref()
@@ -111,7 +126,7 @@ impl Record {
     /// Another one is written of the same call; or, with `false`, not after all.
     pub(crate) fn is_written_elsewhere(&mut self, is: bool) {
         self.written = is;
-        self.running = (!is).then(|| self.origin.hub.metrics.stream());
+        self.running = (!is).then(|| self.hub.metrics.stream());
     }
 
     /// The hub itself has answered, outside the switch.
@@ -152,20 +167,20 @@ impl Record {
 
     /// The call waits for its name to come back.
     pub(crate) fn parks(&mut self) {
-        self.parking = Some(self.origin.hub.metrics.call_parked());
+        self.parking = Some(self.hub.metrics.call_parked());
     }
 
     /// It has waited so long, and goes on, or has waited in vain.
     pub(crate) fn parked(&mut self, waited: Duration, outcome: &'static str) {
         self.parking = None;
         self.parked = Some(self.parked.unwrap_or_default() + waited);
-        self.origin.hub.metrics.call_was_parked(outcome);
+        self.hub.metrics.call_was_parked(outcome);
     }
 
     /// Its upstream never processed it: it is sent once more.
     pub(crate) fn replayed(&mut self) {
         self.replays += 1;
-        self.origin.hub.metrics.replayed();
+        self.hub.metrics.replayed();
     }
 
     /// It is over; `refusal` is what the hub itself has answered, and how.
@@ -202,7 +217,7 @@ impl Record {
     fn write(&mut self, end: &End<'_>) {
         self.written = true;
         let moved = self.told.more(self.bytes);
-        let hub = &self.origin.hub;
+        let hub = &self.hub;
         let ending = self.ending(end);
         let is_elsewhere = self.agent.as_ref().is_some_and(|agent| agent.remote.is_some());
         let target = if is_elsewhere { Target::Elsewhere } else { self.target };
@@ -226,6 +241,7 @@ impl Record {
 
     fn ending<'c>(&'c self, end: &End<'c>) -> Ending<'c> {
         let (request, response) = self.messages;
+        let ended = Instant::now();
         let kind = match self.is_grpc {
             true if request <= 1 && response <= 1 => Kind::Unary,
             true => Kind::Stream,
@@ -242,10 +258,11 @@ impl Record {
             session: self.link.as_ref().map(|link| &*link.id),
             lane: self.lane,
             caller: self.caller.as_deref(),
-            peer: self.origin.peer,
+            peer: self.peer,
             head: self.head,
             queue: self.queue,
-            total: self.started.elapsed(),
+            ended,
+            total: ended - self.started,
             bytes: self.bytes,
             messages: self.is_grpc.then_some(self.messages),
             parked: self.parked,

@@ -10,7 +10,7 @@ use crate::context::hub::Hub;
 use crate::message::forwarded::{FORWARDED, X_FORWARDED_FOR, behind};
 use crate::stop::Stop;
 
-/// Goes with each connection. Cheap to clone.
+/// Goes with each connection. To clone it for each call would be dear: [`Stop`] takes its locks for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) hub: Arc<Hub>,
@@ -47,10 +47,14 @@ impl Origin {
         behind(self.peer.ip(), &self.hub.config.trusted_proxies, forwarded, x_forwarded_for)
     }
 
-    /// The same for whoever is behind the peer, whose port is not known.
+    /// Who calls: the peer, or whoever is behind it, whose port is not known.
+    pub(crate) fn caller(&self, behind: Option<IpAddr>) -> SocketAddr {
+        behind.map_or(self.peer, |address| SocketAddr::new(address, 0))
+    }
+
+    /// The same for whoever is behind the peer.
     #[must_use]
     pub(crate) fn of(&self, behind: Option<IpAddr>) -> Self {
-        let peer = behind.map_or(self.peer, |address| SocketAddr::new(address, 0));
-        Self { peer, ..self.clone() }
+        Self { peer: self.caller(behind), ..self.clone() }
     }
 }

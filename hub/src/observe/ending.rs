@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tunnel::name::Name;
 
 use crate::limits::METHOD_LEN;
@@ -60,6 +61,7 @@ pub(crate) struct Ending<'c> {
     pub(crate) head: Option<Duration>,
     /// From its head to when it was sent to an agent, where it was.
     pub(crate) queue: Option<Duration>,
+    pub(crate) ended: Instant,
     /// From its head to its end.
     pub(crate) total: Duration,
     /// Of the request, and of the answer.

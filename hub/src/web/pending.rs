@@ -21,8 +21,8 @@ impl Pending {
         let said = request.headers().get(wire::NAME).map(HeaderValue::as_bytes);
         let name = said.and_then(|name| std::str::from_utf8(name).ok()?.parse::<Name>().ok());
         let target = if name.is_some() { Target::Agent } else { Target::Hub };
-        let origin = origin.of(origin.behind_headers(request.headers()));
-        Self(Record::start(origin, target, request.uri().path(), name))
+        let peer = origin.caller(origin.behind_headers(request.headers()));
+        Self(Record::start(&origin.hub, peer, target, request.uri().path(), name))
     }
 
     /// It becomes a call, or, with `false`, does not after all.

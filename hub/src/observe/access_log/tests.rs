@@ -31,6 +31,7 @@ fn ending<'c>(method: &'c str, refusal: Option<&'c Refusal>) -> Ending<'c> {
         peer: SocketAddr::from(([127, 0, 0, 1], 4711)),
         head: Some(Duration::from_micros(200)),
         queue: Some(Duration::from_micros(100)),
+        ended: tokio::time::Instant::now(),
         total: Duration::from_micros(300),
         bytes: (10, 20),
         messages: Some((1, 2)),

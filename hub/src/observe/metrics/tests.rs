@@ -22,6 +22,7 @@ fn ending(outcome: Outcome, kind: Kind, refusal: Option<&Refusal>) -> Ending<'_>
         peer: SocketAddr::from(([127, 0, 0, 1], 1)),
         head: refusal.is_none().then_some(Duration::from_millis(100)),
         queue: None,
+        ended: tokio::time::Instant::now(),
         total: Duration::from_secs(1),
         bytes: (0, 0),
         messages: None,

@@ -59,7 +59,7 @@ impl Default for Lately {
 impl Lately {
     /// A call has ended, and so much of it has passed that was not told yet.
     pub(super) fn ended(&mut self, end: &Ending<'_>, request: u64, response: u64) {
-        let age = self.began.elapsed();
+        let age = end.ended.duration_since(self.began);
         let step = self.step(age);
         step.bytes = (step.bytes.0 + request, step.bytes.1 + response);
         step.calls = step.calls.saturating_add(1);

@@ -22,6 +22,7 @@ fn ending(method: &str, outcome: Outcome, head: u64) -> Ending<'_> {
         peer: SocketAddr::from(([127, 0, 0, 1], 1)),
         head: Some(Duration::from_micros(head)),
         queue: None,
+        ended: tokio::time::Instant::now(),
         total: Duration::from_secs(1),
         bytes: (0, 0),
         messages: None,

@@ -193,6 +193,44 @@ def probe_open(world, hub):
     check(ended == 3 and "NotFound" in said, f"nobody: {ended}, {said}")
 
 
+def kubelet(hub, service):
+    """Whether the kubelet takes it for ready, and what it shows. It takes any certificate."""
+    host, port = hub.target.rsplit(":", 1)
+    argv = [TOOLS / "bin/kubelet-probe", "-host", host, "-port", port, "-service", service]
+    done = command(*argv, *(["-tls"] if hub.ca else []))
+    check(done.returncode in (0, 1), done.stderr)
+    return done.returncode == 0, done.stdout
+
+
+def kubelet_public(world, hub):
+    """The kubelet's own probe: it sends no token either."""
+    with guarded(world, hub.transport, True) as (own, _):
+        for service, is_ready, words in (
+            ("go", True, "service healthy"),
+            ("", True, "service healthy"),
+            ("absent", False, 'service unhealthy (responded with "NOT_SERVING")'),
+            ("nobody", False, "Unauthenticated"),
+        ):
+            told = kubelet(own, service)
+            check(told[0] == is_ready and words in told[1], f"{service}: {told}")
+
+
+def kubelet_private(world, hub):
+    """A name that is not public is never ready."""
+    with guarded(world, hub.transport, False) as (own, _):
+        ready, said = kubelet(own, "go")
+        check(not ready and "Unauthenticated" in said, f"it is {ready}: {said}")
+        check(kubelet(own, "")[0], "the hub itself is not ready")
+
+
+def kubelet_open(world, hub):
+    """A hub that wants no tokens."""
+    world.through(hub, "go")
+    check(kubelet(hub, "go")[0], "the name is not ready")
+    ready, said = kubelet(hub, "nobody")
+    check(not ready and "NotFound" in said, f"nobody: {ready}, {said}")
+
+
 def readyz(world, hub):
     """The same by HTTP, at the admin listener, which asks nobody for a token."""
     with guarded(world, hub.transport, False) as (own, _):
@@ -219,6 +257,9 @@ PROBE = {
     "probe-public": probe_public,
     "probe-private": probe_private,
     "probe-open": probe_open,
+    "kubelet-public": kubelet_public,
+    "kubelet-private": kubelet_private,
+    "kubelet-open": kubelet_open,
     "readyz": readyz,
 }
 

@@ -30,6 +30,7 @@ main() {
     step python make_python "$here/install.sh" "$here/requirements.txt" "$here/proto"
     step go make_go "$here/install.sh" "$here/requirements.txt" "$here/proto" "$here/go"
     step "grpcurl-$grpcurl_version" make_grpcurl "$here/install.sh"
+    step kubelet make_kubelet "$here/install.sh" "$here/kubelet"
     "$here/../tools/install.sh"
     step proxies make_proxies "$here/install.sh"
     step h2spec make_h2spec "$here/install.sh" "$h2spec/go.mod" "$h2spec/go.sum"
@@ -50,6 +51,10 @@ make_go() {
         go vet ./...
         go build -buildvcs=false -o "$tools/bin/e2e-go" .
     )
+}
+
+make_kubelet() {
+    (cd "$here/kubelet" && go build -buildvcs=false -o "$tools/bin/kubelet-probe" .)
 }
 
 # Repackaged releases; what cannot be had is left out.

@@ -9,6 +9,7 @@ pub(crate) mod hint;
 mod names;
 mod page_token;
 pub(crate) mod peers;
+mod shared;
 mod told;
 pub(crate) mod visit;
 
@@ -18,7 +19,7 @@ use hub_proto::grpc::health::v1::health_server::HealthServer;
 use hub_proto::hub::v1::activity_server::ActivityServer;
 use hub_proto::hub::v1::hub_server::HubServer;
 use hub_proto::hub::v1::names_server::NamesServer;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::metadata::MetadataValue;
 use tonic::server::NamedService;
@@ -139,6 +140,12 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// Who calls, as `call` found out.
 fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
     request.extensions().get().ok_or_else(|| refused(&Refusal::NoToken))
+}
+
+/// Waits for a turn, which lasts for as long as it is held.
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
+    let turn = turns.clone().acquire_owned().await;
+    turn.map_err(|_| Status::internal("there are no turns any more"))
 }
 
 /// Does what takes longer than calls should wait for.

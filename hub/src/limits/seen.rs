@@ -43,6 +43,8 @@ pub const CALLS_LOOK: Duration = Duration::from_secs(1);
 pub const NAMES_PAGE: usize = 100;
 /// At most: some 300 KiB.
 pub const NAMES_PAGE_MAX: usize = 500;
+/// Between one look at all names and the next, so many times as long passes as it took: a tenth of a core, whoever asks.
+pub const SHARED_REST: u32 = 10;
 /// Lists of names that are put together at once; others wait. Each goes over all names, beside calls.
 pub const NAMES_LISTS: usize = 2;
 /// Pages that watch what happens at once: half of the connections to the admin listener, where probes need one, too.
@@ -51,8 +53,8 @@ pub const PAGE_STREAMS: usize = tunnel::limits::ADMIN_CONNECTIONS / 2;
 pub const NAME_AGENTS: usize = 100;
 /// How old what the page is told of all names may be. However many look, it is put together once in this time.
 pub const OVERVIEW_AGE: Duration = Duration::from_secs(1);
-/// Bytes of the access log on their way to the disk. One that stands still for a fifth of a second loses none, at 60,000 calls a
-/// second and 350 bytes each.
+/// Bytes of the access log that wait for the disk, beside as many that are being written. One that stands still for a seventh of a
+/// second loses none, at 60,000 calls a second and 450 bytes each.
 pub const ACCESS_LOG_WAITING: usize = 4 * MIB as usize;
 /// What of that is kept for the next lines, once they are written.
 pub const ACCESS_LOG_KEPT: usize = MIB as usize;

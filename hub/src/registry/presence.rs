@@ -1,7 +1,5 @@
 //! Whether calls for a name can be served, and why they cannot.
 
-use std::collections::HashMap;
-
 use tunnel::name::Name;
 
 use super::{Away, Registry};
@@ -34,17 +32,20 @@ impl Registry {
     }
 
     /// The same of all names that are not unknown.
-    pub(crate) fn presences(&self) -> HashMap<Name, Presence> {
-        let auth = self.auth.read().clone();
-        let spelled_out = auth.all_spelled_out().map(|name| (name.clone(), Presence::Offline));
-        let mut presences: HashMap<_, _> = spelled_out.collect();
+    pub(crate) fn presences(&self) -> Vec<(Name, Presence)> {
+        let mut presences = Vec::new();
         self.each_name(|name, entry| {
             if entry.is_known() {
                 let is_online = entry.usable().next().is_some();
                 let presence = if is_online { Presence::Online } else { Presence::Offline };
-                presences.insert(name.clone(), presence);
+                presences.push((name.clone(), presence));
             }
         });
+        let auth = self.auth.read().clone();
+        let is_there =
+            |name: &Name| presences.binary_search_by(|(there, _)| there.cmp(name)).is_ok();
+        let missing: Vec<_> = auth.all_spelled_out().filter(|name| !is_there(name)).collect();
+        presences.extend(missing.into_iter().map(|name| (name.clone(), Presence::Offline)));
         presences
     }
 

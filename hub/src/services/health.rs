@@ -18,12 +18,13 @@ use tonic::{Request, Response, Status};
 use tunnel::name::Name;
 
 use self::sight::Sight;
+use super::shared::Shared;
 use super::visit::Visit;
 use crate::config::keys::Keys;
 use crate::limits::{HEALTH_LIST_BYTES, HEALTH_LOOK, HEALTH_PAUSE, HEALTH_WATCHES, NAMES_LISTS};
 use crate::message::refusal::Refusal;
 use crate::observe::limit::{Limit, Limits};
-use crate::registry::Registry;
+use crate::registry::{Presence, Registry};
 use crate::stop::Stop;
 
 /// Answers from the registry.
@@ -33,6 +34,8 @@ pub(super) struct Health {
     limits: Arc<Limits>,
     /// Places for watchers.
     watches: Arc<Semaphore>,
+    /// Of all names.
+    presences: Shared<Vec<(Name, Presence)>>,
     /// Lists that are put together at once.
     lists: Arc<Semaphore>,
     stop: Stop,
@@ -50,8 +53,9 @@ enum Subject {
 
 impl Health {
     pub(super) fn new(registry: Arc<Registry>, limits: Arc<Limits>, stop: Stop) -> Self {
-        let (watches, lists) = (Semaphore::new(HEALTH_WATCHES), Semaphore::new(NAMES_LISTS));
-        Self { registry, limits, watches: Arc::new(watches), lists: Arc::new(lists), stop }
+        let [watches, lists] =
+            [HEALTH_WATCHES, NAMES_LISTS].map(|places| Arc::new(Semaphore::new(places)));
+        Self { registry, limits, watches, presences: Shared::new(Duration::ZERO), lists, stop }
     }
 
     fn status(&self, subject: &Subject) -> ServingStatus {
@@ -114,14 +118,17 @@ impl HealthService for Health {
         request: Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
         let visit = visit(&request)?;
-        let (caller, auth) = (super::caller(&request).ok().cloned(), visit.auth());
-        let turn = self.lists.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| Status::internal("no more lists"))?;
-        let (hub, registry) = (self.status(&Subject::Hub), self.registry.clone());
+        let turns = (super::turn(&visit.list).await?, super::turn(&self.lists).await?);
+        let registry = self.registry.clone();
+        let presences = self.presences.get(move || registry.presences()).await?;
+        // Who may know what may have changed meanwhile.
+        let auth = visit.auth();
+        let caller = super::caller(&request).ok().and_then(|caller| auth.caller_now(caller).ok());
+        let hub = self.status(&Subject::Hub);
         let listed = super::elsewhere(move || {
             // Also where nobody waits for it any more.
-            let _turn = turn;
-            list::list(hub, &registry, caller.as_ref(), &auth)
+            let _turns = turns;
+            list::list(hub, &presences, caller.as_ref(), &auth)
         });
         let listed = listed.await?;
         listed.map(Response::new).map_err(|list::TooMany| {

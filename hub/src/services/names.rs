@@ -10,13 +10,13 @@ use hub_proto::hub::v1::{
     GetHubRequest, GetHubResponse, GetNameRequest, GetNameResponse, ListNamesRequest,
     ListNamesResponse, NameOrder, StateCount,
 };
-use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use tunnel::name::Name;
 
 use self::told::{Row, limit_told, method_told};
 use super::clients::Clients;
+use super::shared::Shared;
 use crate::config::auth::Caller;
 use crate::guard::held_bytes::HeldBytes;
 use crate::limits::{NAME_AGENTS, NAMES_LISTS, NAMES_PAGE, NAMES_PAGE_MAX, OVERVIEW_AGE};
@@ -57,33 +57,21 @@ pub(super) struct Names {
     registry: Arc<Registry>,
     clients: Arc<Clients>,
     state: State,
-    /// What was told last, and when.
-    overview: Mutex<Option<(Instant, Arc<[Row]>)>>,
+    overview: Shared<Vec<Row>>,
     /// Lists that are put together at once.
-    lists: Semaphore,
+    lists: Arc<Semaphore>,
 }
 
 impl Names {
     pub(super) fn new(registry: Arc<Registry>, clients: Arc<Clients>, state: State) -> Self {
-        let (overview, lists) = (Mutex::default(), Semaphore::new(NAMES_LISTS));
+        let (overview, lists) = (Shared::new(OVERVIEW_AGE), Arc::new(Semaphore::new(NAMES_LISTS)));
         Self { registry, clients, state, overview, lists }
     }
 
-    /// All names, as they were a moment ago. It takes some milliseconds where there are many, so it is done for all who ask
-    /// at once, and where no calls wait for it.
-    async fn overview(&self) -> Result<Arc<[Row]>, Status> {
-        let mut last = self.overview.lock().await;
-        if let Some((at, rows)) = &*last
-            && at.elapsed() < OVERVIEW_AGE
-        {
-            return Ok(rows.clone());
-        }
+    /// All names, as they were a moment ago. It takes some milliseconds where there are many.
+    async fn overview(&self) -> Result<Arc<Vec<Row>>, Status> {
         let registry = self.registry.clone();
-        let rows: Arc<[Row]> =
-            super::elsewhere(move || registry.overview().into_iter().map(Row::of).collect())
-                .await?;
-        *last = Some((Instant::now(), rows.clone()));
-        Ok(rows)
+        self.overview.get(move || registry.overview().into_iter().map(Row::of).collect()).await
     }
 }
 
@@ -152,9 +140,14 @@ impl NamesService for Names {
         let caller = super::caller(&request)?.clone();
         let asked = Asked::of(request.into_inner(), caller)?;
         // A few at once: each goes over all names.
-        let _turn = self.lists.acquire().await.map_err(|_| Status::internal("no more lists"))?;
+        let turn = super::turn(&self.lists).await?;
         let all = self.overview().await?;
-        Ok(Response::new(super::elsewhere(move || asked.list(&all)).await?))
+        let list = super::elsewhere(move || {
+            // Also where nobody waits for it any more.
+            let _turn = turn;
+            asked.list(&all)
+        });
+        Ok(Response::new(list.await?))
     }
 
     async fn get_name(

@@ -17,11 +17,14 @@ pub(crate) struct Visit {
     pub(super) keys: watch::Receiver<Arc<Keys>>,
     /// One watch of health, which nobody else can take from it.
     pub(super) watch: Arc<Semaphore>,
+    /// One list of health at a time: those of others wait for no more.
+    pub(super) list: Arc<Semaphore>,
 }
 
 impl Visit {
     pub(crate) fn new(peer: SocketAddr, keys: watch::Receiver<Arc<Keys>>) -> Self {
-        Self { peer, keys, watch: Arc::new(Semaphore::new(1)) }
+        let [watch, list] = [1, 1].map(|places| Arc::new(Semaphore::new(places)));
+        Self { peer, keys, watch, list }
     }
 
     /// Who may come in now.

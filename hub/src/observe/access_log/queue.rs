@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{ACCESS_LOG_KEPT, ACCESS_LOG_WAITING};
 
-/// It is held for as long as it takes to copy a line.
+/// It is held for as long as it takes to copy a line, and beyond [`ACCESS_LOG_KEPT`] now and then all that wait.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -17,6 +17,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: Lot,
+    /// Lines for which there was no room since the last lot was taken.
+    lost: u64,
     second: Second,
     /// The file is to be opened anew.
     reopen: bool,
@@ -24,17 +26,28 @@ struct State {
 }
 
 /// Some lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lot {
     pub(super) bytes: Vec<u8>,
     pub(super) lines: u64,
 }
+
+impl Default for Lot {
+    fn default() -> Self {
+        Self { bytes: Vec::with_capacity(ACCESS_LOG_KEPT), lines: 0 }
+    }
+}
+
+/// The time of a line, and what is around it.
+const TIME: usize = r#"{"time":"2026-03-01T12:00:00.123456Z""#.len();
 
 /// What the thread is to do, beside writing what has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     /// Before, to open the file anew.
     pub(super) reopen: bool,
+    /// To say that so many lines are lost.
+    pub(super) lost: u64,
     /// Afterwards, to end.
     pub(super) is_last: bool,
 }
@@ -43,8 +56,9 @@ impl Queue {
     /// Puts a line, with its time before it, so that they are in order. Returns whether there was room.
     pub(super) fn put(&self, line: &[u8]) -> bool {
         let mut state = self.state.lock();
-        let State { waiting, second, is_closed, .. } = &mut *state;
-        if *is_closed || waiting.bytes.len() + line.len() > ACCESS_LOG_WAITING {
+        let State { waiting, lost, second, is_closed, .. } = &mut *state;
+        if *is_closed || waiting.bytes.len() + TIME + line.len() > ACCESS_LOG_WAITING {
+            *lost += 1;
             return false;
         }
         waiting.bytes.extend_from_slice(b"{\"time\":\"");
@@ -81,7 +95,8 @@ impl Queue {
             state.waiting.lines == 0 && !state.reopen && !state.is_closed
         });
         std::mem::swap(&mut state.waiting, lot);
-        Order { reopen: std::mem::take(&mut state.reopen), is_last: state.is_closed }
+        let (reopen, lost) = (std::mem::take(&mut state.reopen), std::mem::take(&mut state.lost));
+        Order { reopen, lost, is_last: state.is_closed }
     }
 }
 
@@ -135,13 +150,14 @@ mod tests {
         let taken = (0..10).filter(|_| queue.put(&line)).count();
         assert_eq!(taken, 3, "with their times");
         let mut lot = Lot::default();
-        assert_eq!(queue.take(&mut lot), Order { reopen: false, is_last: false });
+        assert_eq!(queue.take(&mut lot), Order { reopen: false, lost: 7, is_last: false });
         assert_eq!(lot.lines, 3);
+        assert_eq!(lot.bytes.len(), 3 * (TIME + line.len()));
         assert!(queue.put(&line), "there is room again");
         queue.reopen();
         queue.close();
         assert!(!queue.put(&line));
-        assert_eq!(queue.take(&mut lot), Order { reopen: true, is_last: true });
+        assert_eq!(queue.take(&mut lot), Order { reopen: true, lost: 1, is_last: true });
         assert_eq!(lot.lines, 1);
     }
 }

@@ -78,6 +78,8 @@ fn a_line_says_what_is_known_of_a_call() {
     for (field, value) in expected {
         assert_eq!(line[field], value, "{field}");
     }
+    let time = line["time"].as_str().expect("a time");
+    assert!(humantime::parse_rfc3339(time).is_ok() && time.len() == 27, "{time}");
     for field in ["name", "hub_reason", "error", "given_up", "parked_us", "replays"] {
         assert!(line.get(field).is_none(), "{field}");
     }

@@ -1,5 +1,6 @@
 //! The thread that writes lines.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -38,6 +39,9 @@ impl Writer {
             if order.reopen {
                 self.open_anew();
             }
+            if order.lost > 0 {
+                self.warn(order.lost, &"more come than can be written");
+            }
             if lot.lines > 0
                 && let Err(error) = self.write(&lot.bytes)
             {
@@ -63,7 +67,8 @@ impl Writer {
     fn open_anew(&mut self) {
         match opened(&self.place) {
             Ok(out) => {
-                (self.out, self.is_torn) = (out, false);
+                // It may be the same file: an empty line at the beginning of a new one does no harm.
+                self.out = out;
                 info!("access log opened anew");
             }
             Err(error) => {
@@ -76,10 +81,14 @@ impl Writer {
     fn failed(&mut self, lines: u64, error: &io::Error) {
         self.is_torn = true;
         self.metrics.access_log_dropped(lines);
+        self.warn(lines, error);
+    }
+
+    fn warn(&mut self, lines: u64, error: &dyn Display) {
         let now = Instant::now();
         if self.warned.is_none_or(|warned| now - warned >= LIMIT_LOG_INTERVAL) {
             self.warned = Some(now);
-            warn!(%error, "the access log cannot be written: lines are lost");
+            warn!(%error, lines, "lines of the access log are lost");
         }
     }
 }
@@ -92,4 +101,51 @@ fn opened(place: &LogPlace) -> io::Result<Box<dyn Write + Send>> {
             Box::new(file)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// A disk that takes half of a line once, and is full then, for a while.
+    struct Disk {
+        written: Arc<Mutex<Vec<u8>>>,
+        fails: u32,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut written = self.written.lock();
+            if !written.is_empty() && self.fails > 0 {
+                self.fails -= 1;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let len = if self.fails > 0 { bytes.len() / 2 } else { bytes.len() };
+            written.extend_from_slice(&bytes[..len]);
+            Ok(len)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_follows_half_a_line_is_a_line_of_its_own() {
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let disk = Disk { written: written.clone(), fails: 2 };
+        let metrics = Metrics::new();
+        let (place, out) = (LogPlace::Stdout, Box::new(disk));
+        let mut writer = Writer { place, out, is_torn: false, metrics, warned: None };
+        for line in [&b"abcd\n"[..], b"lost\n"] {
+            let error = writer.write(line).expect_err("it is full");
+            writer.failed(1, &error);
+        }
+        for line in [&b"efgh\n"[..], b"ijkl\n"] {
+            writer.write(line).expect("there is room again");
+        }
+        assert_eq!(String::from_utf8_lossy(&written.lock()), "ab\nefgh\nijkl\n");
+    }
 }

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use hub_proto::grpc::health::v1::health_check_response::ServingStatus;
 use hub_proto::grpc::health::v1::{HealthCheckResponse, HealthListResponse};
 use prost::encoding::{encoded_len_varint, key_len};
+use tunnel::name::Name;
 
 use super::sight::Sight;
 use crate::config::auth::{Auth, Caller};
 use crate::limits::HEALTH_LIST_BYTES;
-use crate::registry::Registry;
+use crate::registry::Presence;
 
 /// They are more than one answer has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +29,15 @@ struct List {
 /// They are more than [`HEALTH_LIST_BYTES`].
 pub(super) fn list(
     hub: ServingStatus,
-    registry: &Registry,
+    presences: &[(Name, Presence)],
     caller: Option<&Caller>,
     auth: &Auth,
 ) -> Result<HealthListResponse, TooMany> {
     let mut list = List::default();
     list.add("", hub)?;
-    for (name, presence) in registry.presences() {
-        let sight = Sight::of(&name, caller, auth);
-        if let Some(status) = sight.and_then(|sight| sight.listed(presence)) {
+    for (name, presence) in presences {
+        let sight = Sight::of(name, caller, auth);
+        if let Some(status) = sight.and_then(|sight| sight.listed(*presence)) {
             list.add(name.as_str(), status)?;
         }
     }

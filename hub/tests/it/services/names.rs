@@ -197,13 +197,18 @@ async fn a_list_is_searched_ordered_and_cut() {
 #[tokio::test]
 async fn the_hub_tells_of_itself() {
     let world = World::start().await;
-    let mut names = NamesClient::new(world.hub.channel().await);
-    let told = within("the hub", names.get_hub(GetHubRequest {})).await.expect("an answer");
-    let told = told.into_inner();
+    let names = NamesClient::new(world.hub.channel().await);
+    let ask = async || {
+        let mut names = names.clone();
+        within("the hub", names.get_hub(GetHubRequest {})).await.expect("an answer").into_inner()
+    };
+    // The hub may take up the other client's later.
+    until("both clients are there", async || ask().await.client_connections >= 2).await;
+    let told = ask().await;
     assert_eq!((told.nodes.len(), &*told.version), (1, env!("CARGO_PKG_VERSION")));
     assert_eq!((told.agents, told.sessions, told.draining), (1, 1, false));
-    // This call, and the connections of both clients.
-    assert!(told.calls_in_flight >= 1 && told.client_connections >= 2, "{told:?}");
+    // This call.
+    assert!(told.calls_in_flight >= 1, "{told:?}");
     assert!(told.held_bytes_max > 0 && told.limits.is_empty() && told.certificate_ends.is_none());
 }
 

@@ -168,6 +168,8 @@ async fn a_session_whose_token_is_gone_ends() {
         assert_eq!(code, 1008, "{reason}");
         assert!(reason.contains(words), "{reason}");
         hub.until(NAME, ServingStatus::NotServing, Some("ops")).await;
+        // Until then, another session would be one more of the same agent, whose server the hub knows.
+        until("it is gone", async || hub.metric("hub_sessions").await == 0.0).await;
     }
 }
 

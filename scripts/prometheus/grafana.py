@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import TOOLS, check
 
-# Grafana writes it beside a variable's query, for older versions of itself; its models leave it out.
+# Grafana writes it beside a variable's query, for older ones of itself; its models leave it out.
 ONLY_WRITTEN = "definition"
 
 

@@ -19,6 +19,7 @@ use crate::config::cors::CorsOrigin;
 use crate::config::directory::DirectoryUri;
 use crate::config::networks::Network;
 use crate::config::otlp::{OtlpConfig, OtlpConfigError, OtlpEndpoint};
+use crate::config::otlp_headers::OtlpHeaders;
 use crate::config::peer_addr::PeerAddr;
 use crate::config::routing::Domain;
 use crate::limits::{LANE_MEMORY, MAX_CLIENT_STREAMS, METRICS_NAMES, WORKERS_MAX};
@@ -243,10 +244,11 @@ impl Args {
 
     /// Where spans go, if anywhere.
     pub(super) fn otlp(&self) -> Result<Option<OtlpConfig>, OtlpConfigError> {
-        let endpoint = self.otlp_endpoint.clone();
-        let config =
-            |endpoint| OtlpConfig::new(endpoint, self.otlp_tls_ca_file.clone(), self.trace_sample);
-        endpoint.map(config).transpose()
+        let Some(endpoint) = self.otlp_endpoint.clone() else {
+            return Ok(None);
+        };
+        let (ca_file, headers) = (self.otlp_tls_ca_file.clone(), OtlpHeaders::from_env()?);
+        Ok(Some(OtlpConfig::new(endpoint, ca_file, headers, self.trace_sample)?))
     }
 
     /// What no single flag can tell: whether they fit together.

@@ -38,12 +38,13 @@ pub enum OtlpConfigError {
 
 impl OtlpConfig {
     /// # Errors
-    /// Names the CA file, or the variable of the environment, that cannot be used.
+    /// Names the CA file that cannot be used.
     pub(crate) fn new(
         endpoint: OtlpEndpoint,
         ca_file: Option<PathBuf>,
+        headers: OtlpHeaders,
         sample: f64,
-    ) -> Result<Self, OtlpConfigError> {
+    ) -> Result<Self, TlsError> {
         let trust = Trust::from_flags(ca_file, false);
         let is_secret = endpoint.0.scheme() == Some(&Scheme::HTTPS);
         let tls = if is_secret {
@@ -52,12 +53,19 @@ impl OtlpConfig {
         } else {
             None
         };
-        Ok(Self { endpoint, tls, headers: OtlpHeaders::from_env()?, sample })
+        Ok(Self { endpoint, tls, headers, sample })
     }
 
     /// Whether others on the network can read what the collector is told.
     pub(crate) fn is_overheard(&self) -> bool {
         self.tls.is_none() && !self.endpoint.is_this_machine()
+    }
+
+    /// For tests: no CA file, no headers, no share.
+    #[cfg(test)]
+    pub(crate) fn plain(endpoint: &str) -> Self {
+        let endpoint = endpoint.parse().expect("an endpoint");
+        Self::new(endpoint, None, OtlpHeaders::default(), 0.0).expect("good")
     }
 }
 
@@ -134,7 +142,7 @@ mod tests {
             ("http://[::1]:4317", false),
             ("http://[::ffff:127.0.0.1]:4317", false),
         ] {
-            let config = OtlpConfig::new(endpoint.parse().expect("one"), None, 0.0).expect("it");
+            let config = OtlpConfig::plain(endpoint);
             assert_eq!(config.is_overheard(), is_overheard, "{endpoint}");
         }
     }

@@ -28,8 +28,16 @@ impl OtlpHeaders {
 
     /// What the environment says.
     pub(super) fn from_env() -> Result<Self, OtlpHeadersError> {
-        let said = VARIABLES.map(var).into_iter().find(|said| *said != Err(VarError::NotPresent));
-        match said {
+        Self::first(VARIABLES.map(var))
+    }
+
+    /// What the first of these variables says that is there. An empty one is not, as OpenTelemetry has it.
+    fn first(variables: [Result<String, VarError>; 2]) -> Result<Self, OtlpHeadersError> {
+        let is_there = |said: &Result<String, VarError>| match said {
+            Ok(text) => !text.is_empty(),
+            Err(error) => *error != VarError::NotPresent,
+        };
+        match variables.into_iter().find(is_there) {
             None => Ok(Self::default()),
             Some(said) => said.map_err(|_| OtlpHeadersError)?.parse(),
         }
@@ -56,6 +64,28 @@ fn header(entry: &str) -> Option<(HeaderName, HeaderValue)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_variable_that_says_something() {
+        let first = |traces: Option<&str>, all: Option<&str>| {
+            let said = |text: Option<&str>| text.map(str::to_owned).ok_or(VarError::NotPresent);
+            OtlpHeaders::first([said(traces), said(all)])
+        };
+        for (traces, all, said) in [
+            (None, None, ""),
+            (None, Some("a=all"), "a=all"),
+            (Some("a=traces"), None, "a=traces"),
+            (Some("a=traces"), Some("a=all"), "a=traces"),
+            (Some(""), Some("a=all"), "a=all"),
+            (Some(""), Some(""), ""),
+        ] {
+            assert_eq!(first(traces, all), said.parse(), "{traces:?}, {all:?}");
+        }
+        assert_eq!(first(Some("nonsense"), Some("a=all")), Err(OtlpHeadersError));
+        let no_text = Err(VarError::NotUnicode("".into()));
+        let first = OtlpHeaders::first([no_text, Ok("a=all".to_owned())]);
+        assert_eq!(first, Err(OtlpHeadersError));
+    }
 
     #[test]
     fn headers() {

@@ -40,8 +40,7 @@ async fn sent(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> (OTel
         .add_service(TraceServiceServer::new(Collector(answer, times.clone())))
         .serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(server);
-    let config = OtlpConfig::new(endpoint.parse().expect("an endpoint"), None, 1.0);
-    let exporter = Exporter::new(&config.expect("good"));
+    let exporter = Exporter::new(&OtlpConfig::plain(&endpoint));
     let result = exporter.export(Vec::new()).await;
     (result, times.load(Ordering::SeqCst))
 }
@@ -80,8 +79,7 @@ async fn nobody_there_is_told_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
-    let config = OtlpConfig::new(endpoint.parse().expect("an endpoint"), None, 1.0);
-    let result = Exporter::new(&config.expect("good")).export(Vec::new()).await;
+    let result = Exporter::new(&OtlpConfig::plain(&endpoint)).export(Vec::new()).await;
     assert!(words(result).contains("refused"));
 }
 

@@ -64,8 +64,10 @@ pub const ACCESS_LOG_PAUSE: Duration = Duration::from_millis(10);
 /// otherwise, and is lost beyond.
 pub const SPANS_EXPORT: Duration = Duration::from_secs(5);
 /// Before such a lot is sent again: a collector that restarts, or is short of memory for a moment, costs no spans. Together they
-/// are shorter than what a hub that ends waits for.
+/// are shorter than the two seconds that a hub that ends waits for, so that it can still send others.
 pub const SPANS_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+/// Such a pause at most, where the collector asks for a longer one: others wait meanwhile, until there is no place for more.
+pub const SPANS_PAUSE_MAX: Duration = SPANS_PAUSES[2];
 /// Characters of what a collector says that the log has.
 pub const SPANS_WORDS: usize = 300;

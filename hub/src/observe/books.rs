@@ -27,7 +27,8 @@ impl Books {
             let opened = AccessLog::open(config, metrics.clone());
             opened.map_err(|error| told(error, &format!("the access log {}", config.to)))
         });
-        let traces = config.otlp.as_ref().map(|config| Traces::start(config, node));
+        let traces =
+            config.otlp.as_ref().map(|config| Traces::start(config, node, metrics.clone()));
         Ok(Self { access_log: access_log.transpose()?, traces })
     }
 

@@ -104,6 +104,7 @@ pub(crate) struct Metrics {
     pub(crate) tallies: Tallies,
     session_rtt: Histogram,
     access_log_dropped: Counter,
+    spans_dropped: Counter,
     request_bytes: Counter,
     response_bytes: Counter,
     calls: [[[OnceLock<Counter>; Refusal::REASONS.len() + 1]; Outcome::LABELS]; 3],
@@ -136,11 +137,9 @@ impl Metrics {
             });
         let peers = with_local_recorder(&recorder, PeerGauges::new);
         let (call_duration, call_head) = with_local_recorder(&recorder, histograms_of_calls);
-        let bytes = |direction| counter!(CALL_BYTES, "direction" => direction);
-        let (session_rtt, request_bytes, response_bytes) = with_local_recorder(&recorder, || {
-            (histogram!(SESSION_RTT), bytes("request"), bytes("response"))
-        });
-        let access_log_dropped = with_local_recorder(&recorder, || counter!(ACCESS_LOG_DROPPED));
+        let session_rtt = with_local_recorder(&recorder, || histogram!(SESSION_RTT));
+        let [request_bytes, response_bytes] = with_local_recorder(&recorder, bytes_of_calls);
+        let [access_log_dropped, spans_dropped] = with_local_recorder(&recorder, losses);
         Arc::new(Self {
             recorder,
             handle,
@@ -161,6 +160,7 @@ impl Metrics {
             tallies: Tallies::new(names),
             session_rtt,
             access_log_dropped,
+            spans_dropped,
             request_bytes,
             response_bytes,
             calls: Default::default(),
@@ -225,6 +225,11 @@ impl Metrics {
     /// Lines of the access log were lost.
     pub(crate) fn access_log_dropped(&self, lines: u64) {
         self.access_log_dropped.increment(lines);
+    }
+
+    /// Spans were lost.
+    pub(crate) fn spans_dropped(&self, spans: u64) {
+        self.spans_dropped.increment(spans);
     }
 
     /// When the certificate ends, if there is one.
@@ -343,6 +348,15 @@ impl Metrics {
     pub(crate) fn response_meter(&self) -> Meter {
         Meter::new(&self.response_bytes)
     }
+}
+
+fn bytes_of_calls() -> [Counter; 2] {
+    ["request", "response"].map(|direction| counter!(CALL_BYTES, "direction" => direction))
+}
+
+/// Of calls, where they were to be written down.
+fn losses() -> [Counter; 2] {
+    [counter!(ACCESS_LOG_DROPPED), counter!(SPANS_DROPPED)]
 }
 
 /// Of how long calls take, and of how long their answers take to begin.

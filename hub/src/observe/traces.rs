@@ -1,13 +1,15 @@
 //! Spans of calls, for a collector (OTLP over gRPC). Without `--otlp-endpoint` nothing of this is there.
 //!
 //! `traceparent` passes as it came, so a hub's span and the server's are children of the same: the caller's. A span is made
-//! once its call is over, and handed to a thread that sends them in lots; where that is behind, they are lost.
+//! once its call is over, and handed to a thread that sends them in lots; where that is behind, they are lost, and counted.
 
 mod channel;
 mod exporter;
 mod losses;
+mod room;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
@@ -16,15 +18,19 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+};
 use tunnel::limits::CLOSE_TIMEOUT;
 
 use crate::config::otlp::OtlpConfig;
 use crate::message::refusal::Refusal;
 use crate::observe::ending::Ending;
+use crate::observe::metrics::Metrics;
 use crate::observe::outcome::Outcome;
 use crate::observe::trace::Trace;
 use crate::observe::traces::exporter::Exporter;
+use crate::observe::traces::room::Room;
 
 /// Makes spans.
 #[derive(Debug)]
@@ -32,23 +38,33 @@ pub(crate) struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     sample: f64,
+    room: Arc<Room>,
+    metrics: Arc<Metrics>,
 }
 
 impl Traces {
     /// Begins, though the collector may not be there yet. `node` is the id of this hub process.
-    pub(crate) fn start(config: &OtlpConfig, node: &str) -> Self {
+    pub(crate) fn start(config: &OtlpConfig, node: &str, metrics: Arc<Metrics>) -> Self {
+        Self::start_with(config, node, metrics, Room::from_env())
+    }
+
+    fn start_with(config: &OtlpConfig, node: &str, metrics: Arc<Metrics>, room: Room) -> Self {
+        let room = Arc::new(room);
         let resource = Resource::builder()
             .with_service_name("grpc-hub")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .with_attribute(KeyValue::new("service.instance.id", node.to_owned()));
+        let exporter = Exporter::new(config, metrics.clone(), room.clone());
+        let queue = BatchConfigBuilder::default().with_max_queue_size(room.places()).build();
+        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(queue).build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource.build())
             // It is decided here.
             .with_sampler(Sampler::AlwaysOn)
-            .with_batch_exporter(Exporter::new(config))
+            .with_span_processor(processor)
             .build();
         let tracer = provider.tracer("grpc-hub");
-        Self { provider, tracer, sample: config.sample }
+        Self { provider, tracer, sample: config.sample, room, metrics }
     }
 
     /// A call is over.
@@ -61,8 +77,10 @@ impl Traces {
             Some(trace) => trace.is_sampled,
             None => self.sample > 0.0 && fastrand::f64() < self.sample,
         };
-        if is_chosen {
+        if is_chosen && self.room.enter() {
             self.write_span(ending);
+        } else if is_chosen {
+            self.metrics.spans_dropped(1);
         }
     }
 
@@ -154,3 +172,6 @@ fn events(ending: &Ending<'_>, start: SystemTime) -> Vec<Event> {
 fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

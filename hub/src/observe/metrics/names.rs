@@ -36,6 +36,7 @@ pub(super) const DIRECTORY_AGE: &str = "hub_directory_age_seconds";
 pub(super) const PEER_REFUSALS: &str = "hub_peer_refusals_total";
 pub(super) const LANES_RELAYED: &str = "hub_lanes_relayed";
 pub(super) const ACCESS_LOG_DROPPED: &str = "hub_access_log_dropped_total";
+pub(super) const SPANS_DROPPED: &str = "hub_spans_dropped_total";
 pub(super) const BUILD_INFO: &str = "hub_build_info";
 
 /// Tells the recorder of all of them, and which version runs.
@@ -75,6 +76,7 @@ pub(super) fn describe() {
         "Round trip time of sessions, by WebSocket ping"
     );
     describe_counter!(ACCESS_LOG_DROPPED, "Lines of the access log that could not be written");
+    describe_counter!(SPANS_DROPPED, "Spans of calls that did not come to the collector");
     describe_peers();
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_gauge!(BUILD_INFO, "Always 1; the label says which version runs");

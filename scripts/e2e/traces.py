@@ -137,7 +137,7 @@ def trace_id(number):
 
 
 def said(hub, message):
-    """The lines of the hub's log with this message."""
+    """The lines of the hub's log with this message. When it has ended, that is all of them."""
     return [fields for fields in map(logged(message), hub.process.lines()) if fields]
 
 
@@ -250,7 +250,9 @@ def late(world, _hub):
         collector.start()
         check(call(route, trace_id(3)), "the third call fails")
         collector.span(trace_id(3))
-        check(len(said(hub, LOST)) == 1, f"it says {said(hub, LOST)}")
+        check(lost["spans"] == 1 and dropped(hub) == 1, f"{dropped(hub)} are lost, it says {lost}")
+    check(len(said(hub, LOST)) == 1, f"it says {said(hub, LOST)}")
+    check(len(said(hub, AGAIN)) == 1, f"it says {said(hub, AGAIN)}")
 
 
 def by_tls(world, _hub):
@@ -291,20 +293,39 @@ def in_clear(world, _hub):
 
 def refusal(world, collector):
     """What a hub says whose spans are not taken: once, though each call has one. Calls go on."""
+    calls = 5
     with traced(world, collector) as (hub, route):
-        for number in range(5):
+        for number in range(calls):
             check(call(route, trace_id(number + 1)), f"call {number + 1} fails")
         lost = hub.process.wait_for(logged(LOST), "it says that spans are lost")
-        check(len(said(hub, LOST)) == 1, f"it says {said(hub, LOST)}")
-        return lost
+        eventually(lambda: dropped(hub) == calls, "all spans are counted as lost", SHOWN_WITHIN_S)
+    check(len(said(hub, LOST)) == 1, f"it says {said(hub, LOST)}")
+    return lost
+
+
+def dropped(hub):
+    """How many spans the hub has lost."""
+    text = succeed("curl", "-sS", f"http://{hub.admin}/metrics")
+    return int(re.search(r"^hub_spans_dropped_total (\d+)$", text, re.M)[1])
 
 
 def overheard(world, _hub):
-    """A hub whose spans others could read says so when it starts; on its own machine nobody can."""
-    for host, is_told in (("collector.test", True), ("127.0.0.1", False)):
-        with world.own_hub("h2c", "--otlp-endpoint", f"http://{host}:4317") as hub:
-            told = [line for line in hub.process.lines() if "--otlp-endpoint" in line]
-            check(len(told) == is_told, f"{host}: it says {told}")
+    """A hub whose spans or token others could read says so when it starts; on its own machine none
+    can. An empty variable hides no other."""
+    headers = "OTEL_EXPORTER_OTLP_TRACES_HEADERS=", "OTEL_EXPORTER_OTLP_HEADERS=a=a-secret"
+    for host, variables, count in (
+        ("collector.test", (), 1),
+        ("collector.test", headers, 2),
+        ("127.0.0.1", headers, 0),
+    ):
+        flags = "--otlp-endpoint", f"http://{host}:4317"
+        with world.own_hub("h2c", *flags, variables=variables) as hub:
+            if count:
+                warns = re.compile(".*--otlp-endpoint without https: names").match
+                hub.process.wait_for(warns, "it warns")
+        told = [line for line in hub.process.lines() if "--otlp-endpoint" in line]
+        check(len(told) == count, f"{host} with {variables}: it says {told}")
+        check("a-secret" not in "".join(hub.process.lines()), "it tells of the token")
 
 
 def no_headers(world, _hub):

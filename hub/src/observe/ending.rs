@@ -90,3 +90,32 @@ impl Ending<'_> {
         &self.method[..self.method.floor_char_boundary(METHOD_LEN)]
     }
 }
+
+#[cfg(test)]
+impl<'c> Ending<'c> {
+    /// A unary call to nobody, that ended so.
+    pub(crate) fn of_a_test(method: &'c str, outcome: Outcome) -> Self {
+        Self {
+            name: None,
+            method,
+            outcome,
+            refusal: None,
+            is_clients: false,
+            kind: Kind::Unary,
+            instance: None,
+            session: None,
+            lane: None,
+            caller: None,
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            head: None,
+            queue: None,
+            ended: Instant::now(),
+            total: Duration::from_secs(1),
+            bytes: (0, 0),
+            messages: None,
+            parked: None,
+            replays: 0,
+            trace: None,
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! What a line says, and what becomes of lines: files that move, disks that are full.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,7 +8,6 @@ use serde_json::Value;
 use super::*;
 use crate::config::access_log::LogPlace;
 use crate::message::refusal::Refusal;
-use crate::observe::ending::Kind;
 use crate::observe::metrics::There;
 use crate::observe::outcome::Outcome;
 use crate::observe::trace::Trace;
@@ -18,26 +16,18 @@ const TRACE: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn ending<'c>(method: &'c str, refusal: Option<&'c Refusal>) -> Ending<'c> {
     Ending {
-        name: None,
-        method,
-        outcome: Outcome::Grpc(if refusal.is_some() { 14 } else { 0 }),
         refusal,
-        is_clients: false,
-        kind: Kind::Unary,
         instance: Some("i"),
         session: Some("s"),
         lane: Some(3),
         caller: Some("who"),
-        peer: SocketAddr::from(([127, 0, 0, 1], 4711)),
         head: Some(Duration::from_micros(200)),
         queue: Some(Duration::from_micros(100)),
-        ended: tokio::time::Instant::now(),
         total: Duration::from_micros(300),
         bytes: (10, 20),
         messages: Some((1, 2)),
-        parked: None,
-        replays: 0,
         trace: Trace::of(TRACE),
+        ..Ending::of_a_test(method, Outcome::Grpc(if refusal.is_some() { 14 } else { 0 }))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What is rendered of what was counted, as Prometheus and as OpenMetrics have it.
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::*;
@@ -8,28 +7,8 @@ use crate::observe::name_view::NameState;
 
 /// A call that took a second, of this kind; its answer began after a tenth of that.
 fn ending(outcome: Outcome, kind: Kind, refusal: Option<&Refusal>) -> Ending<'_> {
-    Ending {
-        name: None,
-        method: "/a.B/C",
-        outcome,
-        refusal,
-        is_clients: false,
-        kind,
-        instance: None,
-        session: None,
-        lane: None,
-        caller: None,
-        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-        head: refusal.is_none().then_some(Duration::from_millis(100)),
-        queue: None,
-        ended: tokio::time::Instant::now(),
-        total: Duration::from_secs(1),
-        bytes: (0, 0),
-        messages: None,
-        parked: None,
-        replays: 0,
-        trace: None,
-    }
+    let head = refusal.is_none().then_some(Duration::from_millis(100));
+    Ending { refusal, kind, head, ..Ending::of_a_test("/a.B/C", outcome) }
 }
 
 fn assert_has(text: &str, lines: &[&str]) {

@@ -1,35 +1,12 @@
 //! What a tally remembers, by a paused clock, and what it forgets.
 
-use std::net::SocketAddr;
-
 use http::StatusCode;
 use tokio::time::advance;
 
 use super::*;
 
 fn ending(method: &str, outcome: Outcome, head: u64) -> Ending<'_> {
-    Ending {
-        name: None,
-        method,
-        outcome,
-        refusal: None,
-        is_clients: false,
-        kind: Kind::Unary,
-        instance: None,
-        session: None,
-        lane: None,
-        caller: None,
-        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-        head: Some(Duration::from_micros(head)),
-        queue: None,
-        ended: tokio::time::Instant::now(),
-        total: Duration::from_secs(1),
-        bytes: (0, 0),
-        messages: None,
-        parked: None,
-        replays: 0,
-        trace: None,
-    }
+    Ending { head: Some(Duration::from_micros(head)), ..Ending::of_a_test(method, outcome) }
 }
 
 const OK: Outcome = Outcome::Grpc(0);

@@ -1,36 +1,12 @@
 //! What is counted of spans that are lost.
 
-use std::net::SocketAddr;
-
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::observe::ending::Kind;
 use crate::observe::metrics::There;
 
 fn ending() -> Ending<'static> {
-    Ending {
-        name: None,
-        method: "/a.B/C",
-        outcome: Outcome::Grpc(0),
-        refusal: None,
-        is_clients: false,
-        kind: Kind::Unary,
-        instance: None,
-        session: None,
-        lane: None,
-        caller: None,
-        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-        head: None,
-        queue: None,
-        ended: tokio::time::Instant::now(),
-        total: Duration::from_secs(1),
-        bytes: (0, 0),
-        messages: None,
-        parked: None,
-        replays: 0,
-        trace: None,
-    }
+    Ending::of_a_test("/a.B/C", Outcome::Grpc(0))
 }
 
 fn dropped(metrics: &Metrics) -> String {

@@ -12,6 +12,11 @@ from harness import TOOLS, check
 ONLY_WRITTEN = "definition"
 
 
+def is_there():
+    """Whether its models are installed: they want Python 3.11."""
+    return (TOOLS / "grafana").is_dir()
+
+
 def check_dashboard(path: Path):
     """Grafana's own models (grafana-foundation-sdk) take it, and give all of it back."""
     sys.path.insert(0, str(TOOLS / "grafana"))

@@ -14,6 +14,9 @@ pub const MAX_SERVICE_STREAMS: u32 = 4096;
 /// Buffer for what the upstream sends, held while there is something to read: one DATA frame.
 pub const RELAY_BUFFER: usize = LANE_DATA_MAX;
 
+/// Most that is written to the upstream at once, and waits for it where it takes nothing: two DATA frames.
+pub const RELAY_WRITE: usize = 2 * LANE_DATA_MAX;
+
 /// Default of `--lane-memory`: of it, one source has half, which is one upload at 160 MB/s from a hub 100 ms away.
 pub const LANE_MEMORY: usize = 64 << 20;
 

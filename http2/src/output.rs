@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 
 /// A piece of as many bytes or more is kept as it is; a smaller one is copied, which costs less than a reference to it,
 /// and a slice of its own in every write.
@@ -156,6 +156,42 @@ impl Output {
         }
         let least = if self.buffer.capacity() == 0 { self.last.max(BUFFER_FIRST) } else { 0 };
         self.buffer.reserve(more.max(least));
+    }
+}
+
+/// Large pieces are given away as they are.
+impl Buf for Output {
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match self.kept.front() {
+            Some(Kept { before: 0, bytes }) => bytes,
+            Some(kept) => &self.buffer[self.start..self.start + kept.before],
+            None => &self.buffer[self.start..],
+        }
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        self.slices(into)
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        Self::advance(self, bytes);
+    }
+
+    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
+        if let Some(Kept { before: 0, bytes }) = self.kept.front()
+            && len <= bytes.len()
+        {
+            let piece = bytes.slice(..len);
+            self.advance(len);
+            return piece;
+        }
+        let mut copy = BytesMut::with_capacity(len);
+        copy.put(self.take(len));
+        copy.freeze()
     }
 }
 

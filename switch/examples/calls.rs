@@ -98,8 +98,7 @@ impl Ends {
                 begun += usize::from(self.switch.forward(call, self.lane, &REWRITE));
             }
         }
-        let written = self.switch.lane_output(self.lane).map_or(0, |output| output.len());
-        self.switch.lane_wrote(self.lane, written);
+        self.switch.write_lane(self.lane, Output::clear);
         Ok(begun)
     }
 

@@ -241,18 +241,18 @@ impl<C, G: Guard> Switch<C, G> {
         self.events.pop_front()
     }
 
-    /// What is to be written to a lane. DATA is put in by turns.
-    pub fn lane_output(&mut self, id: LaneId) -> Option<&mut Output> {
+    /// Writes to a lane: `write` takes what it can off the front of what there is. DATA is put in by turns, so there may be
+    /// more then. `None` if there is nothing, or no such lane.
+    pub fn write_lane<T>(&mut self, id: LaneId, write: impl FnOnce(&mut Output) -> T) -> Option<T> {
         self.fill_lane(id);
-        Some(&mut self.lane_mut(id)?.link.output)
-    }
-
-    /// So much of a lane's output was written.
-    pub fn lane_wrote(&mut self, id: LaneId, bytes: usize) {
-        if let Some(lane) = self.lane_mut(id) {
-            lane.link.output.advance(bytes);
-            lane.link.written += bytes as u64;
+        let link = &mut self.lane_mut(id)?.link;
+        let len = link.output.len();
+        if len == 0 {
+            return None;
         }
+        let wrote = write(&mut link.output);
+        link.written += (len - link.output.len()) as u64;
+        Some(wrote)
     }
 
     /// The next lane that may have something to write. Each is named once until it is touched again.

@@ -21,6 +21,7 @@ pub mod listen_addr;
 pub mod log;
 pub mod name;
 pub mod once;
+pub mod pieces;
 pub mod program;
 pub mod proxy;
 pub mod registration;

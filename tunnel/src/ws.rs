@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::limits::{CONTROL_QUEUE, WORK_PER_FRAME, WS_IDLE_MESSAGES};
+use crate::pieces::Pieces;
 use crate::token_bucket::TokenBucket;
 use crate::turn::Turn;
 use crate::wire::{CloseCode, Control};
@@ -29,6 +30,7 @@ mod rtt;
 mod writer;
 
 use flight::Flight;
+use frame::Opcode;
 pub(crate) use frame::Side;
 use handle::Shared;
 pub use handle::{Ended, Handle};
@@ -305,11 +307,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
 
     /// Sends a binary message, after [`Self::poll_sendable`]. Messages are written together; but where the socket takes
     /// less than there is, one at a time, so that what has more haste does not stand behind several.
-    pub(crate) fn send(&mut self, message: Bytes, cx: &mut Context<'_>) {
+    pub(crate) fn send(&mut self, message: impl Into<Pieces>, cx: &mut Context<'_>) {
+        let message = message.into();
         self.keepalive.moved(message.len());
         self.keepalive.sent();
         self.flight.sent(message.len());
-        self.writer.put(Message::Binary(message));
+        self.writer.put_pieces(Opcode::Binary, message);
         if self.is_slow {
             self.poll_flush(cx);
         }

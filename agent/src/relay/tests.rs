@@ -8,6 +8,7 @@ use tunnel::limits::{LANE_FIRST_CREDIT, LANE_QUEUE};
 use tunnel::wire::CloseCode;
 
 use super::*;
+use crate::limits::RELAY_BUFFER;
 use crate::metrics::Metrics;
 use crate::standing::Seen;
 use crate::tests::{lane as open_lane, session, soon};

@@ -89,11 +89,15 @@ impl<'i> World<'i> {
 
     /// An upstream hears up to so many bytes.
     pub fn lane_hears(&mut self, lane: LaneId, most: usize) -> usize {
-        let Some(output) = self.switch.lane_output(lane) else { return 0 };
-        let bytes = first(output, most);
-        let len = bytes.len();
-        self.switch.lane_wrote(lane, len);
-        self.lanes.get_mut(&lane).expect("a lane").hear(bytes);
+        let bytes = self.switch.write_lane(lane, |output| {
+            let bytes = first(output, most);
+            output.advance(bytes.len());
+            bytes
+        });
+        let len = bytes.as_ref().map_or(0, |bytes| bytes.len());
+        if let Some(bytes) = bytes {
+            self.lanes.get_mut(&lane).expect("a lane").hear(bytes);
+        }
         self.on_events();
         len
     }

@@ -18,6 +18,8 @@ enum Step {
     Push(usize),
     Extend(usize),
     Advance(usize),
+    /// Takes it, as far as there is so much.
+    Take(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -25,7 +27,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         len.clone().prop_map(Step::Push),
         len.clone().prop_map(Step::Extend),
-        len.prop_map(Step::Advance),
+        len.clone().prop_map(Step::Advance),
+        len.prop_map(Step::Take),
         Just(Step::Advance(usize::MAX)),
     ]
 }
@@ -57,6 +60,11 @@ proptest! {
                     model.extend(&piece);
                     output.extend(&piece);
                 }
+                Step::Take(len) => {
+                    let len = len.min(model.len());
+                    let taken = output.copy_to_bytes(len);
+                    prop_assert!(model.drain(..len).eq(taken));
+                }
                 Step::Advance(len) => {
                     model.drain(..len.min(model.len()));
                     output.advance(len);
@@ -64,6 +72,8 @@ proptest! {
             }
             prop_assert_eq!((output.len(), output.is_empty()), (model.len(), model.is_empty()));
             prop_assert_eq!(&written(&output), &model);
+            prop_assert!(model.starts_with(output.chunk()));
+            prop_assert_eq!(output.chunk().is_empty(), model.is_empty());
             if output.is_empty() {
                 prop_assert!(output.buffer.capacity() <= BUFFER_KEPT);
                 prop_assert!(output.kept.capacity() <= QUEUE_KEPT);
@@ -89,6 +99,19 @@ fn large_pieces_are_kept_and_small_ones_lie_together() {
     let mut few = [IoSlice::new(&[]); 2];
     assert_eq!(output.slices(&mut few), 2);
     assert_eq!(output.slices(&mut []), 0);
+}
+
+#[test]
+fn large_pieces_are_given_away_as_they_are() {
+    let large = Bytes::from(vec![1; 2 * KEEP_FROM]);
+    let mut output = Output::new();
+    output.extend(b"ab");
+    output.push(large.clone());
+    assert_eq!((output.chunk(), output.remaining()), (&b"ab"[..], 2 + 2 * KEEP_FROM));
+    assert_eq!(output.copy_to_bytes(2), b"ab"[..]);
+    assert_eq!(output.copy_to_bytes(KEEP_FROM).as_ptr(), large.as_ptr());
+    assert_eq!(output.copy_to_bytes(KEEP_FROM).as_ptr(), large[KEEP_FROM..].as_ptr());
+    assert!(output.is_empty());
 }
 
 #[test]

@@ -142,16 +142,11 @@ impl Connection {
         let waker = lane.woken.waker.clone();
         let mut cx = Context::from_waker(&waker);
         loop {
-            let Some(output) = self.switch.lane_output(id) else { return };
-            if output.is_empty() {
-                break;
-            }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = output.slices(&mut slices);
-            match lane.io.poll_write(&mut cx, &slices[..count]) {
-                Poll::Ready(Ok(written)) if written > 0 => self.switch.lane_wrote(id, written),
+            match self.switch.write_lane(id, |output| lane.io.poll_write(&mut cx, output)) {
+                None => break,
+                Some(Poll::Ready(Ok(()))) => {}
                 // Reading tells how it ended.
-                _ => return,
+                Some(_) => return,
             }
         }
         if lane.leaves_by.is_some() && !lane.is_held {

@@ -1,12 +1,13 @@
 //! The byte stream of a lane, whatever is at its other end.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncWrite, DuplexStream};
-use tokio_util::io::poll_read_buf;
+use http2::output::Output;
+use tokio::io::{AsyncWrite as _, DuplexStream};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
 use tunnel::lanes::{Lane, LaneEnd};
 
 /// Bytes that are read at once of a lane in memory.
@@ -33,7 +34,7 @@ impl LaneIo {
     /// The next piece of what has come; empty at its end.
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         match self {
-            Self::Session(lane) => lane.poll_piece(cx),
+            Self::Session(lane) => lane.poll_piece(cx, usize::MAX),
             Self::Own(io) => {
                 let mut bytes = BytesMut::with_capacity(READ);
                 ready!(poll_read_buf(Pin::new(io), cx, &mut bytes))?;
@@ -42,15 +43,22 @@ impl LaneIo {
         }
     }
 
+    /// Writes this, and takes it as it goes. Ready once nothing of it is left.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Session(lane) => Pin::new(lane).poll_write_vectored(cx, slices),
-            Self::Own(io) => Pin::new(io).poll_write_vectored(cx, slices),
+        output: &mut Output,
+    ) -> Poll<io::Result<()>> {
+        let io = match self {
+            Self::Session(lane) => return lane.poll_write_from(cx, output),
+            Self::Own(io) => io,
+        };
+        while !output.is_empty() {
+            if ready!(poll_write_buf(Pin::new(&mut *io), cx, output))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Says that nothing more follows. What was said before goes first.

@@ -1,7 +1,6 @@
 //! Finds out whether an agent's server speaks HTTP/2.
 
 use std::future::poll_fn;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -141,7 +140,7 @@ impl Probe {
         if self.switch.is_tired_of(self.lane) || self.switch.is_closing(self.lane) {
             return Poll::Ready(Some(()));
         }
-        let piece = ready!(self.io.poll_piece(cx)).unwrap_or_default();
+        let piece = ready!(self.io.poll_piece(cx, usize::MAX)).unwrap_or_default();
         if piece.is_empty() {
             return Poll::Ready(None);
         }
@@ -151,13 +150,9 @@ impl Probe {
 
     /// Writes what can be written now; the rest follows with what is said next.
     fn write(&mut self, cx: &mut Context<'_>) {
-        while let Some(output) = self.switch.lane_output(self.lane).filter(|out| !out.is_empty()) {
-            let mut slices = [IoSlice::new(&[]); 4];
-            let count = output.slices(&mut slices);
-            match Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..count]) {
-                Poll::Ready(Ok(written)) => self.switch.lane_wrote(self.lane, written),
-                _ => return,
-            }
-        }
+        let (switch, io) = (&mut self.switch, &mut self.io);
+        while let Some(Poll::Ready(Ok(_))) =
+            switch.write_lane(self.lane, |output| io.poll_write_from(cx, output))
+        {}
     }
 }

@@ -4,11 +4,10 @@
 //! that callers are at knows what it may send once more.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -88,10 +87,10 @@ impl<F: FnOnce()> Hop<F> {
     /// From the agent to the other hub.
     fn poll_down(&mut self, cx: &mut Context<'_>, outer: &mut Lane, inner: &Lane) -> Poll<End> {
         loop {
-            if ready!(poll_write(cx, outer, &mut self.down)).is_err() {
+            if ready!(outer.poll_write_from(cx, &mut self.down)).is_err() {
                 return Poll::Ready(End::Outer);
             }
-            match ready!(inner.poll_piece(cx)) {
+            match ready!(inner.poll_piece(cx, usize::MAX)) {
                 Ok(piece) if !piece.is_empty() => {
                     if let Some((under_way, spoken)) = self.silent.take() {
                         drop(under_way);
@@ -108,12 +107,12 @@ impl<F: FnOnce()> Hop<F> {
     fn poll_up(&mut self, cx: &mut Context<'_>, outer: &Lane, inner: &mut Lane) -> Poll<End> {
         loop {
             let before = self.up.len();
-            let written = poll_write(cx, inner, &mut self.up);
+            let written = inner.poll_write_from(cx, &mut self.up);
             self.sent += (before - self.up.len()) as u64;
             if ready!(written).is_err() {
                 return Poll::Ready(End::Up);
             }
-            match ready!(outer.poll_piece(cx)) {
+            match ready!(outer.poll_piece(cx, usize::MAX)) {
                 Ok(piece) if !piece.is_empty() => self.up = piece,
                 Ok(_) => {
                     let _ = Pin::new(&mut *inner).poll_shutdown(cx);
@@ -123,15 +122,6 @@ impl<F: FnOnce()> Hop<F> {
             }
         }
     }
-}
-
-/// Ready once nothing is left of it.
-fn poll_write(cx: &mut Context<'_>, to: &mut Lane, bytes: &mut Bytes) -> Poll<io::Result<()>> {
-    while !bytes.is_empty() {
-        let written = ready!(Pin::new(&mut *to).poll_write(cx, bytes))?;
-        bytes.advance(written);
-    }
-    Poll::Ready(Ok(()))
 }
 
 /// The agent's lane has ended: so does the other hub's, in the same way.
@@ -158,7 +148,7 @@ async fn tell_outer(mut outer: Lane, inner: &Lane, sent: u64) {
 }
 
 fn poll_ignored(cx: &mut Context<'_>, lane: &Lane) -> Poll<()> {
-    while ready!(lane.poll_piece(cx)).is_ok_and(|piece| !piece.is_empty()) {}
+    while ready!(lane.poll_piece(cx, usize::MAX)).is_ok_and(|piece| !piece.is_empty()) {}
     Poll::Ready(())
 }
 

@@ -61,8 +61,7 @@ impl Hostile {
             }
             let output = self.switch.client_output();
             output.advance(usize::from(side) * 64);
-            let len = self.switch.lane_output(lane).map_or(0, |output| output.len());
-            self.switch.lane_wrote(lane, len.min(usize::from(side) * 64));
+            self.switch.write_lane(lane, |output| output.advance(usize::from(side) * 64));
             self.hear();
         }
     }

@@ -163,11 +163,16 @@ impl World {
     }
 
     pub(crate) fn lane_hears(&mut self, lane: LaneId) -> bool {
-        let Some(output) = self.switch.lane_output(lane) else { return false };
-        let bytes = taken(output, self.chunk);
-        self.switch.lane_wrote(lane, bytes.len());
-        let moved = !bytes.is_empty();
-        self.lane(lane).came(bytes);
+        let chunk = self.chunk;
+        let bytes = self.switch.write_lane(lane, |output| {
+            let bytes = taken(output, chunk);
+            output.advance(bytes.len());
+            bytes
+        });
+        let moved = bytes.is_some();
+        if let Some(bytes) = bytes {
+            self.lane(lane).came(bytes);
+        }
         self.on_events();
         moved
     }

@@ -81,7 +81,7 @@ fn act(mux: &mut Mux, op: u8, lanes: &[u32]) {
             let Some((message, _)) = mux.next_message() else {
                 return;
             };
-            assert!(Frame::read(message).is_ok(), "no frame of ours");
+            assert!(Frame::read(message.into()).is_ok(), "no frame of ours");
         }
         11 => mux.finish(id),
         12 => mux.reset(id, ResetCode::Closed, ""),

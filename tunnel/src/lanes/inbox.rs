@@ -34,11 +34,13 @@ impl Inbox {
         self.pieces.push_back(piece);
     }
 
-    /// Takes what came first, in one piece; `None` if there is nothing.
-    pub(super) fn take(&mut self) -> Option<Bytes> {
-        let piece = match self.pieces.pop_front() {
-            Some(piece) => piece,
+    /// Takes at most `most` bytes of what came first, in one piece; `None` if there is nothing.
+    pub(super) fn take(&mut self, most: usize) -> Option<Bytes> {
+        let piece = match self.pieces.front_mut() {
+            Some(piece) if piece.len() > most => piece.split_to(most),
+            Some(_) => self.pieces.pop_front()?,
             None if self.tail.is_empty() => return None,
+            None if self.tail.len() > most => self.tail.split_to(most).freeze(),
             None => std::mem::take(&mut self.tail).freeze(),
         };
         self.len -= piece.len();

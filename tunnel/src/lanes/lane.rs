@@ -3,14 +3,15 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::MutexGuard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::end::{LaneEnd, LaneStatus};
 use super::frame::{self, HEAD_BYTES, Open, ResetCode};
+use super::mux::Mux;
 use super::shared::{Lanes, Life, State, wake};
 use crate::limits::LANE_DATA_MAX;
 
@@ -80,13 +81,13 @@ impl Lane {
         Poll::Pending
     }
 
-    /// The next piece of what has come, without a copy; empty at the lane's end.
+    /// The next piece of what has come, of at most `most` bytes, without a copy; empty at the lane's end.
     ///
     /// # Errors
     /// The lane was reset, or its session lost.
-    pub fn poll_piece(&self, cx: &Context<'_>) -> Poll<io::Result<Bytes>> {
+    pub fn poll_piece(&self, cx: &Context<'_>, most: usize) -> Poll<io::Result<Bytes>> {
         let mut state = self.lanes.0.state.lock();
-        let (piece, credit_is_due) = state.mux.read_piece(self.id);
+        let (piece, credit_is_due) = state.mux.read_piece(self.id, most);
         if let Some(piece) = piece {
             let driver = if credit_is_due { state.take_driver() } else { None };
             drop(state);
@@ -103,6 +104,22 @@ impl Lane {
         Poll::Pending
     }
 
+    /// Writes all of `bytes`, and takes it as it goes; large pieces without a copy, if `bytes` can give them away. Ready once
+    /// nothing of it is left.
+    ///
+    /// # Errors
+    /// As those of writing.
+    pub fn poll_write_from(
+        &mut self,
+        cx: &Context<'_>,
+        bytes: &mut impl Buf,
+    ) -> Poll<io::Result<()>> {
+        while bytes.has_remaining() {
+            ready!(self.write(cx, |mux, id| mux.write_from(id, bytes)))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// A message that leaves as it is once it is filled, with at most [`LANE_DATA_MAX`] bytes.
     #[must_use]
     pub fn message(&self) -> BytesMut {
@@ -116,25 +133,33 @@ impl Lane {
     /// As those of writing.
     pub fn poll_write_message(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         message: &mut BytesMut,
     ) -> Poll<io::Result<()>> {
-        loop {
-            let mut state = self.lanes.0.state.lock();
-            if state.life != Life::Open {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
-            let written = state.mux.write_message(self.id, message);
-            if written == 0 && message.len() > HEAD_BYTES {
-                return self.refused(state, cx).map(Err);
-            }
-            let driver = state.take_driver();
-            drop(state);
-            wake(driver);
-            if message.len() <= HEAD_BYTES {
-                return Poll::Ready(Ok(()));
-            }
+        while message.len() > HEAD_BYTES {
+            ready!(self.write(cx, |mux, id| mux.write_message(id, message)))?;
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is not nothing, as far as there is room for it.
+    fn write(
+        &mut self,
+        cx: &Context<'_>,
+        write: impl FnOnce(&mut Mux, u32) -> usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.lanes.0.state.lock();
+        if state.life != Life::Open {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let written = write(&mut state.mux, self.id);
+        if written == 0 {
+            return self.refused(state, cx).map(Err);
+        }
+        let driver = state.take_driver();
+        drop(state);
+        wake(driver);
+        Poll::Ready(Ok(written))
     }
 
     /// Nothing of what was to be written was taken: why, or not yet.
@@ -212,21 +237,10 @@ impl AsyncWrite for Lane {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.lanes.0.state.lock();
-        if state.life != Life::Open {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        let written = state.mux.write(self.id, slices);
-        if written > 0 {
-            let driver = state.take_driver();
-            drop(state);
-            wake(driver);
-            return Poll::Ready(Ok(written));
-        }
         if slices.iter().all(|slice| slice.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        self.refused(state, cx).map(Err)
+        self.get_mut().write(cx, |mux, id| mux.write(id, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

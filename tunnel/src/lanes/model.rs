@@ -206,10 +206,9 @@ impl World {
             if from.wire.len() >= WIRE {
                 return;
             }
-            let Some((message, _)) = from.mux.next_message() else {
-                return;
-            };
+            let Some((message, _)) = from.mux.next_message() else { return };
             from.explained += LANE_FRAMES_EXPLAINED;
+            let message = Bytes::from(message);
             from.wire.push_back(message.clone());
             self.tally(end, message, |sum, bytes| *sum += bytes);
         }

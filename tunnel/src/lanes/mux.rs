@@ -26,6 +26,7 @@ use super::inbox::Inbox;
 use super::memory::LaneMemory;
 use super::role::Role;
 use crate::limits::{LANE_FIRST_CREDIT, LANE_IDS_MAX, LANE_RESETS_WAITING, LANE_RTT_LEAST};
+use crate::pieces::Pieces;
 
 /// What is known of the session's link.
 #[derive(Clone, Copy, Debug)]
@@ -232,13 +233,13 @@ impl Mux {
         false
     }
 
-    /// Takes what came first, in one piece, and whether there is something to send because of it.
-    pub fn read_piece(&mut self, id: u32) -> (Option<Bytes>, bool) {
+    /// Takes at most `most` of what came first, in one piece, and whether there is something to send because of it.
+    pub fn read_piece(&mut self, id: u32, most: usize) -> (Option<Bytes>, bool) {
         if let Some(lane) = self.lanes.get_mut(&id) {
-            let piece = lane.take(self.link);
+            let piece = lane.take(most, self.link);
             return (piece, note_urgent(&mut self.urgent, id, lane));
         }
-        let piece = self.unread.get_mut(&id).and_then(Inbox::take);
+        let piece = self.unread.get_mut(&id).and_then(|inbox| inbox.take(most));
         if self.unread.get(&id).is_some_and(|inbox| inbox.len() == 0) {
             self.drop_unread(id);
         }
@@ -305,10 +306,10 @@ impl Mux {
     }
 
     /// The next message to send, and the lane that has room again because of it.
-    pub fn next_message(&mut self) -> Option<(Bytes, Option<u32>)> {
+    pub fn next_message(&mut self) -> Option<(Pieces, Option<u32>)> {
         while let Some(id) = self.urgent.front().copied() {
             if let Some(message) = self.next_urgent(id) {
-                return Some((message, None));
+                return Some((message.into(), None));
             }
             self.urgent.pop_front();
         }
@@ -316,7 +317,7 @@ impl Mux {
             if self.resets.is_empty() {
                 self.resets = VecDeque::new();
             }
-            return Some((reset, None));
+            return Some((reset.into(), None));
         }
         let (message, id, lane) = self.turns.next(&mut self.lanes)?;
         note_urgent(&mut self.urgent, id, lane);

@@ -14,6 +14,7 @@ use super::frame::Open;
 use super::memory::LaneMemory;
 use super::mux::{Event, Mux, Violation};
 use super::role::Role;
+use crate::pieces::Pieces;
 use crate::ws::Handle;
 
 /// The lanes of one end of a session. Cheap to clone.
@@ -170,7 +171,7 @@ impl Lanes {
     }
 
     /// The next message to send. Whoever waits for room on its lane is woken.
-    pub(super) fn next_message(&self) -> Option<Bytes> {
+    pub(super) fn next_message(&self) -> Option<Pieces> {
         let mut state = self.0.state.lock();
         let (message, lane) = state.mux.next_message()?;
         let writer = lane.and_then(|id| state.users.get_mut(&id)?.writer.take());

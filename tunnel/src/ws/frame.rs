@@ -9,8 +9,13 @@ const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
+/// Bytes that are masked at once.
+const MASK_BLOCK: usize = 128;
 /// The longest payload of a control frame (RFC 6455 5.5).
 pub(super) const CONTROL_BYTES: usize = 125;
+
+/// What a client puts on the bytes that it sends, over and over (RFC 6455 5.3).
+pub(super) type Mask = [u8; 4];
 
 /// Which end of a WebSocket this is: what a client sends is masked, what a server sends is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +111,7 @@ pub(super) struct Head {
     /// It is all of its message, or the last of it.
     pub(super) is_last: bool,
     pub(super) opcode: Opcode,
-    pub(super) mask: Option<[u8; 4]>,
+    pub(super) mask: Option<Mask>,
     /// Of the payload.
     pub(super) len: usize,
 }
@@ -182,24 +187,33 @@ impl Head {
     }
 }
 
-/// Puts a mask on bytes, or takes it off (RFC 6455 5.3). By words of eight bytes, of which a compiler makes wider ones.
-pub(super) fn apply_mask(bytes: &mut [u8], mask: [u8; 4]) {
+/// Puts a mask on bytes, or takes it off (RFC 6455 5.3); returns it as it goes on behind them. By words, of which a compiler
+/// makes wider ones, and blocks of them, so that there is less to count.
+pub(super) fn apply_mask(bytes: &mut [u8], mut mask: Mask) -> Mask {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = bytes.as_chunks_mut();
+    let (blocks, rest) = bytes.as_chunks_mut::<MASK_BLOCK>();
+    for block in blocks {
+        for word in block.as_chunks_mut().0 {
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        }
+    }
+    let (words, rest) = rest.as_chunks_mut();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
     }
     for (byte, mask) in rest.iter_mut().zip(mask.into_iter().cycle()) {
         *byte ^= mask;
     }
+    mask.rotate_left(rest.len() % size_of::<Mask>());
+    mask
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(opcode: Opcode, is_last: bool, mask: Option<[u8; 4]>, len: usize) -> Head {
+    fn head(opcode: Opcode, is_last: bool, mask: Option<Mask>, len: usize) -> Head {
         Head { is_last, opcode, mask, len }
     }
 

@@ -6,15 +6,17 @@ use std::vec;
 
 use rustls::crypto::{SecureRandom, ring};
 
+use super::frame::Mask;
+
 /// Masks that are made at once: each time costs a system call.
 const AT_ONCE: usize = 128;
-const BYTES: usize = 4;
+const BYTES: usize = size_of::<Mask>();
 
 /// Gives out masks that nobody can guess: whoever picks the bytes of an answer must not be able to pick what a proxy in
 /// between sees (RFC 6455 5.3 and 10.3).
 pub(super) struct Masks {
     random: &'static dyn SecureRandom,
-    left: vec::IntoIter<[u8; BYTES]>,
+    left: vec::IntoIter<Mask>,
 }
 
 impl Masks {
@@ -22,7 +24,7 @@ impl Masks {
         Self { random: ring::default_provider().secure_random, left: Vec::new().into_iter() }
     }
 
-    pub(super) fn next(&mut self) -> [u8; BYTES] {
+    pub(super) fn next(&mut self) -> Mask {
         if let Some(mask) = self.left.next() {
             return mask;
         }

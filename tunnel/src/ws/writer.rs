@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
-use super::frame::{Head, Opcode, Side, apply_mask};
+use super::frame::{Head, Mask, Opcode, Side, apply_mask};
 use super::masks::Masks;
 use super::message::Message;
 use crate::limits::{WS_COPY_BELOW, WS_WRITE_BUFFER};
+use crate::pieces::{Part, Pieces};
 
 /// Pieces that are written at once: as many as a full buffer has of the smallest that are no copies, and their heads.
 const PIECES: usize = 2 * (WS_WRITE_BUFFER / WS_COPY_BELOW + 1);
@@ -55,35 +56,57 @@ impl Writer {
 
     /// Puts a message behind all others.
     pub(super) fn put(&mut self, message: Message) {
-        let (opcode, payload) = match message {
-            Message::Binary(bytes) => (Opcode::Binary, bytes),
-            Message::Text(text) => (Opcode::Text, text.into()),
-            Message::Ping(bytes) => (Opcode::Ping, bytes),
-            Message::Pong(bytes) => (Opcode::Pong, bytes),
+        match message {
+            Message::Binary(bytes) => self.put_pieces(Opcode::Binary, bytes.into()),
+            Message::Text(text) => self.put_pieces(Opcode::Text, Bytes::from(text).into()),
+            Message::Ping(bytes) => self.put_pieces(Opcode::Ping, bytes.into()),
+            Message::Pong(bytes) => self.put_pieces(Opcode::Pong, bytes.into()),
             Message::Close(close) => {
-                (Opcode::Close, close.map_or_else(Bytes::new, |close| close.payload()))
+                let payload = close.map_or_else(Bytes::new, |close| close.payload());
+                self.put_pieces(Opcode::Close, payload.into());
             }
-        };
-        let mask = self.masks.as_mut().map(Masks::next);
+        }
+    }
+
+    /// Puts a message with this payload behind all others.
+    pub(super) fn put_pieces(&mut self, opcode: Opcode, payload: Pieces) {
+        let mut mask = self.masks.as_mut().map(Masks::next);
         let (head, used) = Head { is_last: true, opcode, mask, len: payload.len() }.bytes();
         if self.small.capacity() == 0 {
             self.small.reserve(SMALL);
         }
         self.small.extend_from_slice(&head[..used]);
         self.len += used + payload.len();
-        if payload.len() < WS_COPY_BELOW {
-            let at = self.small.len();
-            self.small.extend_from_slice(&payload);
-            if let Some(mask) = mask {
-                apply_mask(&mut self.small[at..], mask);
-            }
-            return;
-        }
-        self.pieces.push_back(self.small.split().freeze());
-        self.pieces.push_back(match mask {
-            None => payload,
-            Some(mask) => masked(payload, mask),
+        let tail = payload.into_parts(|part| match part {
+            Part::Small(bytes) => self.copy(bytes, &mut mask),
+            Part::Large(bytes) => self.keep(bytes, &mut mask),
         });
+        if tail.len() < WS_COPY_BELOW {
+            self.copy(&tail, &mut mask);
+        } else {
+            self.keep(tail.freeze(), &mut mask);
+        }
+    }
+
+    fn copy(&mut self, bytes: &[u8], mask: &mut Option<Mask>) {
+        let at = self.small.len();
+        self.small.extend_from_slice(bytes);
+        if let Some(mask) = mask {
+            *mask = apply_mask(&mut self.small[at..], *mask);
+        }
+    }
+
+    fn keep(&mut self, bytes: Bytes, mask: &mut Option<Mask>) {
+        if !self.small.is_empty() {
+            self.pieces.push_back(self.small.split().freeze());
+        }
+        let Some(mask) = mask else {
+            return self.pieces.push_back(bytes);
+        };
+        // In place, unless somebody else holds the bytes too.
+        let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+        *mask = apply_mask(&mut bytes, *mask);
+        self.pieces.push_back(bytes.freeze());
     }
 
     /// Writes everything, as far as the stream takes it.
@@ -142,13 +165,6 @@ impl Writer {
     }
 }
 
-/// In place, unless somebody else holds the bytes too.
-fn masked(payload: Bytes, mask: [u8; 4]) -> Bytes {
-    let mut bytes = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
-    apply_mask(&mut bytes, mask);
-    bytes.freeze()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +179,30 @@ mod tests {
         let shared = Bytes::from(vec![0; WS_COPY_BELOW]);
         writer.put(Message::Binary(shared.clone()));
         assert!(shared.iter().all(|byte| *byte == 0), "somebody else's");
+    }
+
+    /// The mask goes on over the whole message, however it is cut.
+    #[test]
+    fn pieces_are_one_message() {
+        let part = |len: usize, byte| Bytes::from(vec![byte; len]);
+        let parts = [part(5, 1), part(WS_COPY_BELOW + 1, 2), part(6, 3), part(WS_COPY_BELOW, 4)];
+        for side in [Side::Server, Side::Client] {
+            let mut pieces = Pieces::from(parts[0].clone());
+            pieces.push(parts[1].clone());
+            pieces.extend(&parts[2]);
+            pieces.push(parts[3].clone());
+            pieces.extend(b"end");
+            let mut writer = Writer::new(side);
+            writer.put_pieces(Opcode::Binary, pieces);
+            let written: Vec<&[u8]> = writer.pieces.iter().map(|piece| &**piece).collect();
+            let mut written = [written.concat(), writer.small.to_vec()].concat();
+            assert_eq!((writer.len, writer.pieces.len()), (written.len(), 4));
+            let other = if side == Side::Server { Side::Client } else { Side::Server };
+            let (head, used) = Head::parse(&written, other).expect("valid").expect("whole");
+            let payload = &mut written[used..];
+            assert_eq!(head.len, payload.len());
+            apply_mask(payload, head.mask.unwrap_or_default());
+            assert!(payload == [&parts.concat()[..], b"end"].concat());
+        }
     }
 }

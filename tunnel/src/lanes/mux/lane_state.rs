@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::ReadBuf;
 
 use super::{Event, Link, Role, Violation};
@@ -13,10 +13,11 @@ use crate::lanes::frame::{self, BadLength, HEAD_BYTES, Open, Source};
 use crate::lanes::inbox::Inbox;
 use crate::lanes::memory::Promise;
 use crate::limits::{
-    LANE_ABANDONED_SWEEPS, LANE_CREDIT_GROWN, LANE_CREDIT_MAX, LANE_DATA_MAX, LANE_FAR,
-    LANE_FIRST_CREDIT, LANE_GROWS_BELOW, LANE_GROWS_BY, LANE_GROWS_FAR_BY, LANE_IDLE_SWEEPS,
-    LANE_QUEUE, LANE_SHRINKS_ABOVE,
+    LANE_ABANDONED_SWEEPS, LANE_COPY_BELOW, LANE_CREDIT_GROWN, LANE_CREDIT_MAX, LANE_DATA_MAX,
+    LANE_FAR, LANE_FIRST_CREDIT, LANE_GROWS_BELOW, LANE_GROWS_BY, LANE_GROWS_FAR_BY,
+    LANE_IDLE_SWEEPS, LANE_QUEUE, LANE_SHRINKS_ABOVE,
 };
+use crate::pieces::Pieces;
 
 /// One lane.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(super) struct LaneState {
     /// Bytes that may still be queued.
     pub(super) credit: u32,
     /// DATA messages, complete but for the last, which may be added to.
-    queue: VecDeque<BytesMut>,
+    queue: VecDeque<Pieces>,
     queued: usize,
     /// Bytes of DATA that were taken from it.
     pub(super) sent: u64,
@@ -169,8 +170,8 @@ impl LaneState {
         self.grant(link);
     }
 
-    pub(super) fn take(&mut self, link: Link) -> Option<Bytes> {
-        let piece = self.inbox.take();
+    pub(super) fn take(&mut self, most: usize, link: Link) -> Option<Bytes> {
+        let piece = self.inbox.take(most);
         self.grant(link);
         piece
     }
@@ -245,12 +246,22 @@ impl LaneState {
 
     /// Queues as much of `slices` as there is room for, and charges it.
     pub(super) fn write(&mut self, id: u32, slices: &[IoSlice<'_>]) -> usize {
+        slices.iter().map(|slice| self.write_from(id, &mut &slice[..])).sum()
+    }
+
+    /// Takes as much of `bytes` as there is room for, queues and charges it. What lies there in large pieces is not copied,
+    /// if `bytes` can give it away.
+    pub(super) fn write_from(&mut self, id: u32, bytes: &mut impl Buf) -> usize {
         if !self.is_open() {
             return 0;
         }
         let before = self.queued;
-        for slice in slices {
-            self.add(id, &slice[..slice.len().min(self.room())]);
+        loop {
+            let len = bytes.chunk().len().min(self.room());
+            if len == 0 {
+                break;
+            }
+            self.add(id, bytes, len);
         }
         self.sweeps = 0;
         self.queued - before
@@ -261,22 +272,33 @@ impl LaneState {
         let len = message.len() - HEAD_BYTES;
         self.queued += len;
         self.credit -= len as u32;
-        self.queue.push_back(message);
+        self.queue.push_back(message.into());
         self.sweeps = 0;
     }
 
-    fn add(&mut self, id: u32, mut bytes: &[u8]) {
-        self.queued += bytes.len();
-        self.credit -= bytes.len() as u32;
-        while !bytes.is_empty() {
-            let room = |message: &BytesMut| HEAD_BYTES + LANE_DATA_MAX - message.len();
+    /// Queues the next `len` bytes, which are in one piece there.
+    fn add(&mut self, id: u32, bytes: &mut impl Buf, len: usize) {
+        self.queued += len;
+        self.credit -= len as u32;
+        let mut left = len;
+        while left > 0 {
+            let room = |message: &Pieces| HEAD_BYTES + LANE_DATA_MAX - message.len();
+            let is_small = left < LANE_COPY_BELOW;
             let message = match self.queue.back_mut().filter(|message| room(message) > 0) {
                 Some(message) => message,
-                None => self.queue.push_back_mut(frame::data(id, bytes.len().min(LANE_DATA_MAX))),
+                None => {
+                    let message = frame::data(id, if is_small { left } else { 0 });
+                    self.queue.push_back_mut(message.into())
+                }
             };
-            let (part, rest) = bytes.split_at(bytes.len().min(room(message)));
-            message.put_slice(part);
-            bytes = rest;
+            let len = left.min(room(message));
+            if len < LANE_COPY_BELOW {
+                message.extend(&bytes.chunk()[..len]);
+                bytes.advance(len);
+            } else {
+                message.push(bytes.copy_to_bytes(len));
+            }
+            left -= len;
         }
     }
 
@@ -289,11 +311,11 @@ impl LaneState {
         !self.queue.is_empty()
     }
 
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
+    pub(super) fn pop(&mut self) -> Option<Pieces> {
         let message = self.queue.pop_front()?;
         self.queued -= message.len() - HEAD_BYTES;
         self.sent += (message.len() - HEAD_BYTES) as u64;
-        Some(message.freeze())
+        Some(message)
     }
 
     /// FIN follows what is queued.

@@ -70,7 +70,7 @@ fn read(mux: &mut Mux, id: u32, bytes: usize) -> usize {
 /// All that it has to send.
 fn said(mux: &mut Mux) -> Vec<(u32, Frame)> {
     let messages = std::iter::from_fn(|| mux.next_message());
-    messages.map(|(message, _)| Frame::read(message).expect("ours")).collect()
+    messages.map(|(message, _)| Frame::read(message.into()).expect("ours")).collect()
 }
 
 fn reset(id: u32, code: ResetCode, delivered: u64, reason: &str) -> (u32, Frame) {
@@ -231,7 +231,7 @@ fn a_lane_is_over_when_both_ends_have_finished() {
     let (mut hub, mut agent) = (hub_with(1), Mux::new(AGENT, LaneMemory::ample()));
     let cross = |from: &mut Mux, to: &mut Mux| -> Vec<_> {
         let messages = std::iter::from_fn(|| from.next_message());
-        messages.map(|(message, _)| to.receive(message).expect("allowed").1).collect()
+        messages.map(|(message, _)| to.receive(message.into()).expect("allowed").1).collect()
     };
     write(&mut hub, 1, 5);
     hub.finish(1);

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use bytes::Bytes;
-
 use super::lane_state::LaneState;
 use crate::lanes::by_id::{ById, IdHasher, shrink};
 use crate::lanes::fair_queue::{FairQueue, HasTurn, Turn};
 use crate::lanes::frame::Source;
+use crate::pieces::Pieces;
 
 /// The sources that have lanes.
 #[derive(Debug, Default)]
@@ -65,7 +64,7 @@ impl Turns {
     pub(super) fn next<'l>(
         &mut self,
         lanes: &'l mut ById<LaneState>,
-    ) -> Option<(Bytes, u32, &'l mut LaneState)> {
+    ) -> Option<(Pieces, u32, &'l mut LaneState)> {
         loop {
             let source = self.queue.next(&mut self.sources)?;
             let state = self.sources.get_mut(&source)?;
@@ -89,6 +88,8 @@ impl Turns {
 mod tests {
     use std::io::IoSlice;
 
+    use bytes::Bytes;
+
     use crate::lanes::{LaneMemory, Mux, Open, Role, Source, frame};
     use crate::limits::LANE_DATA_MAX;
 
@@ -111,6 +112,7 @@ mod tests {
                 write(hub, id);
             }
             let (message, _) = hub.next_message().expect("somebody waits");
+            let message = Bytes::from(message);
             if message[0] == 0 {
                 served.push(u32::from_be_bytes([message[1], message[2], message[3], message[4]]));
             }

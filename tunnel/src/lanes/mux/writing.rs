@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 use super::Mux;
 use crate::lanes::frame::{self, HEAD_BYTES};
@@ -14,6 +14,18 @@ impl Mux {
             return 0;
         };
         let written = lane.write(id, slices);
+        if written > 0 {
+            self.turns.join(id, lane);
+        }
+        written
+    }
+
+    /// Takes as much of `bytes` as there is room for, and queues it; large pieces without a copy. Returns how much that was.
+    pub fn write_from(&mut self, id: u32, bytes: &mut impl Buf) -> usize {
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return 0;
+        };
+        let written = lane.write_from(id, bytes);
         if written > 0 {
             self.turns.join(id, lane);
         }

@@ -1,7 +1,10 @@
 //! Who may send how much.
 
+use bytes::Buf;
+
 use super::*;
 use crate::limits::{LANE_GROWS_BELOW, LANE_GROWS_FAR_BY, LANE_RTT_LEAST, LANE_SHRINKS_ABOVE};
+use crate::pieces::Part;
 
 #[test]
 fn credit_is_given_when_much_is_used() {
@@ -207,6 +210,27 @@ fn idle_credit_is_given_back_and_granted_again() {
     assert_eq!(said(&mut agent), [(1, Frame::Credit(LANE_FIRST_CREDIT * 31 / 2))]);
 }
 
+/// Large pieces of what is written are sent as they are, in messages of the same length as others.
+#[test]
+fn large_pieces_are_not_copied() {
+    let mut hub = hub_with(1);
+    said(&mut hub);
+    let large = Bytes::from(vec![7; LANE_QUEUE]);
+    let mut bytes = Buf::chain(&b"head"[..], large.clone());
+    assert_eq!(hub.write_from(1, &mut bytes), LANE_QUEUE, "all that there is room for");
+    assert_eq!(bytes.remaining(), 4);
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let (message, _) = hub.next_message().expect("a message");
+        assert_eq!(message.len(), frame::HEAD_BYTES + LANE_DATA_MAX);
+        message.into_parts(|part| match part {
+            Part::Large(bytes) => kept.push(bytes.as_ptr()),
+            Part::Small(bytes) => assert!(bytes.len() < 10, "the heads"),
+        });
+    }
+    assert_eq!(kept, [large.as_ptr(), large[LANE_DATA_MAX - 4..].as_ptr()]);
+}
+
 /// A message that is filled before it is queued is not copied, unless there is room for a part of it alone.
 #[test]
 fn a_whole_message_is_queued_as_it_is() {
@@ -221,7 +245,7 @@ fn a_whole_message_is_queued_as_it_is() {
     let at = whole.as_ptr();
     assert_eq!(hub.write_message(1, &mut whole), LANE_DATA_MAX);
     assert!(whole.is_empty());
-    assert_eq!(hub.next_message().expect("a message").0.as_ptr(), at);
+    assert_eq!(Bytes::from(hub.next_message().expect("a message").0).as_ptr(), at);
     let mut rest = FIRST - LANE_DATA_MAX - 10;
     while rest > 0 {
         let len = rest.min(LANE_DATA_MAX);

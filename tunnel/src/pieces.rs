@@ -1,9 +1,11 @@
 //! Bytes that go as one message, in pieces.
 
-use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes, BytesMut};
 
 /// A message: its small bytes lie together, and between them large pieces as they came, which so are not copied.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pieces {
     /// The bytes of all small pieces.
     small: BytesMut,
@@ -59,13 +61,28 @@ impl Pieces {
     /// Its parts in their order, but for what comes after the last large one, which is given back. Where there is no large
     /// one that is all of it, in memory that nobody else knows.
     pub(crate) fn into_parts(self, mut each: impl FnMut(Part<'_>)) -> BytesMut {
-        let mut small = self.small;
+        let (mut small, mut at) = (self.small, 0);
         for Kept { before, bytes } in self.kept {
-            each(Part::Small(&small.split_to(before)));
+            each(Part::Small(&small[at..at + before]));
             each(Part::Large(bytes));
+            at += before;
         }
+        small.advance(at);
         small
     }
+}
+
+/// Takes so many bytes off the front of a queue that has none that are empty; returns how many there were not.
+pub fn advance(queue: &mut VecDeque<Bytes>, mut bytes: usize) -> usize {
+    while let Some(piece) = queue.front_mut() {
+        if bytes < piece.len() {
+            piece.advance(bytes);
+            return 0;
+        }
+        bytes -= piece.len();
+        queue.pop_front();
+    }
+    bytes
 }
 
 /// All of it is small.
@@ -122,6 +139,14 @@ mod tests {
             }
         });
         assert_eq!((&*seen, kept, &*tail), (&b"headlargelargebetweenlarge"[..], 3, &b"tail"[..]));
+    }
+
+    #[test]
+    fn a_queue_is_taken_as_far_as_it_goes() {
+        let mut queue = VecDeque::from([Bytes::from_static(b"ab"), Bytes::from_static(b"cde")]);
+        assert_eq!((advance(&mut queue, 0), queue.len()), (0, 2));
+        assert_eq!((advance(&mut queue, 3), &*queue[0]), (0, &b"de"[..]));
+        assert_eq!((advance(&mut queue, 5), queue.len()), (3, 0));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tunnel::lanes::{LaneEnd, Lanes};
-use tunnel::limits::{LANE_FIRST_CREDIT, LANE_QUEUE};
+use tunnel::limits::{LANE_FIRST_CREDIT, LANE_GROWS_BY, LANE_QUEUE};
 use tunnel::wire::CloseCode;
 
 use super::*;
-use crate::limits::RELAY_BUFFER;
+use crate::limits::{RELAY_BUFFER, RELAY_WRITE};
 use crate::metrics::Metrics;
 use crate::standing::Seen;
 use crate::tests::{lane as open_lane, session, soon};
@@ -223,6 +223,22 @@ async fn a_hub_that_reads_nothing_stops_one_direction_alone() {
     let most = LANE_FIRST_CREDIT as usize + LANE_QUEUE + RELAY_BUFFER + SOCKET;
     let told = told.await.expect("no panic");
     assert!((LANE_FIRST_CREDIT as usize..=most).contains(&told), "{told}");
+}
+
+/// Its lane may have grown meanwhile, for it was read so fast at first.
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_takes_nothing_stops_the_hub() {
+    let mut scene = Scene::start().await;
+    let window = (LANE_GROWS_BY * LANE_FIRST_CREDIT) as usize;
+    let most = window + LANE_QUEUE + RELAY_WRITE + SOCKET;
+    let mut told = 0;
+    while told <= most
+        && let Ok(written) = timeout(LANE_AFTER_HUB, scene.hub.write(&[0; 10_000])).await
+    {
+        told += written.expect("open");
+    }
+    assert!((LANE_FIRST_CREDIT as usize..=most).contains(&told), "{told}");
+    assert!(scene.counted("request") <= RELAY_WRITE + SOCKET, "{}", scene.counted("request"));
 }
 
 /// Not only once a lane has nothing more to say.

@@ -5,9 +5,10 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tunnel::lanes::Lane;
+use tunnel::pieces::advance;
 
 use super::Broken;
 use crate::limits::RELAY_WRITE;
@@ -103,17 +104,11 @@ impl Up {
         Poll::Ready(Ok(()))
     }
 
-    fn wrote(&mut self, mut bytes: usize) {
+    fn wrote(&mut self, bytes: usize) {
         self.unflushed = true;
         self.written += bytes as u64;
         self.len -= bytes;
-        while let Some(piece) = self.pieces.front_mut() {
-            if bytes < piece.len() {
-                return piece.advance(bytes);
-            }
-            bytes -= piece.len();
-            self.pieces.pop_front();
-        }
+        advance(&mut self.pieces, bytes);
     }
 
     fn poll_flush<U: AsyncWrite + Unpin>(

@@ -83,16 +83,22 @@ fn take(from: &mut impl Buf, buf: &mut ReadBuf<'_>) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn order_is_kept_whatever_the_sizes() {
-        let sizes = [1, LANE_COPY_BELOW, 3, 5, LANE_COPY_BELOW + 7, 2];
+    fn full(sizes: &[usize]) -> (Inbox, Vec<u8>) {
         let mut inbox = Inbox::default();
         let mut expected = Vec::new();
-        for (i, size) in sizes.into_iter().enumerate() {
-            let piece = vec![i as u8; size];
+        for (i, size) in sizes.iter().enumerate() {
+            let piece = vec![i as u8; *size];
             expected.extend_from_slice(&piece);
             inbox.push(piece.into());
         }
+        (inbox, expected)
+    }
+
+    const SIZES: [usize; 6] = [1, LANE_COPY_BELOW, 3, 5, LANE_COPY_BELOW + 7, 2];
+
+    #[test]
+    fn order_is_kept_whatever_the_sizes() {
+        let (mut inbox, expected) = full(&SIZES);
         let mut read = Vec::new();
         let mut space = [0; 100];
         while inbox.len() > 0 {
@@ -102,5 +108,20 @@ mod tests {
         }
         assert!(read == expected);
         assert_eq!((inbox.pieces.capacity(), inbox.tail.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn no_piece_is_larger_than_it_may_be() {
+        for most in [1, 4, LANE_COPY_BELOW, usize::MAX] {
+            let (mut inbox, expected) = full(&SIZES);
+            let mut taken = Vec::new();
+            while let Some(piece) = inbox.take(most) {
+                assert!(!piece.is_empty() && piece.len() <= most);
+                taken.extend_from_slice(&piece);
+                assert_eq!(inbox.len(), expected.len() - taken.len());
+            }
+            assert!(taken == expected);
+            assert_eq!((inbox.pieces.capacity(), inbox.tail.capacity()), (0, 0));
+        }
     }
 }

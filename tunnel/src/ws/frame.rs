@@ -188,7 +188,7 @@ impl Head {
 }
 
 /// Puts a mask on bytes, or takes it off (RFC 6455 5.3); returns it as it goes on behind them. By words, of which a compiler
-/// makes wider ones, and blocks of them, so that there is less to count.
+/// makes wider ones, and blocks of them, so that a loop over much turns less often.
 pub(super) fn apply_mask(bytes: &mut [u8], mut mask: Mask) -> Mask {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

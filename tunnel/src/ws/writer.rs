@@ -12,7 +12,7 @@ use super::frame::{Head, Mask, Opcode, Side, apply_mask};
 use super::masks::Masks;
 use super::message::Message;
 use crate::limits::{WS_COPY_BELOW, WS_WRITE_BUFFER};
-use crate::pieces::{Part, Pieces};
+use crate::pieces::{Part, Pieces, advance};
 
 /// Pieces that are written at once: as many as a full buffer has of the smallest that are no copies, and their heads.
 const PIECES: usize = 2 * (WS_WRITE_BUFFER / WS_COPY_BELOW + 1);
@@ -56,16 +56,16 @@ impl Writer {
 
     /// Puts a message behind all others.
     pub(super) fn put(&mut self, message: Message) {
-        match message {
-            Message::Binary(bytes) => self.put_pieces(Opcode::Binary, bytes.into()),
-            Message::Text(text) => self.put_pieces(Opcode::Text, Bytes::from(text).into()),
-            Message::Ping(bytes) => self.put_pieces(Opcode::Ping, bytes.into()),
-            Message::Pong(bytes) => self.put_pieces(Opcode::Pong, bytes.into()),
+        let (opcode, payload) = match message {
+            Message::Binary(bytes) => (Opcode::Binary, bytes),
+            Message::Text(text) => (Opcode::Text, text.into()),
+            Message::Ping(bytes) => (Opcode::Ping, bytes),
+            Message::Pong(bytes) => (Opcode::Pong, bytes),
             Message::Close(close) => {
-                let payload = close.map_or_else(Bytes::new, |close| close.payload());
-                self.put_pieces(Opcode::Close, payload.into());
+                (Opcode::Close, close.map_or_else(Bytes::new, |close| close.payload()))
             }
-        }
+        };
+        self.put_pieces(opcode, payload.into());
     }
 
     /// Puts a message with this payload behind all others.
@@ -146,17 +146,13 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    fn wrote(&mut self, mut bytes: usize) {
+    fn wrote(&mut self, bytes: usize) {
         self.unflushed = true;
         self.len -= bytes;
-        while let Some(piece) = self.pieces.front_mut() {
-            if bytes < piece.len() {
-                return piece.advance(bytes);
-            }
-            bytes -= piece.len();
-            self.pieces.pop_front();
+        self.small.advance(advance(&mut self.pieces, bytes));
+        if !self.pieces.is_empty() {
+            return;
         }
-        self.small.advance(bytes);
         if self.small.is_empty() {
             // What was written of its block counts no more, but is there.
             self.small = BytesMut::new();

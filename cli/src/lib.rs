@@ -16,12 +16,14 @@ mod connect;
 mod describe;
 mod details;
 mod error;
+mod files;
 mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http2_check;
 mod input;
 pub mod limits;
+mod mend;
 mod metadata;
 mod method_path;
 mod output;

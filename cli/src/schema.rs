@@ -1,20 +1,15 @@
 //! Where descriptors come from: built in for grpc-hub's own services, server reflection for all others.
 
-use std::collections::{BTreeMap, HashSet};
-
-use prost::Message as _;
 use prost_reflect::{
-    DescriptorPool, EnumDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
-    ServiceDescriptor,
+    DescriptorPool, EnumDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
-use prost_types::FileDescriptorProto;
 use tonic::{Code, Status};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::Error;
 use crate::caller::{Caller, Deadline};
-use crate::limits::{SCHEMA_MAX_BYTES, SCHEMA_MAX_FILES};
+use crate::files::{Files, well_known};
 use crate::method_path::MethodPath;
 use crate::reflection::{Reflection, unexpected};
 use crate::status::with_hint;
@@ -159,120 +154,16 @@ async fn fetch(
             Status::new(status.code(), text)
         })?;
         files.add(answer)?;
-        if !files.known.contains(&import) {
+        if !files.has(&import) {
             return Err(Status::not_found(format!("the server does not send {import}")).into());
         }
     }
     files.into_pool()
 }
 
-/// google.protobuf: the same everywhere, and left out by many servers.
-fn well_known(name: &str) -> Option<FileDescriptorProto> {
-    let file = DescriptorPool::global().get_file_by_name(name);
-    file.as_ref().map(FileDescriptor::file_descriptor_proto).cloned()
-}
-
-/// The files of one symbol, as they come in.
-#[derive(Debug, Default)]
-struct Files {
-    files: Vec<FileDescriptorProto>,
-    known: HashSet<String>,
-    /// Imports that were seen, and a file that imports each.
-    imports: BTreeMap<String, String>,
-    bytes: usize,
-}
-
-impl Files {
-    fn add(&mut self, answer: MessageResponse) -> Result<(), Status> {
-        let MessageResponse::FileDescriptorResponse(answer) = answer else {
-            return Err(unexpected(answer));
-        };
-        for encoded in answer.file_descriptor_proto {
-            self.bytes += encoded.len();
-            if self.bytes > SCHEMA_MAX_BYTES {
-                let text = format!("the server's descriptors exceed {SCHEMA_MAX_BYTES} bytes");
-                return Err(Status::resource_exhausted(text));
-            }
-            let file = FileDescriptorProto::decode(&encoded[..])
-                .map_err(|error| Status::internal(format!("the server's descriptors: {error}")))?;
-            self.insert(file)?;
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, file: FileDescriptorProto) -> Result<(), Status> {
-        if !self.known.insert(file.name().to_owned()) {
-            return Ok(());
-        }
-        if self.known.len() > SCHEMA_MAX_FILES {
-            let text = format!("the server's descriptors exceed {SCHEMA_MAX_FILES} files");
-            return Err(Status::resource_exhausted(text));
-        }
-        self.imports.remove(file.name());
-        for import in &file.dependency {
-            if !self.known.contains(import) {
-                self.imports.insert(import.clone(), file.name().to_owned());
-            }
-        }
-        self.files.push(file);
-        Ok(())
-    }
-
-    /// An import that has not come in, and the file that needs it.
-    fn missing(&self) -> Option<(String, String)> {
-        let (import, importer) = self.imports.first_key_value()?;
-        Some((import.clone(), importer.clone()))
-    }
-
-    fn into_pool(self) -> Result<DescriptorPool, Error> {
-        let mut pool = DescriptorPool::new();
-        pool.add_file_descriptor_protos(self.files)
-            .map_err(|error| Status::internal(format!("the server's descriptors: {error}")))?;
-        Ok(pool)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn file(name: &str, imports: &[&str]) -> FileDescriptorProto {
-        FileDescriptorProto {
-            name: Some(name.into()),
-            dependency: imports.iter().map(ToString::to_string).collect(),
-            ..Default::default()
-        }
-    }
-
-    #[test]
-    fn imports_are_missing_until_they_come_in() {
-        let mut files = Files::default();
-        files.insert(file("a", &["b"])).unwrap();
-        assert_eq!(files.missing(), Some(("b".into(), "a".into())));
-        files.insert(file("b", &["a"])).unwrap();
-        assert_eq!(files.missing(), None);
-    }
-
-    #[test]
-    fn files_have_a_bound() {
-        let mut files = Files::default();
-        for n in 0..SCHEMA_MAX_FILES {
-            files.insert(file(&n.to_string(), &[])).unwrap();
-        }
-        files.insert(file("0", &[])).unwrap();
-        let status = files.insert(file("one more", &[])).unwrap_err();
-        assert_eq!(status.code(), Code::ResourceExhausted);
-    }
-
-    #[test]
-    fn bytes_have_a_bound() {
-        let answer = tonic_reflection::pb::v1::FileDescriptorResponse {
-            file_descriptor_proto: vec![vec![0; SCHEMA_MAX_BYTES + 1]],
-        };
-        let answer = MessageResponse::FileDescriptorResponse(answer);
-        let status = Files::default().add(answer).unwrap_err();
-        assert_eq!(status.code(), Code::ResourceExhausted);
-    }
 
     #[test]
     fn the_hubs_own_services_are_built_in() {
@@ -281,6 +172,5 @@ mod tests {
             assert!(find(&pool, name).is_some(), "{name}");
         }
         assert!(find(&pool, "hub.v1.Nothing").is_none());
-        assert!(well_known("google/protobuf/any.proto").is_some());
     }
 }

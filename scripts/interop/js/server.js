@@ -1,12 +1,13 @@
 'use strict';
-// grpc.testing.TestService on grpc-js. Prints `READY address` when it listens.
+// grpc.testing.TestService on grpc-js, and described.v1.Painter, which it describes. Prints `READY address` when it listens.
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
 
 const grpc = require('@grpc/grpc-js');
+const { ReflectionService } = require('@grpc/reflection');
 
-const { INITIAL, TRAILING, readFile, services, zeros } = require('./testing');
+const { INITIAL, TRAILING, described, readFile, services, zeros } = require('./testing');
 
 /** Sends back the header of the case custom_metadata, and returns the trailer to send back. */
 function echoMetadata(call) {
@@ -107,6 +108,10 @@ function main() {
     streamingOutputCall,
     fullDuplexCall,
   });
+  server.addService(described['described.v1.Painter'], {
+    paint: (call, callback) => callback(null, call.request),
+  });
+  new ReflectionService(described).addToServer(server);
   server.bindAsync('127.0.0.1:0', credentials, (error, port) => {
     if (error) {
       throw error;

@@ -11,6 +11,9 @@ const PROTO = path.join(__dirname, '../proto/interop.proto');
 
 const definition = loader.loadSync(PROTO, { keepCase: true, defaults: true, arrays: true });
 
+/** What reflection describes. */
+exports.described = loader.loadSync(path.join(__dirname, 'described.proto'));
+
 /** The services of package grpc.testing. */
 exports.services = grpc.loadPackageDefinition(definition).grpc.testing;
 

@@ -113,8 +113,8 @@ fn find(pool: &DescriptorPool, name: &str) -> Option<Symbol> {
     Some(Symbol::Method(found))
 }
 
-/// As [`fetch`]; a server that does not know `symbol` is asked for what encloses it, because C-core's
-/// reflection finds services and messages, and no methods.
+/// As [`fetch`]; a server that does not know `symbol` is asked for what encloses it, because reflection in Python finds
+/// everything but methods (`findings/python-reflection-no-methods.sh`).
 async fn fetch_around(
     caller: &Caller,
     deadline: Option<Deadline>,
